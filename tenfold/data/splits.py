@@ -1,0 +1,267 @@
+"""Training, validation and test images of one source: drawn once, by class, and named for good.
+
+The test and validation images of an unsplit source are drawn within each class by ranking hashes of the images'
+identities. So the draw depends on nothing but (seed, identity): a new file moves at most one other image of its
+own class, and never one of another class.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tenfold import recipe
+from tenfold.errors import InputError
+
+SPLIT_NAMES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where images come from, as the user said it: `data` (a path or a name), or a tuple of paths for each split."""
+
+    data: str | None = None
+    train: tuple[str, ...] = ()
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BadFile:
+    """An image file that could not be read, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Every readable image of a source, in a fixed order: what the splits are made from.
+
+    `rows` says where in the pixels each image lies; `labels` index `classes`; `parts` index `part_splits` and
+    `part_folders`, which name the split that the source assigns (None: none) and the folder. `keys` are 64-bit
+    hashes of the identities in `paths`, `contents` of the encoded images.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    parts: np.ndarray
+    keys: np.ndarray
+    contents: np.ndarray
+    paths: Sequence[str]
+    classes: tuple[str, ...]
+    part_splits: tuple[str | None, ...]
+    part_folders: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The images of one split: `pixels[rows]`, with `labels` into the class names and one path for each.
+
+    pixels: (rows of the whole source, H, W, C) uint8, memory-mapped and shared by the splits; rows, labels: (N,)
+    int64; folders: how many of the N images came from each folder of the split, in order; fingerprint: a hash
+    of identities, labels and image contents.
+    """
+
+    name: str
+    pixels: np.ndarray
+    rows: np.ndarray
+    labels: np.ndarray
+    paths: Sequence[str]
+    folders: tuple[int, ...]
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def images(self, positions: np.ndarray | slice) -> np.ndarray:
+        """The images at `positions` of this split: (n, H, W, C) uint8."""
+        return self.pixels[self.rows[positions]]
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The three splits of a source, with the order of the classes that all of them share."""
+
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...]
+    source: Source
+    bad_files: tuple[BadFile, ...] = ()
+
+    def __iter__(self) -> Iterator[Split]:
+        return iter((self.train, self.validation, self.test))
+
+    def __getitem__(self, name: str) -> Split:
+        if name not in SPLIT_NAMES:
+            raise KeyError(f"{name!r} is not a split; the splits are {', '.join(SPLIT_NAMES)}")
+        return getattr(self, name)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        height, width, channels = self.train.pixels.shape[1:]
+        return height, width, channels
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that training and testing see: splits, class names and image shape."""
+        parts = [*(split.fingerprint for split in self), *self.class_names, str(self.image_shape)]
+        return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """What `data.json` of a run says: enough to load the same splits again, and to see that they are the same."""
+        return {
+            "source": asdict(self.source),
+            "fingerprint": self.fingerprint,
+            "class_names": list(self.class_names),
+            "image_shape": list(self.image_shape),
+            "splits": {split.name: self._describe(split) for split in self},
+            "bad_files": [asdict(bad) for bad in self.bad_files],
+        }
+
+    def _describe(self, split: Split) -> dict[str, Any]:
+        counts = np.bincount(split.labels, minlength=len(self.class_names)).tolist()
+        return {
+            "images": len(split),
+            "hash": split.fingerprint,
+            "folders": list(split.folders),
+            "classes": dict(zip(self.class_names, counts, strict=True)),
+        }
+
+
+def make_splits(
+    table: Table, pixels: np.ndarray, data: recipe.Data, source: Source, bad_files: tuple[BadFile, ...] = ()
+) -> Splits:
+    """Assign each image of `table` to one split, and map every split onto the training classes.
+
+    What the source does not say is drawn: test and validation from an unsplit source, and a missing one of the two
+    from the training images. Raises InputError for a class that cannot be learned or split.
+    """
+    assigned = _assign(table, data)
+    class_names, mapping = _class_order(table, assigned)
+    labels = mapping[table.labels]
+    splits = {}
+    for number, name in enumerate(SPLIT_NAMES):
+        chosen = np.flatnonzero(assigned == number)
+        splits[name] = _make_split(name, table, pixels, chosen, labels[chosen])
+    return Splits(**splits, class_names=class_names, source=source, bad_files=bad_files)
+
+
+def _make_split(name: str, table: Table, pixels: np.ndarray, chosen: np.ndarray, labels: np.ndarray) -> Split:
+    digest = hashlib.blake2b(digest_size=16)
+    for column in (table.keys[chosen], table.contents[chosen], labels.astype(np.int64)):
+        digest.update(column.tobytes())
+    counts = np.bincount(table.parts[chosen], minlength=len(table.part_folders))
+    return Split(
+        name=name,
+        pixels=pixels,
+        rows=table.rows[chosen].astype(np.int64),
+        labels=labels.astype(np.int64),
+        paths=[table.paths[i] for i in chosen.tolist()],
+        folders=tuple(int(count) for count in counts if count),
+        fingerprint=digest.hexdigest(),
+    )
+
+
+# Drawing -----------------------------------------------------------------------------------------------------
+
+
+def _assign(table: Table, data: recipe.Data) -> np.ndarray:
+    """(N,) numbers of SPLIT_NAMES: what the source says, else drawn by class."""
+    given = [split or "train" for split in table.part_splits]
+    assigned = np.array([SPLIT_NAMES.index(split) for split in given], np.int8)[table.parts]
+    fractions = {
+        name: getattr(data, f"{name}_fraction")
+        for name in ("validation", "test")
+        if name not in table.part_splits
+    }
+    _check_fractions(fractions)
+    if fractions:
+        ranks = _ranks(table.keys, data.split_seed)
+        for label, name in enumerate(table.classes):
+            members = np.flatnonzero((table.labels == label) & (assigned == 0))
+            if len(members):
+                _draw(assigned, members[np.argsort(ranks[members], kind="stable")], fractions, name)
+    return assigned
+
+
+def _check_fractions(fractions: dict[str, float]) -> None:
+    for name, fraction in fractions.items():
+        if fraction == 0:
+            raise InputError(
+                f"data.{name}_fraction=0 leaves no {name} images, and the source has no {name} folder: "
+                f"set data.{name}_fraction=0.1, or give a folder with --{name}."
+            )
+    if sum(fractions.values()) >= 1:
+        raise InputError(
+            f"data.validation_fraction and data.test_fraction add up to {sum(fractions.values()):g}, which leaves "
+            "no training images: choose smaller fractions, for instance 0.1 each."
+        )
+
+
+def _draw(assigned: np.ndarray, ranked: np.ndarray, fractions: dict[str, float], class_name: str) -> None:
+    """Move the first of the `ranked` images of a class to test and the last to validation, within one of their share."""
+    sizes = {name: max(1, int(len(ranked) * fraction + 0.5)) for name, fraction in fractions.items()}
+    if sum(sizes.values()) >= len(ranked):
+        raise InputError(
+            f"class {class_name!r} has {len(ranked)} image(s), too few to give {' and '.join(sizes)} their share and "
+            f"keep one for training: add images of it (at least {len(sizes) + 1}), remove the class, or choose "
+            "smaller data.validation_fraction and data.test_fraction."
+        )
+    if "test" in sizes:
+        assigned[ranked[: sizes["test"]]] = SPLIT_NAMES.index("test")
+    if "validation" in sizes:
+        assigned[ranked[len(ranked) - sizes["validation"] :]] = SPLIT_NAMES.index("validation")
+
+
+def _ranks(keys: np.ndarray, seed: int) -> np.ndarray:
+    """Mix the identities' hashes with the seed (the finalizer of SplitMix64, Steele et al. 2014)."""
+    salt = hashlib.blake2b(str(seed).encode(), digest_size=8).digest()
+    mixed = keys ^ np.frombuffer(salt, np.uint64)[0]
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+# Classes -----------------------------------------------------------------------------------------------------
+
+
+def _class_order(table: Table, assigned: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """The sorted names of the training classes, and for each class of the table its place among them."""
+    present = {
+        name: set(np.unique(table.labels[assigned == i]).tolist()) for i, name in enumerate(SPLIT_NAMES)
+    }
+    for name in ("validation", "test"):
+        strange = sorted(table.classes[label] for label in present[name] - present["train"])
+        if strange:
+            raise InputError(
+                f"the {name} split has class(es) that training does not have: {_listed(strange)}. A class is known by "
+                f"its folder's name; training has {_listed(class_order([table.classes[i] for i in present['train']]))}."
+                " Rename or remove the folder, or add training images of the class."
+            )
+    names = class_order([table.classes[label] for label in present["train"]])
+    if len(names) < 2:
+        raise InputError(
+            f"training has only one class, {names[0]!r}: telling classes apart takes at least two. "
+            "Put the images of each class in a folder named by the class."
+            if names
+            else "the source has no training images: give a folder of class folders with --train."
+        )
+    mapping = np.full(len(table.classes), -1, np.int64)
+    for place, name in enumerate(names):
+        mapping[table.classes.index(name)] = place
+    return tuple(names), mapping
+
+
+def class_order(names: Sequence[str]) -> list[str]:
+    """Class names in their order for good: by number where all are numbers, else by character."""
+    return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
