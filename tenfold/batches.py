@@ -1,0 +1,63 @@
+"""Whole batches from a split's uint8 pixels, and the order in which an epoch takes them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tenfold.data import Split
+from tenfold.randomness import seed_for
+
+# Images per batch where nothing is learned: large enough to keep the cores busy, small enough for the cache.
+EVALUATION_BATCH = 256
+
+
+class Batches:
+    """A split's images and labels on a device, taken by position.
+
+    On a CPU the pixels stay in the memory map, and a batch is one gather from it. On another device all of the
+    split's pixels are copied there once.
+    """
+
+    def __init__(self, split: Split, device: torch.device) -> None:
+        self.split = split
+        self.device = device
+        self.labels = torch.from_numpy(np.asarray(split.labels)).to(device)
+        self.pixels = None if device.type == "cpu" else torch.from_numpy(split.pixels[split.rows]).to(device)
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def take(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Images (n, C, H, W), uint8 in channels_last memory, and labels (n,) int64 at `positions` (n,)."""
+        if self.pixels is None:
+            pixels = torch.from_numpy(self.split.pixels[self.split.rows[positions]])
+        else:
+            pixels = self.pixels[torch.from_numpy(positions).to(self.device)]
+        return pixels.permute(0, 3, 1, 2), self.labels[torch.from_numpy(positions).to(self.device)]
+
+    def in_order(self, batch_size: int = EVALUATION_BATCH) -> list[np.ndarray]:
+        """Positions of all images in batches, first to last."""
+        return _chunks(np.arange(len(self)), batch_size)
+
+
+def epoch_order(split: Split, batch_size: int, batches: str, seed: int, epoch: int) -> list[np.ndarray]:
+    """Positions (n,) int64 of each of an epoch's training batches, shuffled by (seed, epoch) alone.
+
+    With `batches` "split" the whole split is shuffled and cut. With "folder" each source folder is shuffled and
+    cut by itself and then the batches are shuffled, which is what the notebooks' concatenated Keras data sets do
+    (one short batch a folder: 628 batches of 64 for four folders of 10,000 images).
+    """
+    generator = np.random.default_rng(seed_for(seed, "order", epoch))
+    if batches == "split":
+        return _chunks(generator.permutation(len(split)), batch_size)
+    bounds = np.cumsum([0, *split.folders])
+    chunks = [
+        chunk
+        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+        for chunk in _chunks(start + generator.permutation(stop - start), batch_size)
+    ]
+    return [chunks[i] for i in generator.permutation(len(chunks))]
+
+
+def _chunks(positions: np.ndarray, size: int) -> list[np.ndarray]:
+    return [positions[start : start + size] for start in range(0, len(positions), size)]

@@ -1,0 +1,139 @@
+"""The command line: one thin function per verb. Heavy imports wait inside the verbs, so that `--help` is instant."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tenfold.errors import TenfoldError
+
+app = typer.Typer(
+    name="tenfold",
+    help="A folder of labelled images in; a trained, tested and explained classifier out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+DataOption = Annotated[
+    str | None, typer.Option("--data", metavar="SOURCE", help="A folder, archive or file, or digits, cifar10, cifar100.")
+]
+TrainOption = Annotated[list[str] | None, typer.Option("--train", metavar="DIR", help="Training folder; repeatable.")]
+ValidationOption = Annotated[
+    list[str] | None, typer.Option("--validation", metavar="DIR", help="Validation folder; repeatable.")
+]
+TestOption = Annotated[list[str] | None, typer.Option("--test", metavar="DIR", help="Test folder; repeatable.")]
+DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
+
+
+@app.command()
+def train(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="A recipe, and values to change in it.")
+    ] = None,
+    data: DataOption = None,
+    train: TrainOption = None,
+    validation: ValidationOption = None,
+    test: TestOption = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of run folders.")] = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="The run's name (default: the recipe's and a number).")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Short for fit.seed=N.")] = None,
+    device: DeviceOption = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run of that name.")] = False,
+) -> None:
+    """Train a recipe on a source, test it, and write its report."""
+    from tenfold import workbench
+
+    recipe, overrides = _recipe_and_overrides(words or [])
+    workbench.train(
+        recipe,
+        data=data,
+        train=train or (),
+        validation=validation or (),
+        test=test or (),
+        out=out,
+        name=name,
+        overwrite=overwrite,
+        seed=seed,
+        device=device,
+        overrides=overrides,
+    )
+
+
+@app.command()
+def resume(run: RunArgument, device: DeviceOption = "auto") -> None:
+    """Go on with an interrupted run from its last finished epoch."""
+    from tenfold import workbench
+
+    workbench.resume(run, device=device)
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    data: DataOption = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Test a run's model again, on its own data or on another labelled source, and write the report anew."""
+    from tenfold import workbench
+
+    workbench.evaluate(run, data=data, device=device)
+
+
+@app.command()
+def recipes() -> None:
+    """List the built-in recipes with the accuracy and time measured for them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from tenfold.recipe import builtin_recipes, read_about
+
+    table = Table("recipe", "what it is", "test accuracy", "time", "measured on", box=None, pad_edge=False)
+    for name, path in builtin_recipes().items():
+        about = read_about(path)
+        table.add_row(f"[bold]{name}[/]", about.summary, about.accuracy, about.time, about.hardware)
+    Console().print(table)
+
+
+@app.command()
+def show(
+    words: Annotated[list[str], typer.Argument(metavar="RECIPE [KEY=VALUE]...", help="A recipe, and values to change.")],
+    data: DataOption = None,
+) -> None:
+    """Print a recipe, resolved, and its model's layers for the images of a source."""
+    from tenfold.show import show_recipe
+
+    recipe, overrides = _recipe_and_overrides(words)
+    show_recipe(recipe or "digits", overrides, data)
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove everything in it.")] = False,
+) -> None:
+    """Show what the cache of decoded images holds, or remove it."""
+    from tenfold.show import show_cache
+
+    show_cache(clear)
+
+
+def main() -> None:
+    """Run the command line; errors that tenfold explains end it with their message and exit status."""
+    try:
+        app()
+    except TenfoldError as error:
+        print(f"tenfold: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("\ntenfold: stopped. `tenfold resume RUN` goes on from the last finished epoch.", file=sys.stderr)
+        sys.exit(1)
+
+
+def _recipe_and_overrides(words: list[str]) -> tuple[str | None, list[str]]:
+    """The first word without '=' is the recipe; the others are overrides, or the recipe loader's faults."""
+    if words and "=" not in words[0]:
+        return words[0], words[1:]
+    return None, words

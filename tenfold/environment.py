@@ -1,0 +1,71 @@
+"""What a run ran on: the device chosen, hardware, versions, memory."""
+
+import os
+import platform
+import resource
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tenfold.errors import InputError, nearest
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+_PACKAGES = ("tenfold", "torch", "numpy", "pillow", "scikit-learn", "pyarrow", "matplotlib")
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" is CUDA, else Apple's MPS, else the CPU. Raises InputError if it is absent."""
+    if name not in DEVICES:
+        raise InputError(f"--device {name}: there is no such device{nearest(name, DEVICES)}; valid: {', '.join(DEVICES)}")
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in present.items() if there))
+    if not present[name]:
+        raise InputError(
+            f"--device {name}: PyTorch {torch.__version__} finds no such device on this machine. "
+            "Use --device cpu (or auto), or install the driver and the PyTorch build for it."
+        )
+    return torch.device(name)
+
+
+def describe_environment(device: torch.device, command: str | None) -> dict[str, Any]:
+    """What `environment.json` holds."""
+    return {
+        "command": command,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": device_name(device),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+
+
+def device_name(device: torch.device) -> str:
+    """A name for people, such as "cpu" or "cuda (NVIDIA H200)"."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+
+
+def peak_memory_mib() -> float:
+    """The most memory that this process has held at once, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def command_line() -> str:
+    """The command that started this process, as it can be typed again."""
+    return shlex.join(["tenfold", *sys.argv[1:]])
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        if names:
+            return names[0]
+    return platform.processor() or platform.machine()

@@ -1,0 +1,111 @@
+"""A model on a split: loss and accuracy while training, saved predictions and metrics at the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch.nn import functional as F
+
+from tenfold.batches import Batches
+from tenfold.data import Split, Splits
+from tenfold.errors import InputError
+from tenfold.files import atomic
+from tenfold.models import Classifier
+
+_PROBABILITY = "probability:"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of a split: the only thing that metrics and reports read.
+
+    `paths` (N,) names of the images, `labels` (N,) int64, `probabilities` (N, classes) float32.
+    """
+
+    paths: Sequence[str]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """The most probable class of each image (N,) int64."""
+        return self.probabilities.argmax(1)
+
+    def write(self, path: Path) -> None:
+        """Save as Parquet: path, label and predicted (names), one column `probability:CLASS` per class."""
+        names = pa.array(self.class_names, pa.string())
+        columns = {
+            "path": pa.array(list(self.paths), pa.string()),
+            "label": pa.DictionaryArray.from_arrays(pa.array(self.labels, pa.int32()), names),
+            "predicted": pa.DictionaryArray.from_arrays(pa.array(self.predicted, pa.int32()), names),
+        }
+        for index, name in enumerate(self.class_names):
+            columns[_PROBABILITY + name] = pa.array(self.probabilities[:, index], pa.float32())
+        with atomic(path) as temporary:
+            pq.write_table(pa.table(columns), temporary)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read what `Predictions.write` saved. Raises InputError where the file is not of that form."""
+    try:
+        table = pq.read_table(path)
+        columns = [name for name in table.column_names if name.startswith(_PROBABILITY)]
+        class_names = tuple(name.removeprefix(_PROBABILITY) for name in columns)
+        index = {name: number for number, name in enumerate(class_names)}
+        return Predictions(
+            paths=table["path"].to_pylist(),
+            labels=np.array([index[name] for name in table["label"].to_pylist()], np.int64),
+            probabilities=np.stack([table[name].to_numpy() for name in columns], axis=1),
+            class_names=class_names,
+        )
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise InputError(f"{path}: is not a file of tenfold's predictions ({error}). `tenfold evaluate` makes it anew.") from None
+
+
+@torch.inference_mode()
+def score(model: Classifier, batches: Batches) -> tuple[float, float]:
+    """(loss, accuracy) over a whole split. The loss is the mean cross-entropy plus the model's L2 penalty.
+
+    Sums first and divides once, so that a short last batch weighs no more than its images.
+    """
+    was_training = model.training
+    model.eval()
+    loss = torch.zeros((), device=batches.device, dtype=torch.float64)
+    correct = torch.zeros((), device=batches.device, dtype=torch.int64)
+    for positions in batches.in_order():
+        images, labels = batches.take(positions)
+        logits = model(images)
+        loss += F.cross_entropy(logits, labels, reduction="sum").double()
+        correct += (logits.argmax(1) == labels).sum()
+    model.train(was_training)
+    penalty = model.penalty()
+    mean = loss.item() / len(batches) + (0.0 if penalty is None else penalty.item())
+    return mean, correct.item() / len(batches)
+
+
+@torch.inference_mode()
+def predict_split(model: Classifier, split: Split, class_names: tuple[str, ...], device: torch.device) -> Predictions:
+    """Probabilities of every image of `split`, in its order. The model is left in evaluation mode."""
+    batches = Batches(split, device)
+    model.to(device).eval()
+    parts = [model(batches.take(positions)[0]).softmax(1).cpu() for positions in batches.in_order()]
+    return Predictions(split.paths, np.asarray(split.labels), torch.cat(parts).numpy(), class_names)
+
+
+def predict_splits(model: Classifier, splits: Splits, folder: Path, device: torch.device) -> dict[str, Predictions]:
+    """Predict validation and test, and save both below `folder/predictions/`; give them by split name."""
+    (folder / "predictions").mkdir(exist_ok=True)
+    predictions = {}
+    for split in (splits.validation, splits.test):
+        predictions[split.name] = predict_split(model, split, splits.class_names, device)
+        predictions[split.name].write(folder / "predictions" / f"{split.name}.parquet")
+    return predictions

@@ -1,0 +1,237 @@
+"""The training loop: a generator that yields one record per epoch.
+
+What the notebooks' Keras did is kept: the logged losses contain the L2 penalty, accuracy and loss of an epoch are
+the means over its images while the model was changing, the plateau schedule and early stopping count epochs as
+Keras' callbacks do. The weights of the best epoch are restored always, however training ended. (The notebooks'
+TensorFlow 2.15 restored them only when early stopping ended it, so that notebook 03 tested epoch 30 believing it
+tested 29; Keras 3 restores them in both cases, as tenfold does.)
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tenfold.augment import Pipeline, build_augmentations
+from tenfold.batches import Batches, epoch_order
+from tenfold.checkpoint import State, Tensors, load_checkpoint, save_checkpoint, save_model
+from tenfold.data import Splits
+from tenfold.evaluate import score
+from tenfold.models import Classifier
+from tenfold.optim import Schedule, build_optimizer, build_schedule, improves
+from tenfold.randomness import seed_for
+from tenfold.recipe import Recipe
+from tenfold.run import Run
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of history.csv: means over the epoch's images; `seconds` include validation."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a progress display is told after each step; `loss` and `accuracy` are means since the epoch began."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    accuracy: float
+    images_per_second: float
+
+
+Watcher = Callable[[Step], None]
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became NaN or infinite."""
+
+
+def fit(
+    model: Classifier,
+    splits: Splits,
+    recipe: Recipe,
+    run: Run,
+    *,
+    device: torch.device | None = None,
+    resume: bool = False,
+    watch: Watcher | None = None,
+) -> Iterator[Epoch]:
+    """Train `model` in place, yielding each epoch's record after its checkpoint is on disk.
+
+    To stop early, leave the loop: `tenfold resume` or `resume=True` goes on from the last finished epoch, and on
+    a CPU ends with the same weights, bit for bit, as a run that was never interrupted. When the generator ends by
+    itself, the model holds the best epoch's weights by `recipe.stop.monitor`. A loss that is not finite ends
+    training with `State.failed` set and a reason that names the step; the best model so far is kept.
+    """
+    training = _Training(model, splits, recipe, run, device or torch.device("cpu"), watch)
+    if resume:
+        training.restore()
+    while training.state.stop_reason is None:
+        record = training.run_epoch()
+        training.save()
+        if record is not None:
+            yield record
+    training.restore_best()
+
+
+class _Training:
+    """The moving parts of one run: model, optimizer, schedule, data and the state that a checkpoint keeps."""
+
+    def __init__(
+        self,
+        model: Classifier,
+        splits: Splits,
+        recipe: Recipe,
+        run: Run,
+        device: torch.device,
+        watch: Watcher | None,
+    ) -> None:
+        self.model = model.to(device)
+        self.recipe, self.run, self.watch = recipe, run, watch
+        self.class_names = splits.class_names
+        self.train = Batches(splits.train, device)
+        self.validation = Batches(splits.validation, device)
+        self.augmentations: Pipeline = build_augmentations(recipe.augment, len(splits.class_names))
+        self.optimizer = build_optimizer(recipe.optimizer, model.parameters())
+        self.schedule: Schedule = build_schedule(recipe.schedule)
+        for group in self.optimizer.param_groups:
+            group["base_lr"] = group["lr"]
+        self.state = State(schedule=self.schedule.memory)
+        self.best: Tensors = {}
+
+    def restore(self) -> None:
+        """Go on from the run's checkpoint."""
+        self.state, self.best = load_checkpoint(self.run.path, self.model, self.optimizer)
+        self.schedule.memory = self.state.schedule
+
+    def restore_best(self) -> None:
+        """Put the best epoch's weights into the model."""
+        if self.best:
+            self.model.load_state_dict(self.best)
+
+    def save(self) -> None:
+        """Write checkpoint and history, in this order: a kill between them costs nothing."""
+        save_checkpoint(self.run.path, self.state, self.model, self.best, self.optimizer)
+        self.run.write_history(self.state.history)
+
+    def run_epoch(self) -> Epoch | None:
+        """One epoch and its consequences for the state; None where the loss was not finite."""
+        try:
+            record = self._train_and_validate(self.state.epoch + 1)
+        except NonFiniteLossError as error:
+            self.state.stop_reason, self.state.failed = str(error), True
+            return None
+        self.state.epoch = record.epoch
+        self.state.history.append(asdict(record))
+        self._judge(asdict(record))
+        self.schedule.observe(asdict(record))
+        return record
+
+    def _train_and_validate(self, epoch: int) -> Epoch:
+        began = time.perf_counter()
+        learning_rate = self._set_learning_rate()
+        loss, accuracy = self._train_epoch(epoch)
+        validation_loss, validation_accuracy = score(self.model, self.validation)
+        if not math.isfinite(validation_loss):
+            raise NonFiniteLossError(f"the validation loss became {validation_loss} after epoch {epoch}")
+        seconds = round(time.perf_counter() - began, 3)
+        return Epoch(epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate, seconds)
+
+    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+        """Train on every image once; return the mean loss (with penalty) and accuracy."""
+        settings = self.recipe.fit
+        order = epoch_order(self.train.split, settings.batch_size, settings.batches, settings.seed, epoch)
+        augment = self.augmentations.epoch(settings.seed, epoch, len(self.train), self.train.device)
+        self.model.train()
+        tally, began = _Tally(), time.perf_counter()
+        for index, positions in enumerate(order):
+            torch.manual_seed(seed_for(settings.seed, "dropout", epoch, index))
+            images, labels = self.train.take(positions)
+            images, targets = augment(images, labels, torch.from_numpy(positions))
+            self._set_learning_rate(len(order))
+            loss, logits = self._step(images, targets)
+            tally.add(loss, logits, labels)
+            if not math.isfinite(tally.last_loss):
+                raise NonFiniteLossError(
+                    f"the loss became {tally.last_loss} at step {index + 1} of epoch {epoch}; "
+                    "a lower optimizer.lr is the usual remedy"
+                )
+            self.state.step += 1
+            if self.watch:
+                rate = tally.images / (time.perf_counter() - began)
+                self.watch(
+                    Step(epoch, settings.epochs, index + 1, len(order), tally.loss, tally.accuracy, rate)
+                )
+        return tally.loss, tally.accuracy
+
+    def _step(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """One update; return the loss with its penalty, and the logits."""
+        logits = self.model(images)
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.recipe.fit.label_smoothing)
+        penalty = self.model.penalty()
+        if penalty is not None:
+            loss = loss + penalty
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach(), logits.detach()
+
+    def _set_learning_rate(self, steps_an_epoch: int | None = None) -> float:
+        """Set each group's rate for the coming step; return the first group's."""
+        planned = self.recipe.fit.epochs * (steps_an_epoch or 1)
+        done = self.state.step if steps_an_epoch else self.state.epoch
+        factor = self.schedule.factor(min(done / planned, 1.0))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        return self.optimizer.param_groups[0]["lr"]
+
+    def _judge(self, record: dict[str, float]) -> None:
+        """Note a new best epoch, and decide whether this was the last one."""
+        stop, state = self.recipe.stop, self.state
+        value = record[stop.monitor]
+        if improves(stop.monitor, value, state.best_value, stop.min_delta):
+            state.best_epoch, state.best_value, state.wait = state.epoch, value, 0
+            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            save_model(self.run.path, self.model, self.best, self.class_names)
+        else:
+            state.wait += 1
+        if stop.patience is not None and state.wait >= stop.patience:
+            state.stop_reason = f"{stop.monitor} did not improve for {stop.patience} epochs"
+        elif state.epoch >= self.recipe.fit.epochs:
+            state.stop_reason = f"all {self.recipe.fit.epochs} epochs done"
+
+
+class _Tally:
+    """Sums of loss and correct answers over an epoch's images; divided only when read."""
+
+    def __init__(self) -> None:
+        self.images, self.loss_sum, self.correct, self.last_loss = 0, 0.0, 0, 0.0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        self.last_loss = loss.item()
+        self.images += len(labels)
+        self.loss_sum += self.last_loss * len(labels)
+        self.correct += int((logits.argmax(1) == labels).sum())
+
+    @property
+    def loss(self) -> float:
+        return self.loss_sum / self.images
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.images

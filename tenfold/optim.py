@@ -1,0 +1,298 @@
+"""Optimizers with Keras' arithmetic, and schedules: step -> learning rate.
+
+An optimizer is a function (parameters, *, options) -> torch.optim.Optimizer; a schedule is a class whose options
+are its keyword-only fields. To add one, write it and add one line to `OPTIMIZERS` or `SCHEDULES`.
+"""
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from tenfold.recipe import Choice, Count, Fraction, Monitor, NonNegative, Positive, Share, components
+
+Parameters = Iterable[torch.nn.Parameter]
+
+
+def sgd(
+    parameters: Parameters,
+    *,
+    lr: Positive = 0.01,
+    momentum: Share = 0.0,
+    nesterov: bool = False,
+    weight_decay: NonNegative = 0.0,
+) -> Optimizer:
+    """Stochastic gradient descent as Keras writes it: see `KerasSGD`; `weight_decay` is decoupled."""
+    return KerasSGD(parameters, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+
+
+def rmsprop(
+    parameters: Parameters,
+    *,
+    lr: Positive = 0.001,
+    rho: Share = 0.9,
+    epsilon: Positive = 1e-7,
+    weight_decay: NonNegative = 0.0,
+) -> Optimizer:
+    """RMSprop as Keras writes it: see `KerasRMSprop`; `weight_decay` is decoupled."""
+    return KerasRMSprop(parameters, lr=lr, rho=rho, epsilon=epsilon, weight_decay=weight_decay)
+
+
+def adam(
+    parameters: Parameters,
+    *,
+    lr: Positive = 0.001,
+    beta1: Share = 0.9,
+    beta2: Share = 0.999,
+    epsilon: Positive = 1e-7,
+) -> Optimizer:
+    """Adam (Kingma & Ba, arXiv 1412.6980) with Keras' epsilon: see `KerasAdam`."""
+    return KerasAdam(parameters, lr=lr, betas=(beta1, beta2), epsilon=epsilon)
+
+
+def adamw(
+    parameters: Parameters,
+    *,
+    lr: Positive = 0.001,
+    beta1: Share = 0.9,
+    beta2: Share = 0.999,
+    epsilon: Positive = 1e-7,
+    weight_decay: NonNegative = 0.004,
+) -> Optimizer:
+    """Adam with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101); Keras' defaults."""
+    return KerasAdam(parameters, lr=lr, betas=(beta1, beta2), epsilon=epsilon, weight_decay=weight_decay)
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": sgd, "adam": adam, "adamw": adamw, "rmsprop": rmsprop}
+
+
+def build_optimizer(choice: Choice, parameters: Parameters) -> Optimizer:
+    """The optimizer that a recipe's `[optimizer]` names, over the trainable ones of `parameters`."""
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    return components("optimizer")[choice.name](trainable, **choice.options)
+
+
+class _FusedStep(Optimizer):
+    """What the two optimizers below share: gathering tensors, decoupled decay and one update per group."""
+
+    state_names: tuple[str, ...] = ()
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if not parameters:
+                continue
+            gradients = [p.grad for p in parameters]
+            if group["weight_decay"]:
+                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            self.update(group, parameters, gradients, *(self._slots(parameters, name) for name in self.state_names))
+
+    def _slots(self, parameters: list[Tensor], name: str) -> list[Tensor]:
+        for parameter in parameters:
+            if name not in self.state[parameter]:
+                self.state[parameter][name] = torch.zeros_like(parameter)
+        return [self.state[parameter][name] for parameter in parameters]
+
+    @abstractmethod
+    def update(self, group: dict[str, Any], parameters: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]):
+        """Move `parameters` in place, keeping the optimizer's memory in `slots`."""
+
+
+class KerasSGD(_FusedStep):
+    """SGD with Keras' momentum: `v = m v - lr g; w = w + v` (Nesterov: `w = w + m v - lr g`).
+
+    The learning rate is inside the velocity, so that after a change of the rate the first steps still carry the
+    old rate's velocity; PyTorch's SGD scales the whole velocity by the new rate at once.
+    """
+
+    state_names = ("velocity",)
+
+    def __init__(self, parameters: Parameters, lr: float, momentum: float, nesterov: bool, weight_decay: float):
+        defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+        super().__init__(parameters, defaults)
+
+    def update(self, group: dict[str, Any], parameters: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]):
+        """Keras' momentum update."""
+        (velocities,) = slots
+        torch._foreach_mul_(velocities, group["momentum"])
+        torch._foreach_add_(velocities, gradients, alpha=-group["lr"])
+        if group["nesterov"]:
+            torch._foreach_add_(parameters, velocities, alpha=group["momentum"])
+            torch._foreach_add_(parameters, gradients, alpha=-group["lr"])
+        else:
+            torch._foreach_add_(parameters, velocities)
+
+
+class KerasRMSprop(_FusedStep):
+    """RMSprop with epsilon inside the root: `v = rho v + (1 - rho) g^2; w = w - lr g / sqrt(v + epsilon)`."""
+
+    state_names = ("mean_square",)
+
+    def __init__(self, parameters: Parameters, lr: float, rho: float, epsilon: float, weight_decay: float):
+        super().__init__(parameters, {"lr": lr, "rho": rho, "epsilon": epsilon, "weight_decay": weight_decay})
+
+    def update(self, group: dict[str, Any], parameters: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]):
+        """Keras' RMSprop update."""
+        (squares,) = slots
+        torch._foreach_mul_(squares, group["rho"])
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - group["rho"])
+        roots = torch._foreach_add(squares, group["epsilon"])
+        torch._foreach_sqrt_(roots)
+        torch._foreach_addcdiv_(parameters, gradients, roots, value=-group["lr"])
+
+
+class KerasAdam(torch.optim.AdamW):
+    """Adam as Keras writes it: `w = w - lr sqrt(1 - b2^t) / (1 - b1^t) * m / (sqrt(v) + epsilon)`.
+
+    PyTorch divides v by `1 - b2^t` before it adds epsilon. Both are the same where PyTorch's epsilon is Keras'
+    divided by `sqrt(1 - b2^t)`, so this sets it anew at each step and leaves the rest to PyTorch's fused update.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        lr: float,
+        betas: tuple[float, float],
+        epsilon: float,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(parameters, lr=lr, betas=betas, eps=epsilon, weight_decay=weight_decay, fused=True)
+        for group in self.param_groups:
+            group["keras_epsilon"] = epsilon
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Update every parameter that has a gradient."""
+        for group in self.param_groups:
+            group["steps"] = group.get("steps", 0) + 1
+            group["eps"] = group["keras_epsilon"] / math.sqrt(1 - group["betas"][1] ** group["steps"])
+        super().step()
+
+
+# Schedules ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
+class Schedule:
+    """A factor on the optimizer's learning rate for each step; `constant` is this class itself.
+
+    The fields of subclasses are what a recipe can set; what a schedule learns while training is in `memory`,
+    which a checkpoint keeps.
+    """
+
+    def __post_init__(self) -> None:
+        self.memory: dict[str, Any] = {}
+
+    def factor(self, progress: float) -> float:
+        """The factor at `progress`: the share (0..1) of all planned steps that is done."""
+        return 1.0
+
+    def observe(self, record: dict[str, Any]) -> None:
+        """Hear of an epoch's record (names as in history.csv); only `Plateau` listens."""
+
+
+@dataclass(kw_only=True)
+class Cosine(Schedule):
+    """Half a cosine from 1 to `final`, after a linear `warmup` (Loshchilov & Hutter, arXiv 1608.03983)."""
+
+    warmup: Share = 0.0
+    final: Fraction = 0.0
+
+    def factor(self, progress: float) -> float:
+        """The cosine's value at `progress`."""
+        if progress < self.warmup:
+            return progress / self.warmup
+        angle = math.pi * (progress - self.warmup) / (1 - self.warmup)
+        return self.final + (1 - self.final) * (1 + math.cos(angle)) / 2
+
+
+@dataclass(kw_only=True)
+class OneCycle(Schedule):
+    """Linear from `start` up to 1 at `peak`, and linear down to `final` (Smith & Topin, arXiv 1708.07120)."""
+
+    peak: Share = 0.3
+    start: Fraction = 0.04
+    final: Fraction = 0.0
+
+    def factor(self, progress: float) -> float:
+        """The triangle's value at `progress`."""
+        if progress < self.peak:
+            return self.start + (1 - self.start) * progress / self.peak
+        return 1 + (self.final - 1) * (progress - self.peak) / (1 - self.peak)
+
+
+@dataclass(kw_only=True)
+class Step(Schedule):
+    """Times `gamma` at each of the `milestones`, given as shares of training."""
+
+    milestones: tuple[Fraction, ...] = (0.5, 0.75)
+    gamma: Fraction = 0.1
+
+    def factor(self, progress: float) -> float:
+        """`gamma` to the power of the milestones passed."""
+        return self.gamma ** sum(progress >= milestone for milestone in self.milestones)
+
+
+@dataclass(kw_only=True)
+class Plateau(Schedule):
+    """Keras' ReduceLROnPlateau: times `gamma` when `monitor` has not improved for `patience` epochs.
+
+    An epoch improves when it betters the best by more than `min_delta`; after a drop, `cooldown` epochs are not
+    counted. The factor never takes the rate below `floor` times the optimizer's rate.
+    """
+
+    monitor: Monitor = "validation_loss"
+    gamma: Fraction = 0.1
+    patience: Count = 3
+    min_delta: NonNegative = 1e-4
+    cooldown: int = 0
+    floor: Fraction = 0.0
+
+    def __post_init__(self) -> None:
+        self.memory = {"best": None, "wait": 0, "cooling": 0, "factor": 1.0}
+
+    def factor(self, progress: float) -> float:
+        """The factor after all drops so far."""
+        return self.memory["factor"]
+
+    def observe(self, record: dict[str, Any]) -> None:
+        """Count an epoch that did not improve, and drop the factor when patience is at its end."""
+        memory = self.memory
+        if memory["cooling"] > 0:
+            memory["cooling"] -= 1
+            memory["wait"] = 0
+        if improves(self.monitor, record[self.monitor], memory["best"], self.min_delta):
+            memory.update(best=record[self.monitor], wait=0)
+        elif memory["cooling"] <= 0:
+            memory["wait"] += 1
+            if memory["wait"] >= self.patience:
+                memory.update(factor=max(memory["factor"] * self.gamma, self.floor), cooling=self.cooldown, wait=0)
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "constant": Schedule,
+    "cosine": Cosine,
+    "one-cycle": OneCycle,
+    "step": Step,
+    "plateau": Plateau,
+}
+
+
+def build_schedule(choice: Choice) -> Schedule:
+    """The schedule that a recipe's `[schedule]` names."""
+    return components("schedule")[choice.name](**choice.options)
+
+
+def improves(monitor: str, value: float, best: float | None, min_delta: float = 0.0) -> bool:
+    """Whether `value` betters `best` by more than `min_delta`: downwards for a loss, upwards for an accuracy."""
+    if best is None:
+        return not math.isnan(value)
+    return value < best - min_delta if monitor.endswith("loss") else value > best + min_delta
+

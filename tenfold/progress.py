@@ -1,0 +1,139 @@
+"""What a person sees while a run goes on: a live line in a terminal or a notebook, plain lines in a log file."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from tenfold.data import Splits
+from tenfold.fit import Epoch, Step
+from tenfold.models import Classifier
+from tenfold.optim import improves
+from tenfold.run import Run
+
+# A log line at least this often, in seconds, so that a long epoch does not look like a hung process.
+LOG_EVERY = 30.0
+_REFRESHES_A_SECOND = 4
+
+Note = Callable[[int, int], None]
+
+
+def display_for(progress: bool) -> "Display":
+    """A display on standard output that suits what it is: terminal, notebook or file; silent if not `progress`."""
+    return Display(Console(quiet=not progress, highlight=False, soft_wrap=True))
+
+
+class Display:
+    """Shows decoding, training and the result; on a terminal or in a notebook with a live bar."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = (console.is_terminal or console.is_jupyter) and not console.quiet
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+        self.epochs = 0
+        self.recent: list[float] = []
+        self.began = self.logged = time.monotonic()
+        self.best: tuple[float, int] | None = None
+        self.monitor = ""
+
+    @contextmanager
+    def decoding(self) -> Iterator[Note]:
+        """Give a function (done, total) that shows how far reading the images is."""
+        with self._progress() as bar:
+            task = bar.add_task("reading images", total=None, visible=False)
+
+            def note(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total, visible=True)
+
+            yield note
+
+    @contextmanager
+    def training(self, run: Run, model: Classifier, splits: Splits, device: str) -> Iterator[None]:
+        """Say what is trained on what, and keep the live bar while the block runs."""
+        counts = ", ".join(f"{len(split):,} {split.name}" for split in splits)
+        trainable, _ = model.parameter_counts()
+        height, width, _ = splits.image_shape
+        self.console.print(f"[bold]{run.recipe.model.name}[/], {trainable:,} parameters, on {device}, to {escape(str(run.path))}")
+        self.console.print(f"images of {height}x{width} in {len(splits.class_names)} classes: {counts}")
+        for bad in splits.bad_files[:5]:
+            self.console.print(f"[yellow]left out[/] {escape(f'{bad.path}: {bad.reason}')}")
+        if len(splits.bad_files) > 5:
+            self.console.print(f"[yellow]left out[/] {len(splits.bad_files) - 5} more; all are in data.json")
+        self.epochs, self.monitor = run.recipe.fit.epochs, run.recipe.stop.monitor
+        self.began = self.logged = time.monotonic()
+        with self._progress() as self.bar:
+            self.task = self.bar.add_task("", total=None, visible=False)
+            yield
+
+    def step(self, step: Step) -> None:
+        """Move the bar; in a log, write a line now and then."""
+        text = (
+            f"epoch {step.epoch:>{len(str(step.epochs))}}/{step.epochs}  loss {step.loss:.4f}  accuracy "
+            f"{step.accuracy:.2%}  {step.images_per_second:,.0f} images/s  {self._remaining(step)} left"
+        )
+        if self.live and self.bar is not None:
+            self.bar.update(self.task, description=text, completed=step.step, total=step.steps, visible=True)
+        elif time.monotonic() - self.logged > LOG_EVERY:
+            self.logged = time.monotonic()
+            self.console.print(f"{text}  step {step.step}/{step.steps}")
+
+    def epoch(self, epoch: Epoch) -> None:
+        """One lasting line for a finished epoch; a star marks the best one so far."""
+        self.recent.append(epoch.seconds)
+        self.logged = time.monotonic()
+        self.console.print(
+            f"epoch {epoch.epoch:>{len(str(self.epochs))}}/{self.epochs}  loss {epoch.loss:.4f}  accuracy "
+            f"{epoch.accuracy:7.2%}  validation loss {epoch.validation_loss:.4f}  accuracy "
+            f"{epoch.validation_accuracy:7.2%}  rate {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
+            f"{'  *' if self._is_best(epoch) else ''}"
+        )
+
+    def finished(self, run: Run) -> None:
+        """The result, and where the report lies."""
+        test, training = run.metrics["test"], run.metrics["training"]
+        low, high = test["accuracy_ci95"]
+        table = Table.grid(padding=(0, 2))
+        table.add_row("stopped", f"{training['stop_reason']}; best epoch {training['best_epoch']}, restored")
+        table.add_row("training", f"{training['seconds']:.1f} s, {training['images_per_second']:,.0f} images/s")
+        table.add_row(
+            "test accuracy", f"[bold]{test['accuracy']:.2%}[/]  (95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})"
+        )
+        table.add_row("macro F1", f"{test['f1_macro']:.4f}")
+        table.add_row("report", escape(str(run.report)))
+        self.console.print(table)
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f} %"),
+            console=self.console,
+            transient=True,
+            disable=not self.live,
+            refresh_per_second=_REFRESHES_A_SECOND,
+        )
+
+    def _remaining(self, step: Step) -> str:
+        """Time to the last planned epoch, judged by the epochs so far or, in the first, by its own steps."""
+        done = step.step / step.steps
+        an_epoch = [*self.recent, (time.monotonic() - self.began) / done][: len(self.recent) or 1][-3:]
+        return _duration((step.epochs - step.epoch + 1 - done) * sum(an_epoch) / len(an_epoch))
+
+    def _is_best(self, epoch: Epoch) -> bool:
+        value = asdict(epoch)[self.monitor]
+        if improves(self.monitor, value, self.best[0] if self.best else None):
+            self.best = (value, epoch.epoch)
+            return True
+        return False
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,352 @@
+"""Recipes: TOML plus `key=value` overrides, checked as a whole into one frozen, typed value.
+
+A recipe has plain tables (`[data]`, `[stop]`, `[fit]`) and choices (`[model]`, `[optimizer]`, `[schedule]`,
+`[[augment]]`): a choice names an entry of a dictionary such as `tenfold.models.MODELS` and sets its
+keyword-only parameters. Those signatures are the only place where a parameter, its type and its default are
+written down; this module reads them there when it checks a recipe.
+"""
+
+import inspect
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from pkgutil import resolve_name
+from types import NoneType
+from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from tenfold.errors import InputError, nearest
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+# A share that must leave something over: a dropout rate, a part of the images, a decay.
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+# The dictionaries that give names their meaning. They are named here, not imported, because this module lies
+# below them, and because `tenfold recipes` should not have to load torch.
+COMPONENTS = {
+    "model": "tenfold.models:MODELS",
+    "optimizer": "tenfold.optim:OPTIMIZERS",
+    "schedule": "tenfold.optim:SCHEDULES",
+    "augment": "tenfold.augment:AUGMENTATIONS",
+}
+
+MONITORS = ("validation_loss", "validation_accuracy")
+MONITOR_ALIASES = {
+    "val_loss": "validation_loss",
+    "val_acc": "validation_accuracy",
+    "val_accuracy": "validation_accuracy",
+}
+
+
+def _monitor(name: object) -> object:
+    name = MONITOR_ALIASES.get(name, name) if isinstance(name, str) else name
+    if name not in MONITORS:
+        hint = nearest(str(name), MONITORS)
+        raise ValueError(f"no metric {name!r}{hint}; valid: {', '.join((*MONITORS, *MONITOR_ALIASES))}")
+    return name
+
+
+# The name of a metric that every epoch measures on validation data, under its own name or Keras' aliases.
+Monitor = Annotated[str, BeforeValidator(_monitor)]
+
+
+class Table(BaseModel):
+    """A recipe's table: frozen, strict about types, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class About(Table):
+    """What `tenfold recipes` says of a recipe; figures are measured (see docs/results.md), never hoped for."""
+
+    summary: str = ""
+    command: str = ""
+    accuracy: str = ""
+    time: str = ""
+    hardware: str = ""
+
+
+class Data(Table):
+    """How a source becomes equal-sized uint8 images in three splits."""
+
+    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    channels: Literal["auto", "rgb", "grayscale"] = "auto"
+    validation_fraction: Share = 0.1
+    test_fraction: Share = 0.1
+    split_seed: int = 0
+    bad_files_limit: Fraction = 0.01
+
+
+class Choice(BaseModel):
+    """The name of a component and its options, for instance `name = "sgd"`, `lr = 0.01`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option by name, defaults included."""
+        return dict(self.model_extra or {})
+
+
+class Stop(Table):
+    """`monitor` chooses the best epoch, whose weights are restored; `patience` (epochs) ends training early."""
+
+    monitor: Monitor = "validation_loss"
+    patience: Count | None = None
+    min_delta: NonNegative = 0.0
+
+
+class Fit(Table):
+    """The loop itself. `batches = "folder"` keeps the images of one source folder together in each batch."""
+
+    epochs: Count = 30
+    batch_size: Count = 64
+    batches: Literal["split", "folder"] = "split"
+    label_smoothing: Share = 0.0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Recipe(Table):
+    """One experiment, whole: what `recipe.toml` in a run folder holds."""
+
+    about: About = About()
+    data: Data = Data()
+    augment: tuple[Choice, ...] = ()
+    model: Choice
+    optimizer: Choice
+    schedule: Choice = Choice(name="constant")
+    stop: Stop = Stop()
+    fit: Fit = Fit()
+
+    def to_toml(self) -> str:
+        """The recipe as TOML; `load_recipe` reads it back to an equal recipe."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def with_values(self, **values: Any) -> Self:
+        """A copy with some values of plain tables replaced, for instance `with_values(fit={"seed": 1})`."""
+        tables = {name: getattr(self, name).model_copy(update=update) for name, update in values.items()}
+        return self.model_copy(update=tables)
+
+
+def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a built-in recipe by name or a TOML file by path, and apply `key=value` overrides.
+
+    Values are TOML (`5`, `0.01`, `true`, `[1, 2]`); anything else is taken as a string, and `none` removes an
+    optional value. Keys name tables with a dot; an augmentation is reached by its name or number
+    (`augment.rotation.factor=0.1`). Raises InputError naming every fault at once.
+    """
+    path = find_recipe(name_or_path)
+    tables = _read_toml(path)
+    faults = _apply_overrides(tables, list(overrides))
+    recipe, more = _check(tables)
+    faults += more
+    if faults or recipe is None:
+        raise InputError("\n".join([f"recipe {path.stem!r} cannot be used:", *(f"  {fault}" for fault in faults)]))
+    return recipe
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """The TOML file of a built-in recipe's name or of a path. Raises InputError naming the nearest recipe."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such recipe file. `tenfold recipes` lists the built-in ones.")
+        return path
+    known = builtin_recipes()
+    if str(name_or_path) not in known:
+        raise InputError(
+            f"there is no recipe {str(name_or_path)!r}{nearest(str(name_or_path), list(known))}. "
+            "`tenfold recipes` lists them; a recipe of your own is given by its path, ending in .toml."
+        )
+    return known[str(name_or_path)]
+
+
+def builtin_recipes() -> dict[str, Path]:
+    """Name and file of every recipe that comes with tenfold, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "recipes").glob("*.toml"))}
+
+
+def read_about(path: Path) -> About:
+    """Only the `[about]` table of a recipe file: quick, for listing."""
+    return About(**_read_toml(path).get("about", {}))
+
+
+def components(table: str) -> Mapping[str, Callable[..., Any]]:
+    """The dictionary whose entries the table `[table]` of a recipe can name."""
+    return resolve_name(COMPONENTS[table])
+
+
+def options_of(component: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The options that a recipe can set on a component: its keyword-only parameters."""
+    parameters = inspect.signature(component).parameters
+    return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as TOML: {error}. Mend the file; see `tenfold show digits`.") from None
+
+
+# Overrides ---------------------------------------------------------------------------------------------------
+
+
+def _apply_overrides(tables: dict[str, Any], overrides: list[str]) -> list[str]:
+    """Write each `key=value` into `tables`; return the faults."""
+    faults = []
+    # Names first: changing a component's name drops what only the old component understood.
+    for override in sorted(overrides, key=lambda text: not text.partition("=")[0].endswith(".name")):
+        key, equals, value = override.partition("=")
+        if not equals or "." not in key and key != "augment":
+            faults.append(f"{override!r}: expected TABLE.KEY=VALUE, for instance fit.epochs=5")
+            continue
+        fault = _set(tables, key.split("."), _parse(value))
+        faults += [f"{override!r}: {fault}"] if fault else []
+    return faults
+
+
+def _parse(text: str) -> Any:
+    if text.lower() in {"none", "null"}:
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _set(tables: dict[str, Any], keys: list[str], value: Any) -> str | None:
+    if keys == ["augment"]:
+        tables["augment"] = value
+        return None
+    if keys[0] == "augment":
+        entry = _find_augmentation(tables.get("augment", []), keys[1])
+        if entry is None or len(keys) != 3:
+            names = [table.get("name") for table in tables.get("augment", [])]
+            return f"expected augment.NAME.OPTION=VALUE with a name among {names}"
+        entry[keys[2]] = value
+        return None
+    if len(keys) != 2:
+        return "expected TABLE.KEY=VALUE with one dot"
+    table = tables.setdefault(keys[0], {})
+    if keys[1] == "name" and keys[0] in COMPONENTS:
+        _forget_options(table, keys[0], value)
+    table[keys[1]] = value
+    return None
+
+
+def _find_augmentation(augmentations: list[dict[str, Any]], key: str) -> dict[str, Any] | None:
+    if key.isdecimal() and int(key) < len(augmentations):
+        return augmentations[int(key)]
+    return next((table for table in augmentations if table.get("name") == key), None)
+
+
+def _forget_options(table: dict[str, Any], kind: str, name: Any) -> None:
+    component = components(kind).get(name) if isinstance(name, str) else None
+    if component is not None and name != table.get("name"):
+        for option in set(table) - set(options_of(component)):
+            del table[option]
+
+
+# Checking ----------------------------------------------------------------------------------------------------
+
+
+def _check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
+    """Validate every table and every choice; fill in the defaults of the choices' options."""
+    faults: list[str] = []
+    tables = {name: value for name, value in tables.items() if value is not None}
+    if isinstance(tables.get("augment", []), list):
+        tables["augment"] = tuple(tables.get("augment", []))
+    for kind in COMPONENTS:
+        values = tables.get(kind, ()) if kind == "augment" else (tables.get(kind),)
+        checked = [_check_choice(kind, value, faults) for value in values if isinstance(value, dict)]
+        if kind == "augment" and len(checked) == len(values):
+            tables[kind] = tuple(checked)
+        elif checked and kind != "augment":
+            tables[kind] = checked[0]
+    try:
+        recipe = Recipe(**_without_none(tables))
+    except ValidationError as error:
+        faults += [_sentence(fault, Recipe) for fault in error.errors()]
+        recipe = None
+    return recipe, faults
+
+
+def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {key: value for key, value in table.items() if value is not None} if isinstance(table, dict) else table
+        for name, table in tables.items()
+    }
+
+
+def _check_choice(kind: str, table: dict[str, Any], faults: list[str]) -> dict[str, Any]:
+    """The table with its options validated and its defaults filled in; faults are added to `faults`."""
+    known, name = components(kind), table.get("name")
+    if not isinstance(name, str) or name not in known:
+        hint = nearest(str(name), list(known))
+        faults.append(f"{kind}.name: there is no {kind} {name!r}{hint}; valid: {', '.join(known)}")
+        return {"name": str(name)}
+    where = kind if kind != "augment" else f"augment.{name}"
+    parameters, types = options_of(known[name]), _types(known[name])
+    given = {option: value for option, value in table.items() if option != "name"}
+    checked: dict[str, Any] = {"name": name}
+    for option in set(given) - set(parameters):
+        valid = f"valid: {', '.join(parameters)}" if parameters else "it has no options"
+        faults.append(f"{where}.{option}: {name!r} has no such option{nearest(option, list(parameters))}; {valid}")
+    for option, parameter in parameters.items():
+        if option in given:
+            checked[option] = _checked_value(f"{where}.{option}", types[option], given[option], faults)
+        elif parameter.default is parameter.empty:
+            faults.append(f"{where}.{option}: {name!r} needs a value for it")
+        else:
+            checked[option] = parameter.default
+    return checked
+
+
+@cache
+def _types(component: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(component.__init__ if inspect.isclass(component) else component, include_extras=True)
+
+
+def _checked_value(where: str, annotation: Any, value: Any, faults: list[str]) -> Any:
+    try:
+        adapter = TypeAdapter(annotation, config=ConfigDict(strict=True))
+        return adapter.validate_python(tuple(value) if isinstance(value, list) else value)
+    except ValidationError as error:
+        faults += [f"{where}={value!r}: {_reason(fault)}" for fault in error.errors()[:1]]
+        return value
+
+
+def _sentence(fault: Any, model: type[BaseModel]) -> str:
+    """One line for one of pydantic's faults: the dotted key, what was given, what was expected."""
+    keys = [str(part) for part in fault["loc"]]
+    where = ".".join(keys)
+    if fault["type"] == "extra_forbidden":
+        table = model
+        for key in keys[:-1]:
+            table = _table_type(table, key)
+        kind = "table" if table is model else "key"
+        valid = list(table.model_fields)
+        return f"{where}: there is no such {kind}{nearest(keys[-1], valid)}; valid: {', '.join(valid)}"
+    if fault["type"] == "missing":
+        return f"{where}: a value is needed"
+    return f"{where}={fault['input']!r}: {_reason(fault)}"
+
+
+def _table_type(model: type[BaseModel], key: str) -> type[BaseModel]:
+    annotation = model.model_fields[key].annotation
+    options = [annotation, *get_args(annotation)]
+    return next(o for o in options if isinstance(o, type) and o is not NoneType and issubclass(o, BaseModel))
+
+
+def _reason(fault: Any) -> str:
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return message[0].lower() + message[1:]

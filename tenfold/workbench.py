@@ -1,0 +1,183 @@
+"""The verbs in Python, one function each: what the command line calls and `import tenfold` offers."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tenfold.checkpoint import read_state
+from tenfold.data import Source, Splits
+from tenfold.data import load_splits as read_splits
+from tenfold.environment import choose_device, command_line, describe_environment, device_name, peak_memory_mib
+from tenfold.evaluate import predict_splits
+from tenfold.errors import TenfoldError
+from tenfold.files import write_json, write_text
+from tenfold.fit import fit
+from tenfold.metrics import measure
+from tenfold.models import Classifier, build_model
+from tenfold.progress import Display, display_for
+from tenfold.recipe import Data, Recipe, load_recipe
+from tenfold.report import write_report
+from tenfold.run import Run, create_run, load_run
+
+# One folder or several.
+Folders = str | Path | Iterable[str | Path]
+
+
+def train(
+    recipe: str | Path | Recipe | None = None,
+    *,
+    data: str | Path | None = None,
+    train: Folders = (),
+    validation: Folders = (),
+    test: Folders = (),
+    out: str | Path = "runs",
+    name: str | None = None,
+    overwrite: bool = False,
+    seed: int | None = None,
+    device: str = "auto",
+    overrides: Iterable[str] | Mapping[str, Any] = (),
+    progress: bool = True,
+) -> Run:
+    """Train a recipe on a source, evaluate it, write its report, and give the run.
+
+    `recipe` is a built-in recipe's name, a TOML file or a Recipe (default: one that suits the data); `data`, or
+    `train`, `validation` and `test` folders, are the source (default: scikit-learn's digits). `overrides` are
+    `key=value` texts or a mapping such as `{"fit.epochs": 5}`. Raises InputError for what cannot be used and
+    TenfoldError for what goes wrong on the way.
+
+        run = tenfold.train("model-s-baseline", data="photos", overrides={"fit.epochs": 5})
+        run.metrics["test"]["accuracy"]
+    """
+    source = make_source(data, train, validation, test)
+    chosen = choose_recipe(recipe, source, overrides, seed)
+    where = choose_device(device)
+    display = display_for(progress)
+    with display.decoding() as note:
+        splits = read_splits(chosen.data, source)
+    model = build_model(chosen.model, _channels_first(splits), len(splits.class_names), seed=chosen.fit.seed)
+    default_name = Path(recipe).stem if isinstance(recipe, str | Path) else suitable_recipe(source)
+    run = create_run(Path(out), name, default_name, overwrite=overwrite)
+    write_text(run.path / "recipe.toml", chosen.to_toml())
+    write_json(run.path / "data.json", splits.describe())
+    write_json(run.path / "environment.json", describe_environment(where, command_line()))
+    return _carry_out(run, model, splits, where, display)
+
+
+def load_splits(
+    data: str | Path | None = None,
+    *,
+    train: Folders = (),
+    validation: Folders = (),
+    test: Folders = (),
+    **options: Any,
+) -> Splits:
+    """The training, validation and test images of a source; `options` are those of a recipe's `[data]`.
+
+        splits = tenfold.load_splits("photos", image_size=32)
+        splits.train.images(slice(0, 9)), splits.class_names
+    """
+    return read_splits(Data(**options), make_source(data, train, validation, test))
+
+
+def resume(run: str | Path | Run, *, device: str = "auto", progress: bool = True) -> Run:
+    """Go on with an interrupted run from its last finished epoch, then evaluate and report as `train` does.
+
+    A run interrupted before its first epoch ended begins anew; one that had finished is evaluated again.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    where = choose_device(device)
+    splits = run.splits()
+    model = build_model(run.recipe.model, _channels_first(splits), len(splits.class_names), seed=run.recipe.fit.seed)
+    return _carry_out(run, model, splits, where, display_for(progress))
+
+
+def evaluate(run: str | Path | Run, *, device: str = "auto") -> Run:
+    """Predict a run's validation and test images anew with its best model, and write metrics and report anew."""
+    run = run if isinstance(run, Run) else load_run(run)
+    splits, model = run.splits(), run.model()
+    with run.lock():
+        _finish(run, model, splits, choose_device(device))
+    return run
+
+
+def make_source(data: "str | Path | None", train: Folders, validation: Folders, test: Folders) -> Source:
+    """The source that `data` or the folders of each split name; without any, the bundled digits."""
+    folders = {"train": _listed(train), "validation": _listed(validation), "test": _listed(test)}
+    if data is None and not any(folders.values()):
+        data = "digits"
+    return Source(None if data is None else str(data), **folders)
+
+
+def suitable_recipe(source: Source) -> str:
+    """The built-in recipe to take for a source when none is named."""
+    return "digits" if source.data == "digits" else "model-s-augmented"
+
+
+def choose_recipe(
+    recipe: str | Path | Recipe | None,
+    source: Source,
+    overrides: Iterable[str] | Mapping[str, Any] = (),
+    seed: int | None = None,
+) -> Recipe:
+    """Load a recipe by name or path, or the one that suits the source, with overrides and seed applied."""
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={value}" for key, value in overrides.items()]
+    if not isinstance(recipe, Recipe):
+        recipe = load_recipe(recipe or suitable_recipe(source), overrides)
+    return recipe if seed is None else recipe.with_values(fit={"seed": seed})
+
+
+def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device, display: Display) -> Run:
+    resuming = (run.checkpoint / "state.safetensors").is_file()
+    with run.lock():
+        with display.training(run, model, splits, device_name(device)):
+            for epoch in fit(model, splits, run.recipe, run, device=device, resume=resuming, watch=display.step):
+                display.epoch(epoch)
+        state = read_state(run.path)
+        if not state.best_epoch:
+            raise _no_model(run, state.stop_reason)
+        _finish(run, model, splits, device)
+    display.finished(run)
+    return run
+
+
+def _finish(run: Run, model: Classifier, splits: Splits, device: torch.device) -> None:
+    """Predictions, metrics, figures and report of a trained model: the one time that the test split is read."""
+    predictions = predict_splits(model, splits, run.path, device)
+    measured = {name: measure(p.labels, p.probabilities, p.class_names) for name, p in predictions.items()}
+    run.write_metrics({"test": measured["test"], "validation": measured["validation"], "training": _cost(run, model, splits, device)})
+    write_report(run, splits)
+
+
+def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> dict[str, Any]:
+    """What training took, for `metrics.json`."""
+    state = read_state(run.path)
+    seconds = sum(record["seconds"] for record in state.history)
+    trainable, total = model.parameter_counts()
+    return {
+        "seconds": round(seconds, 3),
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "stop_reason": state.stop_reason,
+        "failed": state.failed,
+        "images_per_second": round(state.epoch * len(splits.train) / seconds, 1),
+        "parameters_trainable": trainable,
+        "parameters_total": total,
+        "peak_memory_mib": peak_memory_mib(),
+        "device": device_name(device),
+    }
+
+
+def _no_model(run: Run, reason: str | None) -> TenfoldError:
+    return TenfoldError(f"{run.path}: no epoch ended with a usable model: {reason}.")
+
+
+def _channels_first(splits: Splits) -> tuple[int, int, int]:
+    height, width, channels = splits.image_shape
+    return channels, height, width
+
+
+def _listed(folders: Folders) -> tuple[str, ...]:
+    return (str(folders),) if isinstance(folders, str | Path) else tuple(str(folder) for folder in folders)
