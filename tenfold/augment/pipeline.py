@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tenfold.augment.base import Augmentation, Geometric, Mixing, Pixelwise
 from tenfold.augment.geometry import Flip, resample
+from tenfold.randomness import seed_for
 
 Batch = tuple[Tensor, Tensor]
 Stage = Callable[[Tensor, Tensor, list[Tensor]], Batch]
@@ -68,8 +69,9 @@ class EpochAugmentation:
 
 
 def _uniform(seed: int, epoch: int, number: int, shape: tuple[int, int]) -> np.ndarray:
-    """float32 uniform in [0, 1), from NumPy's documented hash (SeedSequence) of the three numbers."""
-    return np.random.default_rng((seed, epoch, number)).random(shape, dtype=np.float32)
+    """float32 uniform in [0, 1), row by row: a longer split has the same first rows."""
+    generator = np.random.default_rng(seed_for(seed, "augment", epoch, number))
+    return generator.random(shape, dtype=np.float32)
 
 
 def _stages(augmentations: Sequence[Augmentation]) -> list[tuple[list[int], Stage]]:

@@ -1,0 +1,89 @@
+"""The operations of TrivialAugment, RandAugment and the color augmentations against Pillow and colorsys."""
+
+import colorsys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageEnhance, ImageOps
+from torch import Tensor
+
+from tenfold.augment import policy
+from tenfold.augment.color import hue_turned, saturated
+
+
+def pixels_of(seed: int = 0, low: int = 20, high: int = 220) -> np.ndarray:
+    """(H, W, 3) uint8 with some structure, and a range that autocontrast can widen."""
+    random = np.random.default_rng(seed).normal(size=(4, 5, 3)).repeat(6, 0).repeat(6, 1)
+    random += 0.3 * np.random.default_rng(seed + 1).normal(size=random.shape)
+    scaled = (random - random.min()) / (random.max() - random.min())
+    return (low + scaled * (high - low)).astype(np.uint8)
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
+
+
+def to_pixels(images: Tensor) -> np.ndarray:
+    return images[0].permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("operation", "strength", "pillow"),
+    [
+        (policy.autocontrast, 0.0, ImageOps.autocontrast),
+        (policy.equalize, 0.0, ImageOps.equalize),
+        (policy.posterize, 3.0, lambda image: ImageOps.posterize(image, 5)),
+        (policy.solarize, 0.597, lambda image: ImageOps.solarize(image, 103)),
+        (policy.sharpness, 0.7, lambda image: ImageEnhance.Sharpness(image).enhance(1.7)),
+        (policy.sharpness, -0.7, lambda image: ImageEnhance.Sharpness(image).enhance(0.3)),
+        (policy.brightness, 0.4, lambda image: ImageEnhance.Brightness(image).enhance(1.4)),
+        (policy.color, -0.6, lambda image: ImageEnhance.Color(image).enhance(0.4)),
+        (policy.color, 0.6, lambda image: ImageEnhance.Color(image).enhance(1.6)),
+    ],
+)
+def test_operations_give_pillows_pixels(operation, strength, pillow, seed):
+    pixels = pixels_of(seed)
+    expected = np.asarray(pillow(Image.fromarray(pixels)), dtype=np.float32)
+    result = to_pixels(operation(to_tensor(pixels), torch.tensor([strength])))
+    # Pillow rounds to whole levels, some operations twice.
+    np.testing.assert_allclose(result, expected, rtol=0, atol=2.01)
+
+
+@pytest.mark.parametrize("turn", [-0.4, 0.0, 0.1, 0.5])
+def test_hue_is_turned_as_in_hsv(turn):
+    pixels = pixels_of()
+    expected = np.empty(pixels.shape)
+    for place in np.ndindex(pixels.shape[:2]):
+        hue, saturation, value = colorsys.rgb_to_hsv(*(pixels[place] / 255))
+        expected[place] = colorsys.hsv_to_rgb((hue + turn) % 1, saturation, value)
+    result = to_pixels(hue_turned(to_tensor(pixels), torch.tensor([turn])))
+    np.testing.assert_allclose(result, 255 * expected, rtol=0, atol=1e-2)
+
+
+@pytest.mark.parametrize("function", [hue_turned, saturated])
+def test_gray_stays_gray(function):
+    gray = torch.randint(0, 256, (2, 1, 6, 6)).float()
+    strength = torch.tensor([0.3, 1.7])
+    assert torch.equal(function(gray, strength), gray)
+    of_three = gray.expand(2, 3, 6, 6).contiguous()
+    torch.testing.assert_close(function(of_three, strength), of_three, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("operation", policy.OPERATIONS, ids=lambda operation: operation.function.__name__)
+@pytest.mark.parametrize("level", [0, 93, 255])
+def test_operations_keep_constant_images_in_range(operation, level):
+    images = torch.full((2, 3, 9, 9), float(level))
+    for end in (-1, 1) if operation.signed else (1,):
+        result = operation.function(images, torch.full((2,), end * operation.trivial))
+        assert result.isfinite().all()
+        assert 0 <= result.min() <= result.max() <= 255
+
+
+@pytest.mark.parametrize("operation", policy.OPERATIONS, ids=lambda operation: operation.function.__name__)
+def test_operations_without_strength_change_nothing(operation):
+    if operation.function in (policy.autocontrast, policy.equalize):
+        pytest.skip("has no strength")
+    images = to_tensor(pixels_of())
+    torch.testing.assert_close(operation.function(images, torch.zeros(1)), images, rtol=0, atol=5e-3)
