@@ -38,7 +38,8 @@ def resample(images: Tensor, matrix: Tensor) -> Tensor:
     # PyTorch's coordinates run from -1 to 1 over each axis, borders included, and so are scaled per axis.
     scale = matrix.new_tensor([[1, height / width, 2 / width], [width / height, 1, 2 / height]])
     grid = F.affine_grid(matrix[:, :2] * scale, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    moved = F.grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
+    return moved.clamp_(0, 255)  # the four weights may sum to a rounding error more than one
 
 
 def rotation(angle: Tensor) -> Tensor:
