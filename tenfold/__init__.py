@@ -39,7 +39,19 @@ _HOME = {
     "train": "workbench",
 }
 
-__all__ = ["InputError", "Recipe", "Run", "Source", "TenfoldError", "evaluate", "load_recipe", "load_run", "load_splits", "resume", "train"]
+__all__ = [
+    "InputError",
+    "Recipe",
+    "Run",
+    "Source",
+    "TenfoldError",
+    "evaluate",
+    "load_recipe",
+    "load_run",
+    "load_splits",
+    "resume",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,5 +1,7 @@
 """Whole batches from a split's uint8 pixels, and the order in which an epoch takes them."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -53,7 +55,7 @@ def epoch_order(split: Split, batch_size: int, batches: str, seed: int, epoch: i
     bounds = np.cumsum([0, *split.folders])
     chunks = [
         chunk
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+        for start, stop in pairwise(bounds)
         for chunk in _chunks(start + generator.permutation(stop - start), batch_size)
     ]
     return [chunks[i] for i in generator.permutation(len(chunks))]

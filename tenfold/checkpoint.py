@@ -39,7 +39,9 @@ class State:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save_checkpoint(folder: Path, state: State, model: nn.Module, best: Tensors, optimizer: torch.optim.Optimizer) -> None:
+def save_checkpoint(
+    folder: Path, state: State, model: nn.Module, best: Tensors, optimizer: torch.optim.Optimizer
+) -> None:
     """Write the checkpoint of a run folder atomically."""
     slots, groups = _optimizer_parts(optimizer)
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
@@ -56,7 +58,9 @@ def read_state(folder: Path) -> State:
     return State(**_read_header(_checkpoint_file(folder))["state"])
 
 
-def load_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[State, Tensors]:
+def load_checkpoint(
+    folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[State, Tensors]:
     """Put a run's checkpoint into `model` and `optimizer`; return its state and the best epoch's weights.
 
     Raises InputError where the file is missing, damaged, of another version, or does not fit the model.
@@ -79,13 +83,17 @@ def load_model(folder: Path) -> Classifier:
     """The classifier of a run folder, on the CPU, in evaluation mode. Raises InputError naming what is wrong."""
     described, weights = folder / "model.json", folder / "model.safetensors"
     if not weights.is_file() or not described.is_file():
-        raise InputError(f"{folder}: has no model yet; `tenfold resume {folder}` goes on with an interrupted run.")
+        raise InputError(
+            f"{folder}: has no model yet; `tenfold resume {folder}` goes on with an interrupted run."
+        )
     description = json.loads(described.read_text(encoding="utf-8"))
     model = build_model(
         Choice(**description["architecture"]),
         tuple(description["image_shape"]),
         len(description["class_names"]),
-        preprocessing=Preprocessing(**{key: tuple(value) for key, value in description["preprocessing"].items()}),
+        preprocessing=Preprocessing(
+            **{key: tuple(value) for key, value in description["preprocessing"].items()}
+        ),
     )
     _read_header(weights)
     _load_weights(model, load_file(weights), weights)
@@ -105,12 +113,16 @@ def _save(path: Path, tensors: Tensors, header: dict[str, Any]) -> None:
 
 def _read_header(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file, so there is nothing to go on from. Train the run anew.")
+        raise InputError(
+            f"{path}: there is no such file, so there is nothing to go on from. Train the run anew."
+        )
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get("tenfold", "{}"))
     except (SafetensorError, ValueError) as error:
-        raise InputError(f"{path}: is damaged ({error}). Restore it from a copy, or train the run anew.") from None
+        raise InputError(
+            f"{path}: is damaged ({error}). Restore it from a copy, or train the run anew."
+        ) from None
     if header.get("version") != VERSION:
         found = header.get("version", "none")
         raise InputError(f"{path}: was written in format {found}, this tenfold reads format {VERSION}.")
@@ -124,7 +136,9 @@ def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:
 def _load_weights(model: nn.Module, weights: Tensors, path: Path) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    wrong = [name for name in expected if found.get(name) != expected[name]] + sorted(set(found) - set(expected))
+    wrong = [name for name in expected if found.get(name) != expected[name]] + sorted(
+        set(found) - set(expected)
+    )
     if wrong:
         name = wrong[0]
         raise InputError(
@@ -143,11 +157,15 @@ def _optimizer_parts(optimizer: torch.optim.Optimizer) -> tuple[Tensors, list[di
         for slot, value in memory.items()
         if isinstance(value, Tensor)
     }
-    groups = [{key: value for key, value in group.items() if key != "params"} for group in saved["param_groups"]]
+    groups = [
+        {key: value for key, value in group.items() if key != "params"} for group in saved["param_groups"]
+    ]
     return slots, groups
 
 
-def _restore_optimizer(optimizer: torch.optim.Optimizer, slots: Tensors, groups: list[dict[str, Any]]) -> None:
+def _restore_optimizer(
+    optimizer: torch.optim.Optimizer, slots: Tensors, groups: list[dict[str, Any]]
+) -> None:
     template = optimizer.state_dict()
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in slots.items():

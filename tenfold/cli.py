@@ -18,13 +18,18 @@ app = typer.Typer(
 )
 
 DataOption = Annotated[
-    str | None, typer.Option("--data", metavar="SOURCE", help="A folder, archive or file, or digits, cifar10, cifar100.")
+    str | None,
+    typer.Option("--data", metavar="SOURCE", help="A folder, archive or file, or digits, cifar10, cifar100."),
 ]
-TrainOption = Annotated[list[str] | None, typer.Option("--train", metavar="DIR", help="Training folder; repeatable.")]
+TrainOption = Annotated[
+    list[str] | None, typer.Option("--train", metavar="DIR", help="Training folder; repeatable.")
+]
 ValidationOption = Annotated[
     list[str] | None, typer.Option("--validation", metavar="DIR", help="Validation folder; repeatable.")
 ]
-TestOption = Annotated[list[str] | None, typer.Option("--test", metavar="DIR", help="Test folder; repeatable.")]
+TestOption = Annotated[
+    list[str] | None, typer.Option("--test", metavar="DIR", help="Test folder; repeatable.")
+]
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
 
@@ -32,14 +37,17 @@ RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, o
 @app.command()
 def train(
     words: Annotated[
-        list[str] | None, typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="A recipe, and values to change in it.")
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="A recipe, and values to change in it."),
     ] = None,
     data: DataOption = None,
     train: TrainOption = None,
     validation: ValidationOption = None,
     test: TestOption = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of run folders.")] = Path("runs"),
-    name: Annotated[str | None, typer.Option(help="The run's name (default: the recipe's and a number).")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The run's name (default: the recipe's and a number).")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Short for fit.seed=N.")] = None,
     device: DeviceOption = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run of that name.")] = False,
@@ -100,7 +108,9 @@ def recipes() -> None:
 
 @app.command()
 def show(
-    words: Annotated[list[str], typer.Argument(metavar="RECIPE [KEY=VALUE]...", help="A recipe, and values to change.")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="RECIPE [KEY=VALUE]...", help="A recipe, and values to change.")
+    ],
     data: DataOption = None,
 ) -> None:
     """Print a recipe, resolved, and its model's layers for the images of a source."""
@@ -128,7 +138,9 @@ def main() -> None:
         print(f"tenfold: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
-        print("\ntenfold: stopped. `tenfold resume RUN` goes on from the last finished epoch.", file=sys.stderr)
+        print(
+            "\ntenfold: stopped. `tenfold resume RUN` goes on from the last finished epoch.", file=sys.stderr
+        )
         sys.exit(1)
 
 

@@ -20,7 +20,9 @@ _PACKAGES = ("tenfold", "torch", "numpy", "pillow", "scikit-learn", "pyarrow", "
 def choose_device(name: str = "auto") -> torch.device:
     """The device of that name; "auto" is CUDA, else Apple's MPS, else the CPU. Raises InputError if it is absent."""
     if name not in DEVICES:
-        raise InputError(f"--device {name}: there is no such device{nearest(name, DEVICES)}; valid: {', '.join(DEVICES)}")
+        raise InputError(
+            f"--device {name}: there is no such device{nearest(name, DEVICES)}; valid: {', '.join(DEVICES)}"
+        )
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, there in present.items() if there))
@@ -65,7 +67,11 @@ def command_line() -> str:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if line.startswith("model name")
+        ]
         if names:
             return names[0]
     return platform.processor() or platform.machine()

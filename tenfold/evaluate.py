@@ -68,7 +68,9 @@ def read_predictions(path: Path) -> Predictions:
             class_names=class_names,
         )
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        raise InputError(f"{path}: is not a file of tenfold's predictions ({error}). `tenfold evaluate` makes it anew.") from None
+        raise InputError(
+            f"{path}: is not a file of tenfold's predictions ({error}). `tenfold evaluate` makes it anew."
+        ) from None
 
 
 @torch.inference_mode()
@@ -93,7 +95,9 @@ def score(model: Classifier, batches: Batches) -> tuple[float, float]:
 
 
 @torch.inference_mode()
-def predict_split(model: Classifier, split: Split, class_names: tuple[str, ...], device: torch.device) -> Predictions:
+def predict_split(
+    model: Classifier, split: Split, class_names: tuple[str, ...], device: torch.device
+) -> Predictions:
     """Probabilities of every image of `split`, in its order. The model is left in evaluation mode."""
     batches = Batches(split, device)
     model.to(device).eval()
@@ -101,7 +105,9 @@ def predict_split(model: Classifier, split: Split, class_names: tuple[str, ...],
     return Predictions(split.paths, np.asarray(split.labels), torch.cat(parts).numpy(), class_names)
 
 
-def predict_splits(model: Classifier, splits: Splits, folder: Path, device: torch.device) -> dict[str, Predictions]:
+def predict_splits(
+    model: Classifier, splits: Splits, folder: Path, device: torch.device
+) -> dict[str, Predictions]:
     """Predict validation and test, and save both below `folder/predictions/`; give them by split name."""
     (folder / "predictions").mkdir(exist_ok=True)
     predictions = {}

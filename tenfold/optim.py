@@ -68,7 +68,12 @@ def adamw(
     return KerasAdam(parameters, lr=lr, betas=(beta1, beta2), epsilon=epsilon, weight_decay=weight_decay)
 
 
-OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": sgd, "adam": adam, "adamw": adamw, "rmsprop": rmsprop}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": sgd,
+    "adam": adam,
+    "adamw": adamw,
+    "rmsprop": rmsprop,
+}
 
 
 def build_optimizer(choice: Choice, parameters: Parameters) -> Optimizer:
@@ -77,75 +82,73 @@ def build_optimizer(choice: Choice, parameters: Parameters) -> Optimizer:
     return components("optimizer")[choice.name](trainable, **choice.options)
 
 
-class _FusedStep(Optimizer):
-    """What the two optimizers below share: gathering tensors, decoupled decay and one update per group."""
-
-    state_names: tuple[str, ...] = ()
+class _KerasOptimizer(Optimizer):
+    """What the two optimizers below share: the walk over parameters and the decoupled decay."""
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Update every parameter that has a gradient."""
         for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
-            if not parameters:
-                continue
-            gradients = [p.grad for p in parameters]
-            if group["weight_decay"]:
-                torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
-            self.update(group, parameters, gradients, *(self._slots(parameters, name) for name in self.state_names))
-
-    def _slots(self, parameters: list[Tensor], name: str) -> list[Tensor]:
-        for parameter in parameters:
-            if name not in self.state[parameter]:
-                self.state[parameter][name] = torch.zeros_like(parameter)
-        return [self.state[parameter][name] for parameter in parameters]
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                if group["weight_decay"]:
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                self.update(parameter, parameter.grad, self.state[parameter], group)
 
     @abstractmethod
-    def update(self, group: dict[str, Any], parameters: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]):
-        """Move `parameters` in place, keeping the optimizer's memory in `slots`."""
+    def update(
+        self, parameter: Tensor, gradient: Tensor, memory: dict[str, Tensor], group: dict[str, Any]
+    ) -> None:
+        """Move `parameter` in place; what the optimizer remembers of it is in `memory`."""
 
 
-class KerasSGD(_FusedStep):
+class KerasSGD(_KerasOptimizer):
     """SGD with Keras' momentum: `v = m v - lr g; w = w + v` (Nesterov: `w = w + m v - lr g`).
 
     The learning rate is inside the velocity, so that after a change of the rate the first steps still carry the
     old rate's velocity; PyTorch's SGD scales the whole velocity by the new rate at once.
     """
 
-    state_names = ("velocity",)
-
-    def __init__(self, parameters: Parameters, lr: float, momentum: float, nesterov: bool, weight_decay: float):
+    def __init__(
+        self, parameters: Parameters, lr: float, momentum: float, nesterov: bool, weight_decay: float
+    ):
         defaults = {"lr": lr, "momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
         super().__init__(parameters, defaults)
 
-    def update(self, group: dict[str, Any], parameters: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]):
-        """Keras' momentum update."""
-        (velocities,) = slots
-        torch._foreach_mul_(velocities, group["momentum"])
-        torch._foreach_add_(velocities, gradients, alpha=-group["lr"])
+    def update(
+        self, parameter: Tensor, gradient: Tensor, memory: dict[str, Tensor], group: dict[str, Any]
+    ) -> None:
+        """Keras' momentum update; without momentum, a plain step."""
+        lr, momentum = group["lr"], group["momentum"]
+        if not momentum:
+            parameter.add_(gradient, alpha=-lr)
+            return
+        if not memory:
+            memory["velocity"] = torch.zeros_like(parameter)
+        velocity = memory["velocity"]
+        velocity.mul_(momentum).add_(gradient, alpha=-lr)
         if group["nesterov"]:
-            torch._foreach_add_(parameters, velocities, alpha=group["momentum"])
-            torch._foreach_add_(parameters, gradients, alpha=-group["lr"])
+            parameter.add_(velocity, alpha=momentum).add_(gradient, alpha=-lr)
         else:
-            torch._foreach_add_(parameters, velocities)
+            parameter.add_(velocity)
 
 
-class KerasRMSprop(_FusedStep):
+class KerasRMSprop(_KerasOptimizer):
     """RMSprop with epsilon inside the root: `v = rho v + (1 - rho) g^2; w = w - lr g / sqrt(v + epsilon)`."""
-
-    state_names = ("mean_square",)
 
     def __init__(self, parameters: Parameters, lr: float, rho: float, epsilon: float, weight_decay: float):
         super().__init__(parameters, {"lr": lr, "rho": rho, "epsilon": epsilon, "weight_decay": weight_decay})
 
-    def update(self, group: dict[str, Any], parameters: list[Tensor], gradients: list[Tensor], *slots: list[Tensor]):
+    def update(
+        self, parameter: Tensor, gradient: Tensor, memory: dict[str, Tensor], group: dict[str, Any]
+    ) -> None:
         """Keras' RMSprop update."""
-        (squares,) = slots
-        torch._foreach_mul_(squares, group["rho"])
-        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - group["rho"])
-        roots = torch._foreach_add(squares, group["epsilon"])
-        torch._foreach_sqrt_(roots)
-        torch._foreach_addcdiv_(parameters, gradients, roots, value=-group["lr"])
+        if not memory:
+            memory["mean_square"] = torch.zeros_like(parameter)
+        square = memory["mean_square"]
+        square.mul_(group["rho"]).addcmul_(gradient, gradient, value=1 - group["rho"])
+        parameter.addcdiv_(gradient, (square + group["epsilon"]).sqrt_(), value=-group["lr"])
 
 
 class KerasAdam(torch.optim.AdamW):
@@ -273,7 +276,9 @@ class Plateau(Schedule):
         elif memory["cooling"] <= 0:
             memory["wait"] += 1
             if memory["wait"] >= self.patience:
-                memory.update(factor=max(memory["factor"] * self.gamma, self.floor), cooling=self.cooldown, wait=0)
+                memory.update(
+                    factor=max(memory["factor"] * self.gamma, self.floor), cooling=self.cooldown, wait=0
+                )
 
 
 SCHEDULES: dict[str, type[Schedule]] = {
@@ -295,4 +300,3 @@ def improves(monitor: str, value: float, best: float | None, min_delta: float = 
     if best is None:
         return not math.isnan(value)
     return value < best - min_delta if monitor.endswith("loss") else value > best + min_delta
-

@@ -59,7 +59,9 @@ class Display:
         counts = ", ".join(f"{len(split):,} {split.name}" for split in splits)
         trainable, _ = model.parameter_counts()
         height, width, _ = splits.image_shape
-        self.console.print(f"[bold]{run.recipe.model.name}[/], {trainable:,} parameters, on {device}, to {escape(str(run.path))}")
+        self.console.print(
+            f"[bold]{run.recipe.model.name}[/], {trainable:,} parameters, on {device}, to {escape(str(run.path))}"
+        )
         self.console.print(f"images of {height}x{width} in {len(splits.class_names)} classes: {counts}")
         for bad in splits.bad_files[:5]:
             self.console.print(f"[yellow]left out[/] {escape(f'{bad.path}: {bad.reason}')}")
@@ -100,9 +102,12 @@ class Display:
         low, high = test["accuracy_ci95"]
         table = Table.grid(padding=(0, 2))
         table.add_row("stopped", f"{training['stop_reason']}; best epoch {training['best_epoch']}, restored")
-        table.add_row("training", f"{training['seconds']:.1f} s, {training['images_per_second']:,.0f} images/s")
         table.add_row(
-            "test accuracy", f"[bold]{test['accuracy']:.2%}[/]  (95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})"
+            "training", f"{training['seconds']:.1f} s, {training['images_per_second']:,.0f} images/s"
+        )
+        table.add_row(
+            "test accuracy",
+            f"[bold]{test['accuracy']:.2%}[/]  (95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})",
         )
         table.add_row("macro F1", f"{test['f1_macro']:.4f}")
         table.add_row("report", escape(str(run.report)))

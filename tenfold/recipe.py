@@ -149,7 +149,9 @@ def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Reci
     recipe, more = _check(tables)
     faults += more
     if faults or recipe is None:
-        raise InputError("\n".join([f"recipe {path.stem!r} cannot be used:", *(f"  {fault}" for fault in faults)]))
+        raise InputError(
+            "\n".join([f"recipe {path.stem!r} cannot be used:", *(f"  {fault}" for fault in faults)])
+        )
     return recipe
 
 
@@ -158,7 +160,9 @@ def find_recipe(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.suffix == ".toml" or len(path.parts) > 1:
         if not path.is_file():
-            raise InputError(f"{path}: there is no such recipe file. `tenfold recipes` lists the built-in ones.")
+            raise InputError(
+                f"{path}: there is no such recipe file. `tenfold recipes` lists the built-in ones."
+            )
         return path
     known = builtin_recipes()
     if str(name_or_path) not in known:
@@ -194,7 +198,9 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as TOML: {error}. Mend the file; see `tenfold show digits`.") from None
+        raise InputError(
+            f"{path}: cannot be read as TOML: {error}. Mend the file; see `tenfold show digits`."
+        ) from None
 
 
 # Overrides ---------------------------------------------------------------------------------------------------
@@ -206,7 +212,7 @@ def _apply_overrides(tables: dict[str, Any], overrides: list[str]) -> list[str]:
     # Names first: changing a component's name drops what only the old component understood.
     for override in sorted(overrides, key=lambda text: not text.partition("=")[0].endswith(".name")):
         key, equals, value = override.partition("=")
-        if not equals or "." not in key and key != "augment":
+        if not equals or ("." not in key and key != "augment"):
             faults.append(f"{override!r}: expected TABLE.KEY=VALUE, for instance fit.epochs=5")
             continue
         fault = _set(tables, key.split("."), _parse(value))
@@ -282,7 +288,9 @@ def _check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
 
 def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: {key: value for key, value in table.items() if value is not None} if isinstance(table, dict) else table
+        name: {key: value for key, value in table.items() if value is not None}
+        if isinstance(table, dict)
+        else table
         for name, table in tables.items()
     }
 
@@ -300,7 +308,9 @@ def _check_choice(kind: str, table: dict[str, Any], faults: list[str]) -> dict[s
     checked: dict[str, Any] = {"name": name}
     for option in set(given) - set(parameters):
         valid = f"valid: {', '.join(parameters)}" if parameters else "it has no options"
-        faults.append(f"{where}.{option}: {name!r} has no such option{nearest(option, list(parameters))}; {valid}")
+        faults.append(
+            f"{where}.{option}: {name!r} has no such option{nearest(option, list(parameters))}; {valid}"
+        )
     for option, parameter in parameters.items():
         if option in given:
             checked[option] = _checked_value(f"{where}.{option}", types[option], given[option], faults)
@@ -313,7 +323,9 @@ def _check_choice(kind: str, table: dict[str, Any], faults: list[str]) -> dict[s
 
 @cache
 def _types(component: Callable[..., Any]) -> dict[str, Any]:
-    return get_type_hints(component.__init__ if inspect.isclass(component) else component, include_extras=True)
+    return get_type_hints(
+        component.__init__ if inspect.isclass(component) else component, include_extras=True
+    )
 
 
 def _checked_value(where: str, annotation: Any, value: Any, faults: list[str]) -> Any:

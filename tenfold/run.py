@@ -87,7 +87,10 @@ class Run:
         """One record per finished epoch (`history.csv`), numbers as numbers."""
         with self._existing("history.csv").open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
-        return [{key: int(value) if key == "epoch" else float(value) for key, value in row.items()} for row in rows]
+        return [
+            {key: int(value) if key == "epoch" else float(value) for key, value in row.items()}
+            for row in rows
+        ]
 
     def predictions(self, split: str) -> Predictions:
         """Saved predictions on "validation" or "test"."""
@@ -149,7 +152,9 @@ class Run:
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise InputError(f"{path}: is not valid JSON ({error}). Restore it, or train the run again.") from None
+            raise InputError(
+                f"{path}: is not valid JSON ({error}). Restore it, or train the run again."
+            ) from None
 
 
 def load_run(path: str | Path) -> Run:
@@ -157,7 +162,9 @@ def load_run(path: str | Path) -> Run:
     for candidate in (Path(path), Path("runs") / path):
         if (candidate / "recipe.toml").is_file():
             return Run(candidate)
-    raise InputError(f"{path}: is not a run folder (it has no recipe.toml). `tenfold train` makes one below runs/.")
+    raise InputError(
+        f"{path}: is not a run folder (it has no recipe.toml). `tenfold train` makes one below runs/."
+    )
 
 
 def create_run(out: Path, name: str | None, default_name: str, *, overwrite: bool = False) -> Run:
@@ -172,7 +179,9 @@ def create_run(out: Path, name: str | None, default_name: str, *, overwrite: boo
         out.mkdir(parents=True, exist_ok=True)
         return Run(_claim(out, name, default_name, overwrite))
     except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror}). Choose another folder with --out.") from error
+        raise InputError(
+            f"{out}: cannot be written ({error.strerror}). Choose another folder with --out."
+        ) from error
 
 
 def _claim(out: Path, name: str | None, default_name: str, overwrite: bool) -> Path:
@@ -188,7 +197,9 @@ def _claim(out: Path, name: str | None, default_name: str, overwrite: bool) -> P
     path = out / name
     if path.exists():
         if not overwrite:
-            raise InputError(f"{path}: exists already. Choose another --name, or give --overwrite to replace it.")
+            raise InputError(
+                f"{path}: exists already. Choose another --name, or give --overwrite to replace it."
+            )
         if not (path / "recipe.toml").is_file():
             raise InputError(f"{path}: is not a run folder, so it is not overwritten. Choose another --name.")
         shutil.rmtree(path)

@@ -9,9 +9,15 @@ import torch
 from tenfold.checkpoint import read_state
 from tenfold.data import Source, Splits
 from tenfold.data import load_splits as read_splits
-from tenfold.environment import choose_device, command_line, describe_environment, device_name, peak_memory_mib
-from tenfold.evaluate import predict_splits
+from tenfold.environment import (
+    choose_device,
+    command_line,
+    describe_environment,
+    device_name,
+    peak_memory_mib,
+)
 from tenfold.errors import TenfoldError
+from tenfold.evaluate import predict_splits
 from tenfold.files import write_json, write_text
 from tenfold.fit import fit
 from tenfold.metrics import measure
@@ -75,8 +81,8 @@ def load_splits(
 ) -> Splits:
     """The training, validation and test images of a source; `options` are those of a recipe's `[data]`.
 
-        splits = tenfold.load_splits("photos", image_size=32)
-        splits.train.images(slice(0, 9)), splits.class_names
+    splits = tenfold.load_splits("photos", image_size=32)
+    splits.train.images(slice(0, 9)), splits.class_names
     """
     return read_splits(Data(**options), make_source(data, train, validation, test))
 
@@ -89,7 +95,9 @@ def resume(run: str | Path | Run, *, device: str = "auto", progress: bool = True
     run = run if isinstance(run, Run) else load_run(run)
     where = choose_device(device)
     splits = run.splits()
-    model = build_model(run.recipe.model, _channels_first(splits), len(splits.class_names), seed=run.recipe.fit.seed)
+    model = build_model(
+        run.recipe.model, _channels_first(splits), len(splits.class_names), seed=run.recipe.fit.seed
+    )
     return _carry_out(run, model, splits, where, display_for(progress))
 
 
@@ -133,7 +141,9 @@ def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device
     resuming = (run.checkpoint / "state.safetensors").is_file()
     with run.lock():
         with display.training(run, model, splits, device_name(device)):
-            for epoch in fit(model, splits, run.recipe, run, device=device, resume=resuming, watch=display.step):
+            for epoch in fit(
+                model, splits, run.recipe, run, device=device, resume=resuming, watch=display.step
+            ):
                 display.epoch(epoch)
         state = read_state(run.path)
         if not state.best_epoch:
@@ -147,7 +157,13 @@ def _finish(run: Run, model: Classifier, splits: Splits, device: torch.device) -
     """Predictions, metrics, figures and report of a trained model: the one time that the test split is read."""
     predictions = predict_splits(model, splits, run.path, device)
     measured = {name: measure(p.labels, p.probabilities, p.class_names) for name, p in predictions.items()}
-    run.write_metrics({"test": measured["test"], "validation": measured["validation"], "training": _cost(run, model, splits, device)})
+    run.write_metrics(
+        {
+            "test": measured["test"],
+            "validation": measured["validation"],
+            "training": _cost(run, model, splits, device),
+        }
+    )
     write_report(run, splits)
 
 

@@ -20,8 +20,14 @@ class Preprocessing:
 class Classifier(nn.Module):
     """A network with its preprocessing: images (N, C, H, W) on 0..255, uint8 or float, to logits (N, classes)."""
 
-    def __init__(self, network: nn.Module, architecture: Choice, image_shape: tuple[int, int, int], classes: int,
-                 preprocessing: Preprocessing) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        architecture: Choice,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        preprocessing: Preprocessing,
+    ) -> None:
         super().__init__()
         self.network = network
         self.architecture = architecture
@@ -101,7 +107,9 @@ def summarise(model: Classifier) -> list[Layer]:
     def note(name: str, module: nn.Module) -> Any:
         def hook(_: nn.Module, __: Any, output: Tensor) -> None:
             tensors = [*module.parameters(), *(b for b in module.buffers() if b.is_floating_point())]
-            layers.append(Layer(name, type(module).__name__, tuple(output.shape[1:]), sum(t.numel() for t in tensors)))
+            layers.append(
+                Layer(name, type(module).__name__, tuple(output.shape[1:]), sum(t.numel() for t in tensors))
+            )
 
         return module.register_forward_hook(hook)
 

@@ -6,7 +6,6 @@ features are ordered (H, W, C). Raises InputError where an image is too small fo
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 from torch import Tensor, nn
 
@@ -22,7 +21,8 @@ def single_conv(image_shape: Shape, classes: int, *, filters: Count = 32, dense:
     side = ((height - 2) // 2, (width - 2) // 2)
     _need_room(image_shape, min(side))
     return nn.Sequential(
-        *_convolution(channels, filters, padding="valid"),
+        Convolution(channels, filters, padding=0),
+        nn.ReLU(inplace=True),
         nn.MaxPool2d(2),
         Flatten(),
         *_dense_head(side[0] * side[1] * filters, dense, classes),
@@ -38,7 +38,7 @@ def model_s(
     """
     layers: list[nn.Module] = []
     for inputs, outputs in _pairs(image_shape[0], filters):
-        layers += [*_convolution(inputs, outputs), nn.MaxPool2d(2)]
+        layers += [Convolution(inputs, outputs), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
     features = _pooled_size(image_shape, len(filters)) * filters[-1]
     return nn.Sequential(*layers, Flatten(), *_dense_head(features, dense, classes))
 
@@ -50,7 +50,7 @@ def three_conv_gap(
     _pooled_size(image_shape, len(filters) - 1)
     layers: list[nn.Module] = []
     for inputs, outputs in _pairs(image_shape[0], filters):
-        layers += [*_convolution(inputs, outputs), nn.MaxPool2d(2)]
+        layers += [Convolution(inputs, outputs), nn.ReLU(inplace=True), nn.MaxPool2d(2)]
     return nn.Sequential(*layers[:-1], GlobalAverage(), *_dense_head(filters[-1], dense, classes))
 
 
@@ -63,21 +63,28 @@ def model_s_deep(
     dropout: Share = 0.5,
     conv_l2: NonNegative = 0.0,
     dense_l2: NonNegative = 0.0,
+    norm_momentum: Share = 0.99,
 ) -> nn.Module:
     """Notebooks 02 and 03: blocks of two (convolution, ReLU, batch norm) and a pooling; dropout around a dense layer.
 
     With 32x32 RGB images and 10 classes it has 815,018 trainable of 815,914 parameters. Batch norm follows the
-    ReLU, with Keras' momentum 0.99 (PyTorch's 0.01) and epsilon 1e-3; `conv_l2` and `dense_l2` are Keras'
-    kernel regularisers.
+    ReLU, with epsilon 1e-3; `norm_momentum` is Keras' (0.99 is PyTorch's 0.01), and `conv_l2` and `dense_l2` are
+    Keras' kernel regularisers.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in _pairs(image_shape[0], filters):
         for channels in (inputs, outputs):
-            layers += [*_convolution(channels, outputs, l2=conv_l2), _batch_norm(outputs)]
+            layers += [
+                Convolution(channels, outputs, l2=conv_l2),
+                nn.ReLU(inplace=True),
+                nn.BatchNorm2d(outputs, momentum=1 - norm_momentum, eps=1e-3),
+            ]
         layers.append(nn.MaxPool2d(2))
     features = _pooled_size(image_shape, len(filters)) * filters[-1]
     hidden, activation, output = _dense_head(features, dense, classes, l2=dense_l2)
-    return nn.Sequential(*layers, Flatten(), nn.Dropout(dropout), hidden, activation, nn.Dropout(dropout), output)
+    return nn.Sequential(
+        *layers, Flatten(), nn.Dropout(dropout), hidden, activation, nn.Dropout(dropout), output
+    )
 
 
 class Flatten(nn.Module):
@@ -101,31 +108,32 @@ def _pairs(channels: int, filters: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip([channels, *filters], filters, strict=False))
 
 
-def _convolution(
-    inputs: int, outputs: int, *, padding: Literal["same", "valid"] = "same", l2: float = 0.0
-) -> list[nn.Module]:
-    return [_initialised(nn.Conv2d(inputs, outputs, 3, padding=padding), l2), nn.ReLU(inplace=True)]
+class Convolution(nn.Conv2d):
+    """A 3x3 convolution with Keras' initial values, and the rate that `Classifier.penalty` reads."""
+
+    def __init__(self, inputs: int, outputs: int, *, padding: int = 1, l2: float = 0.0) -> None:
+        super().__init__(inputs, outputs, 3, padding=padding)
+        self.l2 = l2
+        _initialise(self)
 
 
-def _dense_head(inputs: int, hidden: int, classes: int, *, l2: float = 0.0) -> list[nn.Module]:
-    return [
-        _initialised(nn.Linear(inputs, hidden), l2),
-        nn.ReLU(inplace=True),
-        _initialised(nn.Linear(hidden, classes), l2),
-    ]
+class Dense(nn.Linear):
+    """A dense layer with Keras' initial values, and the rate that `Classifier.penalty` reads."""
+
+    def __init__(self, inputs: int, outputs: int, *, l2: float = 0.0) -> None:
+        super().__init__(inputs, outputs)
+        self.l2 = l2
+        _initialise(self)
 
 
-def _batch_norm(channels: int) -> nn.Module:
-    return nn.BatchNorm2d(channels, momentum=0.01, eps=1e-3)
-
-
-def _initialised(layer: "nn.Conv2d | nn.Linear", l2: float) -> nn.Module:
-    """Keras' initial values, and the rate that `Classifier.penalty` reads."""
+def _initialise(layer: nn.Conv2d | nn.Linear) -> None:
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
-    layer.l2 = l2  # pyright: ignore[reportAttributeAccessIssue]
-    return layer
+
+
+def _dense_head(inputs: int, hidden: int, classes: int, *, l2: float = 0.0) -> list[nn.Module]:
+    return [Dense(inputs, hidden, l2=l2), nn.ReLU(inplace=True), Dense(hidden, classes, l2=l2)]
 
 
 def _pooled_size(image_shape: Shape, poolings: int) -> int:
