@@ -67,7 +67,10 @@ def centred_boxes(x: Tensor, y: Tensor, width: Tensor, height: Tensor) -> Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class Contrast(Pixelwise):
-    """Contrast times 1 +- `factor` around each channel's own mean, clipped (Keras' RandomContrast)."""
+    """Contrast times 1 +- `factor` around each channel's own mean, clipped (Keras' RandomContrast).
+
+    As in Keras 2.15 and in all of Keras' documentation; Keras 3.15 draws from 1 to 1 + `factor` only.
+    """
 
     factor: Factor = 0.05
 
