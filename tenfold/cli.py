@@ -94,16 +94,9 @@ def evaluate(
 @app.command()
 def recipes() -> None:
     """List the built-in recipes with the accuracy and time measured for them."""
-    from rich.console import Console
-    from rich.table import Table
+    from tenfold.show import show_recipes
 
-    from tenfold.recipe import builtin_recipes, read_about
-
-    table = Table("recipe", "what it is", "test accuracy", "time", "measured on", box=None, pad_edge=False)
-    for name, path in builtin_recipes().items():
-        about = read_about(path)
-        table.add_row(f"[bold]{name}[/]", about.summary, about.accuracy, about.time, about.hardware)
-    Console().print(table)
+    show_recipes()
 
 
 @app.command()

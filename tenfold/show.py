@@ -1,0 +1,62 @@
+"""What the verbs that only look at things print: recipes and the cache."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Table
+
+from tenfold.data import Source, load_splits
+from tenfold.models import Classifier, build_model, summarise
+from tenfold.recipe import Recipe, builtin_recipes, load_recipe, read_about
+from tenfold.workbench import make_source
+
+# What a recipe is shown for when no source is named: the notebooks' images.
+_CIFAR_SHAPE, _CIFAR_CLASSES = (3, 32, 32), 10
+
+
+def show_recipes() -> None:
+    """Print the built-in recipes with what was measured of them."""
+    table = Table("recipe", "what it is", "test accuracy", "time", "measured on", box=None, pad_edge=False)
+    for name, path in builtin_recipes().items():
+        about = read_about(path)
+        table.add_row(f"[bold]{name}[/]", about.summary, about.accuracy, about.time, about.hardware)
+    Console().print(table)
+
+
+def show_recipe(name: str | Path, overrides: Iterable[str], data: str | None) -> None:
+    """Print a resolved recipe and its model's layers, for the images of `data` or for 32x32 RGB in 10 classes."""
+    recipe = load_recipe(name, overrides)
+    image_shape, classes = _shape(recipe, data or ("digits" if str(name) == "digits" else None))
+    console = Console(highlight=False)
+    console.print(Syntax(recipe.to_toml(), "toml", background_color="default"))
+    console.print(layers_table(build_model(recipe.model, image_shape, classes)))
+
+
+def layers_table(model: Classifier) -> Table:
+    """Layer, output shape and parameters of each layer, with the totals."""
+    channels, height, width = model.image_shape
+    title = f"{model.architecture.name} for images of {height}x{width}x{channels} in {model.classes} classes"
+    trainable, total = model.parameter_counts()
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = f"{total:,} parameters, {trainable:,} of them trainable"
+    table.add_column("layer")
+    table.add_column("kind")
+    table.add_column("output shape")
+    table.add_column("parameters", justify="right")
+    for layer in summarise(model):
+        shape = " x ".join(str(size) for size in layer.output_shape)
+        table.add_row(layer.name, layer.kind, shape, f"{layer.parameters:,}" if layer.parameters else "")
+    return table
+
+
+def _shape(recipe: Recipe, data: str | None) -> tuple[tuple[int, int, int], int]:
+    if data is None:
+        channels, height, width = _CIFAR_SHAPE
+        size = recipe.data.image_size
+        return (channels, size or height, size or width), _CIFAR_CLASSES
+    splits = load_splits(recipe.data, make_source(data, (), (), ()))
+    height, width, channels = splits.image_shape
+    return (channels, height, width), len(splits.class_names)
