@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a live line in a terminal or a notebook, plain lines in a log file."""
+"""What a person sees while a run goes on: a live line in a terminal, plain lines in a notebook or a log file."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,15 +25,16 @@ Note = Callable[[int, int], None]
 
 def display_for(progress: bool) -> "Display":
     """A display on standard output that suits what it is: terminal, notebook or file; silent if not `progress`."""
-    return Display(Console(quiet=not progress, highlight=False, soft_wrap=True))
+    # In a notebook, plain text reads better than one HTML block a line, and a live bar would need ipywidgets.
+    return Display(Console(quiet=not progress, highlight=False, soft_wrap=True, force_jupyter=False))
 
 
 class Display:
-    """Shows decoding, training and the result; on a terminal or in a notebook with a live bar."""
+    """Shows decoding, training and the result; on a terminal with a live bar."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.live = (console.is_terminal or console.is_jupyter) and not console.quiet
+        self.live = console.is_terminal and not console.quiet
         self.bar: Progress | None = None
         self.task = TaskID(0)
         self.epochs = 0
@@ -94,6 +95,12 @@ class Display:
             f"{epoch.accuracy:7.2%}  validation loss {epoch.validation_loss:.4f}  accuracy "
             f"{epoch.validation_accuracy:7.2%}  rate {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
             f"{'  *' if self._is_best(epoch) else ''}"
+        )
+
+    def interrupted(self, run: Run) -> None:
+        """How to go on."""
+        self.console.print(
+            f"stopped. `tenfold resume {escape(str(run.path))}` goes on from the last finished epoch."
         )
 
     def finished(self, run: Run) -> None:

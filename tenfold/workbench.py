@@ -129,22 +129,24 @@ def choose_recipe(
     overrides: Iterable[str] | Mapping[str, Any] = (),
     seed: int | None = None,
 ) -> Recipe:
-    """Load a recipe by name or path, or the one that suits the source, with overrides and seed applied."""
-    if isinstance(overrides, Mapping):
-        overrides = [f"{key}={value}" for key, value in overrides.items()]
-    if not isinstance(recipe, Recipe):
-        recipe = load_recipe(recipe or suitable_recipe(source), overrides)
-    return recipe if seed is None else recipe.with_values(fit={"seed": seed})
+    """The recipe named, or the one that suits the source, with overrides and seed applied."""
+    chosen = load_recipe(recipe or suitable_recipe(source), overrides)
+    return chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})
 
 
 def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device, display: Display) -> Run:
     resuming = (run.checkpoint / "state.safetensors").is_file()
     with run.lock():
-        with display.training(run, model, splits, device_name(device)):
-            for epoch in fit(
-                model, splits, run.recipe, run, device=device, resume=resuming, watch=display.step
-            ):
-                display.epoch(epoch)
+        try:
+            with display.training(run, model, splits, device_name(device)):
+                epochs = fit(
+                    model, splits, run.recipe, run, device=device, resume=resuming, watch=display.step
+                )
+                for epoch in epochs:
+                    display.epoch(epoch)
+        except KeyboardInterrupt:
+            display.interrupted(run)
+            raise
         state = read_state(run.path)
         if not state.best_epoch:
             raise _no_model(run, state.stop_reason)
