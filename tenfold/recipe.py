@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from pkgutil import resolve_name
 from types import NoneType
-from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -21,8 +21,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from tenfold.errors import InputError, nearest
 
 Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # A share that must leave something over: a dropout rate, a part of the images, a decay.
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -130,29 +130,26 @@ class Recipe(Table):
         """The recipe as TOML; `load_recipe` reads it back to an equal recipe."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
-    def with_values(self, **values: Any) -> Self:
-        """A copy with some values of plain tables replaced, for instance `with_values(fit={"seed": 1})`."""
-        tables = {name: getattr(self, name).model_copy(update=update) for name, update in values.items()}
-        return self.model_copy(update=tables)
 
-
-def load_recipe(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a built-in recipe by name or a TOML file by path, and apply `key=value` overrides.
+def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Recipe:
+    """A built-in recipe by name, a TOML file by path, or a Recipe, with `key=value` overrides applied.
 
     Values are TOML (`5`, `0.01`, `true`, `[1, 2]`); anything else is taken as a string, and `none` removes an
     optional value. Keys name tables with a dot; an augmentation is reached by its name or number
-    (`augment.rotation.factor=0.1`). Raises InputError naming every fault at once.
+    (`augment.rotation.factor=0.1`). Overrides may also be a mapping such as `{"fit.epochs": 5}`. Raises
+    InputError naming every fault at once.
     """
-    path = find_recipe(name_or_path)
-    tables = _read_toml(path)
-    faults = _apply_overrides(tables, list(overrides))
-    recipe, more = _check(tables)
+    if isinstance(recipe, Recipe):
+        title, tables = "the recipe", tomllib.loads(recipe.to_toml())
+    else:
+        path = find_recipe(recipe)
+        title, tables = f"recipe {path.stem!r}", _read_toml(path)
+    faults = _apply_overrides(tables, overrides)
+    checked, more = _check(tables)
     faults += more
-    if faults or recipe is None:
-        raise InputError(
-            "\n".join([f"recipe {path.stem!r} cannot be used:", *(f"  {fault}" for fault in faults)])
-        )
-    return recipe
+    if faults or checked is None:
+        raise InputError("\n".join([f"{title} cannot be used:", *(f"  {fault}" for fault in faults)]))
+    return checked
 
 
 def find_recipe(name_or_path: str | Path) -> Path:
@@ -206,17 +203,24 @@ def _read_toml(path: Path) -> dict[str, Any]:
 # Overrides ---------------------------------------------------------------------------------------------------
 
 
-def _apply_overrides(tables: dict[str, Any], overrides: list[str]) -> list[str]:
-    """Write each `key=value` into `tables`; return the faults."""
-    faults = []
-    # Names first: changing a component's name drops what only the old component understood.
-    for override in sorted(overrides, key=lambda text: not text.partition("=")[0].endswith(".name")):
-        key, equals, value = override.partition("=")
-        if not equals or ("." not in key and key != "augment"):
+def _apply_overrides(tables: dict[str, Any], overrides: Iterable[str] | Mapping[str, Any]) -> list[str]:
+    """Write each override into `tables`; return the faults."""
+    faults, values = [], []
+    if isinstance(overrides, Mapping):
+        values = [
+            (key, list(value) if isinstance(value, tuple) else value) for key, value in overrides.items()
+        ]
+        overrides = ()
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if equals:
+            values.append((key, _parse(text)))
+        else:
             faults.append(f"{override!r}: expected TABLE.KEY=VALUE, for instance fit.epochs=5")
-            continue
-        fault = _set(tables, key.split("."), _parse(value))
-        faults += [f"{override!r}: {fault}"] if fault else []
+    # Names first: changing a component's name drops what only the old component understood.
+    for key, value in sorted(values, key=lambda pair: pair[0] != "augment" and not pair[0].endswith(".name")):
+        fault = _set(tables, key.split("."), value)
+        faults += [f"{key}={value!r}: {fault}"] if fault else []
     return faults
 
 
@@ -230,29 +234,37 @@ def _parse(text: str) -> Any:
 
 
 def _set(tables: dict[str, Any], keys: list[str], value: Any) -> str | None:
-    if keys == ["augment"]:
-        tables["augment"] = value
-        return None
-    if keys[0] == "augment":
-        entry = _find_augmentation(tables.get("augment", []), keys[1])
-        if entry is None or len(keys) != 3:
-            names = [table.get("name") for table in tables.get("augment", [])]
-            return f"expected augment.NAME.OPTION=VALUE with a name among {names}"
-        entry[keys[2]] = value
-        return None
-    if len(keys) != 2:
-        return "expected TABLE.KEY=VALUE with one dot"
-    table = tables.setdefault(keys[0], {})
-    if keys[1] == "name" and keys[0] in COMPONENTS:
+    """Put `value` where `keys` lead; return the fault if they lead nowhere."""
+    match keys:
+        case ["augment"]:
+            tables["augment"] = value
+            return None
+        case ["augment", which, key]:
+            table = _find_augmentation(tables, which)
+        case [name, key] if name != "augment":
+            table = tables.setdefault(name, {})
+        case _:
+            return "expected TABLE.KEY=VALUE or augment.NAME.OPTION=VALUE, for instance fit.epochs=5"
+    if not isinstance(table, dict):
+        names = ", ".join(str(entry.get("name")) for entry in _augmentations(tables)) or "none"
+        return f"there is no such augmentation here; there are: {names}" if len(keys) == 3 else None
+    if key == "name" and keys[0] in COMPONENTS:
         _forget_options(table, keys[0], value)
-    table[keys[1]] = value
+    table[key] = value
     return None
 
 
-def _find_augmentation(augmentations: list[dict[str, Any]], key: str) -> dict[str, Any] | None:
-    if key.isdecimal() and int(key) < len(augmentations):
-        return augmentations[int(key)]
-    return next((table for table in augmentations if table.get("name") == key), None)
+def _augmentations(tables: dict[str, Any]) -> list[dict[str, Any]]:
+    """The `[[augment]]` tables; anything else in their place is for the check to report."""
+    value = tables.get("augment")
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _find_augmentation(tables: dict[str, Any], which: str) -> dict[str, Any] | None:
+    entries = _augmentations(tables)
+    if which.isdecimal() and int(which) < len(entries):
+        return entries[int(which)]
+    return next((entry for entry in entries if entry.get("name") == which), None)
 
 
 def _forget_options(table: dict[str, Any], kind: str, name: Any) -> None:
@@ -269,15 +281,14 @@ def _check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
     """Validate every table and every choice; fill in the defaults of the choices' options."""
     faults: list[str] = []
     tables = {name: value for name, value in tables.items() if value is not None}
-    if isinstance(tables.get("augment", []), list):
-        tables["augment"] = tuple(tables.get("augment", []))
     for kind in COMPONENTS:
-        values = tables.get(kind, ()) if kind == "augment" else (tables.get(kind),)
-        checked = [_check_choice(kind, value, faults) for value in values if isinstance(value, dict)]
-        if kind == "augment" and len(checked) == len(values):
-            tables[kind] = tuple(checked)
-        elif checked and kind != "augment":
-            tables[kind] = checked[0]
+        value = tables.get(kind)
+        if kind == "augment" and isinstance(value, list):
+            tables[kind] = tuple(
+                _check_choice(kind, entry, faults) if isinstance(entry, dict) else entry for entry in value
+            )
+        elif kind != "augment" and isinstance(value, dict):
+            tables[kind] = _check_choice(kind, value, faults)
     try:
         recipe = Recipe(**_without_none(tables))
     except ValidationError as error:
@@ -306,7 +317,7 @@ def _check_choice(kind: str, table: dict[str, Any], faults: list[str]) -> dict[s
     parameters, types = options_of(known[name]), _types(known[name])
     given = {option: value for option, value in table.items() if option != "name"}
     checked: dict[str, Any] = {"name": name}
-    for option in set(given) - set(parameters):
+    for option in [option for option in given if option not in parameters]:
         valid = f"valid: {', '.join(parameters)}" if parameters else "it has no options"
         faults.append(
             f"{where}.{option}: {name!r} has no such option{nearest(option, list(parameters))}; {valid}"
@@ -350,6 +361,9 @@ def _sentence(fault: Any, model: type[BaseModel]) -> str:
         return f"{where}: there is no such {kind}{nearest(keys[-1], valid)}; valid: {', '.join(valid)}"
     if fault["type"] == "missing":
         return f"{where}: a value is needed"
+    if fault["type"] in {"model_type", "tuple_type"}:
+        expected = "tables, each under [[augment]]" if keys[0] == "augment" else f"a table, [{where}]"
+        return f"{where}={fault['input']!r}: expected {expected}"
     return f"{where}={fault['input']!r}: {_reason(fault)}"
 
 
@@ -360,5 +374,5 @@ def _table_type(model: type[BaseModel], key: str) -> type[BaseModel]:
 
 
 def _reason(fault: Any) -> str:
-    message = str(fault["msg"]).removeprefix("Value error, ")
+    message = str(fault["msg"]).removeprefix("Value error, ").replace("a valid tuple", "a list")
     return message[0].lower() + message[1:]

@@ -6,13 +6,17 @@ features are ordered (H, W, C). Raises InputError where an image is too small fo
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from tenfold.errors import InputError
 from tenfold.recipe import Count, NonNegative, Share
 
 Shape = tuple[int, int, int]
+# The filters of each convolution or block, first to last.
+Filters = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
 def single_conv(image_shape: Shape, classes: int, *, filters: Count = 32, dense: Count = 128) -> nn.Module:
@@ -30,7 +34,7 @@ def single_conv(image_shape: Shape, classes: int, *, filters: Count = 32, dense:
 
 
 def model_s(
-    image_shape: Shape, classes: int, *, filters: tuple[Count, ...] = (16, 32, 64), dense: Count = 128
+    image_shape: Shape, classes: int, *, filters: Filters = (16, 32, 64), dense: Count = 128
 ) -> nn.Module:
     """Notebook 01: a 3x3 convolution and a pooling for each of `filters`, then one dense hidden layer.
 
@@ -44,7 +48,7 @@ def model_s(
 
 
 def three_conv_gap(
-    image_shape: Shape, classes: int, *, filters: tuple[Count, ...] = (32, 64, 128), dense: Count = 2048
+    image_shape: Shape, classes: int, *, filters: Filters = (32, 64, 128), dense: Count = 2048
 ) -> nn.Module:
     """Homework 5: 3x3 convolutions with pooling between them, global average pooling, one dense hidden layer."""
     _pooled_size(image_shape, len(filters) - 1)
@@ -58,7 +62,7 @@ def model_s_deep(
     image_shape: Shape,
     classes: int,
     *,
-    filters: tuple[Count, ...] = (32, 64, 128),
+    filters: Filters = (32, 64, 128),
     dense: Count = 256,
     dropout: Share = 0.5,
     conv_l2: NonNegative = 0.0,
