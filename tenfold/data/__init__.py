@@ -1,17 +1,48 @@
 """From a source of labelled images to three splits of equal-sized uint8 images."""
 
+from collections.abc import Callable
+
 from tenfold import recipe
+from tenfold.data.pack import CacheEntry, Pack, cache_entries, open_pack, remove_cache_entries
+from tenfold.data.sources import NAMED_SOURCES
 from tenfold.data.splits import BadFile, Source, Split, Splits, make_splits
+from tenfold.errors import InputError
 
-__all__ = ["BadFile", "Source", "Split", "Splits", "load_splits"]
+__all__ = [
+    "NAMED_SOURCES",
+    "BadFile",
+    "CacheEntry",
+    "Source",
+    "Split",
+    "Splits",
+    "cache_entries",
+    "load_splits",
+    "remove_cache_entries",
+]
+
+BAD_FILES_SHOWN = 10
 
 
-def load_splits(data: recipe.Data, source: Source) -> Splits:
-    """The training, validation and test images of `source`, as `data` wants them.
+def load_splits(
+    data: recipe.Data, source: Source, progress: Callable[[int, int], None] | None = None
+) -> Splits:
+    """The training, validation and test images of `source`, decoded as `data` wants them.
 
-    Raises InputError, naming the thing and the remedy, when the source cannot be used.
+    The images are decoded on the first call and mapped from the cache afterwards; `progress` is called with
+    (images decoded, images in all). Raises InputError, naming the thing and the remedy, when the source cannot be
+    used or more files are unreadable than `data.bad_files_limit` allows.
     """
-    from tenfold.data.sources import load
+    pack = open_pack(data, source, progress)
+    _check_bad_files(pack, data.bad_files_limit)
+    return make_splits(pack.table, pack.pixels, data, source, pack.bad_files)
 
-    table, pixels, bad_files = load(data, source)
-    return make_splits(table, pixels, data, source, bad_files)
+
+def _check_bad_files(pack: Pack, limit: float) -> None:
+    bad, total = pack.bad_files, len(pack.bad_files) + len(pack.table.rows)
+    if len(bad) > limit * total:
+        shown = "\n".join(f"  {file.path}: {file.reason}" for file in bad[:BAD_FILES_SHOWN])
+        more = f"\n  and {len(bad) - BAD_FILES_SHOWN} more" if len(bad) > BAD_FILES_SHOWN else ""
+        raise InputError(
+            f"{len(bad)} of {total} image files cannot be read, more than data.bad_files_limit={limit:g} allows:\n"
+            f"{shown}{more}\nMend or remove them, or raise the limit (1 goes on with whatever can be read)."
+        )

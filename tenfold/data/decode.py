@@ -2,39 +2,58 @@
 
 import hashlib
 import io
-import warnings
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
-Image.init()  # registers every format; afterwards `formats` only chooses among them
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
 )
-FALLBACK_SIZE = 64  # pixels: the height and width when the images' own sizes differ
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
+LARGEST_FILE = 1 << 29  # bytes: what is larger is no picture to learn from, and would not fit in memory
 
-Encoded = str | bytes | np.ndarray  # a file's path, its contents, or (H, W) or (H, W, C) uint8 pixels
+Image.init()  # registers every format, so that `formats` below only chooses among them
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """In place of a picture that could not even be fetched: the reason."""
+
+    reason: str
+
+
+# A file's path, its contents, or (H, W, C) uint8 pixels.
+Encoded = str | bytes | np.ndarray | Unreadable
 
 
 @dataclass(frozen=True)
 class Target:
-    """The shape that images are brought to. `size` None keeps each image's own; `channels` is 1 or 3."""
+    """The shape (pixels, channels) that images are brought to.
 
-    size: int | None
+    With `own_size` they must have that size already, with `only_gray` they must be gray: one that is not raises
+    Misfit, because those two were guessed from the first image.
+    """
+
+    height: int
+    width: int
     channels: int
+    own_size: bool = False
+    only_gray: bool = False
+
+
+class Misfit(Exception):  # noqa: N818
+    """An image that shows the guess of the common "size" or of "gray" (its one argument) to be wrong."""
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """An image and what its file was: `pixels` (H, W, C) uint8, its own width, height and mode, a hash of its bytes.
+class Original:
+    """What an image was before: width and height upright (pixels), mode, and a 64-bit hash of its bytes.
 
-    `gray` says whether the colours carry nothing: all three channels are equal.
+    `gray` says whether its three colour channels are equal.
     """
 
-    pixels: np.ndarray
     width: int
     height: int
     mode: str
@@ -42,80 +61,102 @@ class Decoded:
     content: int
 
 
-def decode(encoded: Encoded, target: Target) -> Decoded:
-    """Read one picture and bring it to `target`: the shorter side resized with antialiasing, the centre cropped.
+def decode(encoded: Encoded, target: Target | None) -> tuple[np.ndarray, Original]:
+    """Read one picture and bring it to `target` (None: its own size, in RGB): (H, W, C) uint8, and what it was.
 
-    Transparent pixels are laid over white, 16-bit ones scaled to 8 bits, the EXIF orientation is applied, and of
-    several frames the first is taken. Raises ValueError with the reason when the picture cannot be read.
+    The shorter side is resized with antialiasing and the centre cropped. Transparent pixels are laid over white,
+    16-bit ones scaled to 8 bits, the EXIF orientation is applied, and of several frames the first is taken.
+    Raises OSError or ValueError with the reason when the picture cannot be read, and Misfit.
     """
-    if isinstance(encoded, np.ndarray):
-        return _finish(_image_of(encoded), _mode_of(encoded), target, encoded.tobytes())
-    contents = Path(encoded).read_bytes() if isinstance(encoded, str) else encoded
-    if not contents:
-        raise ValueError("the file is empty")
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # Pillow warns of odd metadata; what matters is whether pixels come out
-        image = Image.open(io.BytesIO(contents), formats=FORMATS)
-        mode, size = image.mode, image.size
-        if target.size is not None and image.format in {"JPEG", "MPO"}:
-            image.draft(None, (2 * target.size, 2 * target.size))
-        return _finish(upright(image), mode, target, contents, size)
-
-
-def upright(image: Image.Image) -> Image.Image:
-    """The picture turned the way its EXIF orientation says."""
-    return ImageOps.exif_transpose(image)
-
-
-def _finish(
-    image: Image.Image, mode: str, target: Target, contents: bytes, size: tuple[int, int] | None = None
-) -> Decoded:
-    width, height = size or image.size
+    contents, image, mode, size = _open(encoded, target)
     image = to_rgb(image)
     pixels = np.asarray(image)
-    gray = bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all())
-    if target.size is not None and image.size != (target.size, target.size):
-        pixels = np.asarray(square(image, target.size))
-    if target.channels == 1:
-        pixels = pixels[..., :1] if gray else np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
-    content = hashlib.blake2b(contents, digest_size=8).digest()
-    return Decoded(pixels, width, height, mode, gray, int.from_bytes(content, "little"))
+    gray = _is_gray(pixels)
+    digest = hashlib.blake2b(contents, digest_size=8).digest()
+    original = Original(*size, mode, gray, int.from_bytes(digest, "little"))
+    return (pixels if target is None else _fit(image, pixels, gray, target)), original
 
 
-def square(image: Image.Image, size: int) -> Image.Image:
-    """The centre square of the picture, resized with antialiasing (bicubic) to `size` pixels a side."""
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+def _open(encoded: Encoded, target: Target | None) -> tuple[bytes, Image.Image, str, tuple[int, int]]:
+    """The picture's bytes, the picture upright, the mode that it was stored in, and its upright width and height."""
+    if isinstance(encoded, Unreadable):
+        raise ValueError(encoded.reason)
+    if isinstance(encoded, np.ndarray):
+        image = Image.fromarray(encoded[..., 0] if encoded.shape[2] == 1 else encoded)
+        return encoded.tobytes(), image, image.mode, image.size
+    if isinstance(encoded, str):
+        encoded = _read(encoded)
+    if not encoded:
+        raise ValueError("the file is empty")
+    image = Image.open(io.BytesIO(encoded), formats=FORMATS)
+    mode, size = image.mode, image.size
+    if target and image.format == "JPEG" and not target.own_size:
+        # A JPEG decoder can halve the picture while it decodes, up to thrice, which saves most of the time.
+        image.draft(None, (2 * target.width, 2 * target.height))
+    turned = _turn_upright(image)
+    return encoded, image, mode, (size[1], size[0]) if turned else size
+
+
+def _turn_upright(image: Image.Image) -> bool:
+    """Apply the EXIF orientation; whether that exchanges width and height."""
+    image.load()  # only then is everything that a PNG file says in `info`; a TIFF file is turned already
+    if not image.info:
+        return False
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) > 4
+    ImageOps.exif_transpose(image, in_place=True)
+    return turned
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST_FILE:
+            raise ValueError(f"the file is larger than {LARGEST_FILE >> 20} MiB")
+        return file.read()
+
+
+def _is_gray(pixels: np.ndarray) -> bool:
+    red, green, blue = pixels[0, 0].tolist()
+    if not red == green == blue:  # settles most coloured pictures at once
+        return False
+    return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all())
+
+
+def _fit(image: Image.Image, pixels: np.ndarray, gray: bool, target: Target) -> np.ndarray:
+    size = (target.width, target.height)
+    if image.size != size:
+        if target.own_size:
+            raise Misfit("size")
+        pixels = np.asarray(resize(image, size))
+    if target.channels == 3:
+        return pixels
+    if gray:
+        return pixels[..., :1]
+    if target.only_gray:
+        raise Misfit("gray")
+    return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+
+
+def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The largest centred part with the shape of `size` (width, height), resized to it (bicubic, antialiased)."""
+    scale = min(image.width / size[0], image.height / size[1])
+    left, top = (image.width - size[0] * scale) / 2, (image.height - size[1] * scale) / 2
+    box = (left, top, left + size[0] * scale, top + size[1] * scale)
+    return image.resize(size, Image.Resampling.BICUBIC, box=box)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """The picture in mode RGB, whatever its mode."""
-    if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
+    if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Scale the whole range of the format to 0..255: 65535 for integers, 1 or 255 for floating-point values."""
-    if values.dtype.kind == "f":
-        top = 1.0 if values.max() <= 1 else 255.0
-    else:
-        top = 65535.0
-    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= top):
-        raise ValueError(f"its values reach from {values.min():g} to {values.max():g}, expected 0 to {top:g}")
-    return np.rint(values * (255.0 / top)).astype(np.uint8)
-
-
-def _image_of(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)
-
-
-def _mode_of(pixels: np.ndarray) -> str:
-    channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    return {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+    """Scale the format's whole range to 0..255: up to 65535 for integers, up to 1 or 255 for floating point."""
+    top = 65535 if values.dtype.kind != "f" else 1 if values.max() <= 1 else 255
+    if not (values.min() >= 0 and values.max() <= top):  # NaN fails this as well
+        raise ValueError(f"its values reach from {values.min():g} to {values.max():g}, expected 0 to {top}")
+    return np.rint(values * (255 / top)).astype(np.uint8)

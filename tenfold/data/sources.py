@@ -1,102 +1,108 @@
-"""Folders of class folders, and the bundled digits, as one table of images (first version: decoded on each call)."""
+"""From what the user named (a path, folders for each split, or a known name) to groups of labelled images."""
 
-import hashlib
-import re
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-
-from tenfold import recipe
-from tenfold.data.decode import FALLBACK_SIZE, SUFFIXES, Target, decode
-from tenfold.data.splits import BadFile, Source, Table
+from tenfold.data.arrays import read_digits, read_npz
+from tenfold.data.cifar import find_cifar, read_cifar
+from tenfold.data.download import DOWNLOADS, check, fetch
+from tenfold.data.folders import read_folders
+from tenfold.data.groups import Group
+from tenfold.data.parquet import read_parquet
+from tenfold.data.splits import SPLIT_NAMES, Source
+from tenfold.data.trees import Tree, open_tree
 from tenfold.errors import InputError
 
-ALIASES = {"train": "train|training", "validation": "validation|valid|val|dev", "test": "test|testing"}
+NAMED_SOURCES = ("digits", *DOWNLOADS)
 
 
-def load(data: recipe.Data, source: Source) -> tuple[Table, np.ndarray, tuple[BadFile, ...]]:
-    items: list[tuple[int, str, str, object]] = []  # part, class, identity, encoded
-    parts: list[tuple[str | None, str]] = []
-    if source.data == "digits":
-        from sklearn.datasets import load_digits
+@dataclass(frozen=True)
+class OpenSource:
+    """A source whose files were looked at, but not read: `stamp` changes when one of them does."""
 
-        digits = load_digits()
-        parts = [(None, "digits")]
-        images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-        items = [
-            (0, str(y), f"digits#{i:04d}", x)
-            for i, (x, y) in enumerate(zip(images, digits.target, strict=True))
-        ]
-    elif source.data is not None:
-        root = Path(source.data)
-        if not root.is_dir():
-            raise InputError(f"{root}: there is no such folder. Give the path of a folder of class folders.")
-        names = {child.name: split_of(child.name) for child in sorted(root.iterdir()) if child.is_dir()}
-        if "train" in names.values():
-            for name, split in names.items():
-                if split:
-                    parts.append((split, name))
-                    items += read_folder(root / name, f"{name}/", len(parts) - 1)
-        else:
-            parts = [(None, root.name)]
-            items = read_folder(root, "", 0)
-    for split in ("train", "validation", "test"):
-        for folder in getattr(source, split):
-            parts.append((split, folder))
-            items += read_folder(Path(folder), f"{Path(folder).name}/", len(parts) - 1)
-    parts.sort(key=lambda part: ("train", "validation", "test").index(part[0] or "train")) if False else None
-    return decode_all(data, items, parts)
+    source: Source
+
+    @cached_property
+    def _trees(self) -> list[tuple[str | None, str, Tree]]:
+        """(split, prefix of the identities, files) of each place that the source names."""
+        if self.source.data is not None:
+            path = fetch(self.source.data) if self.source.data in DOWNLOADS else Path(self.source.data)
+            return [(None, "", open_tree(path))]
+        folders = [(split, Path(folder)) for split in SPLIT_NAMES for folder in getattr(self.source, split)]
+        above = _common_parent([folder for _, folder in folders])
+        return [(split, f"{_relative(folder, above)}/", open_tree(folder)) for split, folder in folders]
+
+    @property
+    def stamp(self) -> str:
+        """A text that changes when a file of the source is added, removed or changed (by size or time)."""
+        if self.source.data == "digits":
+            return f"scikit-learn {version('scikit-learn')}"
+        return " ".join(tree.stamp for _, _, tree in self._trees)
+
+    def groups(self) -> list[Group]:
+        """Every group of images, in the splits' order. Raises InputError for a layout that is not understood."""
+        if self.source.data == "digits":
+            return read_digits()
+        if self.source.data in DOWNLOADS:
+            check(DOWNLOADS[self.source.data], fetch(self.source.data))
+        return [group for split, prefix, tree in self._trees for group in _read(split, prefix, tree)]
 
 
-def split_of(name):
-    for split, alias in ALIASES.items():
-        if re.fullmatch(rf"({alias})[-_ ]?\d*", name, re.IGNORECASE):
-            return split
-    return None
-
-
-def read_folder(root: Path, prefix: str, part: int):
-    if not root.is_dir():
-        raise InputError(f"{root}: there is no such folder. Give the path of a folder of class folders.")
-    items = []
-    for folder in sorted(child for child in root.iterdir() if child.is_dir()):
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in SUFFIXES:
-                items.append((part, folder.name, prefix + path.relative_to(root).as_posix(), str(path)))
-    if not items:
+def open_source(source: Source) -> OpenSource:
+    """Check what `source` says and look at its files. Raises InputError when there is nothing to be read."""
+    if source.data is None and not source.train:
         raise InputError(
-            f"{root}: holds no images in class folders. Put the images of each class in a folder."
+            "no training images were named: give a source with --data, or folders with --train "
+            f"(or one of the names {', '.join(NAMED_SOURCES)})."
         )
-    return items
+    if source.data is not None and (source.train or source.validation or source.test):
+        raise InputError(
+            f"both --data {source.data} and folders for single splits were given: give either "
+            "--data, or --train with --validation and --test."
+        )
+    return OpenSource(source)
 
 
-def decode_all(data, items, parts):
-    first = decode(items[0][3], Target(None, 3))
-    decoded, bad, kept = [], [], []
-    for i, item in enumerate(items):
-        try:
-            decoded.append(decode(item[3], Target(data.image_size, 3)))
-            kept.append(i)
-        except (OSError, ValueError) as error:
-            bad.append(BadFile(item[2], str(error)))
-    if len({d.pixels.shape for d in decoded}) > 1:
-        decoded = [decode(items[i][3], Target(FALLBACK_SIZE, 3)) for i in kept]
-    gray = data.channels == "grayscale" or (data.channels == "auto" and all(d.gray for d in decoded))
-    pixels = np.stack([d.pixels[..., :1] if gray else d.pixels for d in decoded])
-    classes = sorted({item[1] for item in items})
-    numbers = {name: i for i, name in enumerate(classes)}
-    chosen = [items[i] for i in kept]
-    keys = [int.from_bytes(hashlib.blake2b(c[2].encode(), digest_size=8).digest(), "little") for c in chosen]
-    del first
-    table = Table(
-        rows=np.arange(len(chosen)),
-        labels=np.array([numbers[c[1]] for c in chosen]),
-        parts=np.array([c[0] for c in chosen]),
-        keys=np.array(keys, np.uint64),
-        contents=np.array([d.content for d in decoded], np.uint64),
-        paths=[c[2] for c in chosen],
-        classes=tuple(classes),
-        part_splits=tuple(p[0] for p in parts),
-        part_folders=tuple(p[1] for p in parts),
-    )
-    return table, pixels, tuple(bad)
+def _read(split: str | None, prefix: str, tree: Tree) -> Iterator[Group]:
+    """The groups of one tree, put into `split` where one is named for it."""
+    for group in _read_tree(tree):
+        if split and group.split:
+            raise InputError(
+                f"{tree.path}: it holds a {group.split} split of its own ({group.name}), so it cannot all be {split} "
+                f"images. Name the folder inside it with --{split}, or give the whole of it with --data."
+            )
+        yield (
+            replace(
+                group, split=split, name=prefix + group.name, paths=[prefix + path for path in group.paths]
+            )
+            if split
+            else group
+        )
+
+
+def _read_tree(tree: Tree) -> list[Group]:
+    """The groups of a folder, archive or file, whatever it turns out to hold."""
+    if form := find_cifar(tree):
+        return read_cifar(tree, form)
+    if parquet := [name for name in tree.files if name.endswith(".parquet")]:
+        return read_parquet(tree, parquet)
+    arrays = [name for name in tree.files if name.endswith(".npz")]
+    if len(arrays) == 1:
+        return read_npz(tree, arrays[0])
+    return read_folders(tree)
+
+
+def _common_parent(folders: list[Path]) -> Path | None:
+    try:
+        return Path(os.path.commonpath([folder.absolute().parent for folder in folders]))
+    except ValueError:  # they lie on different drives
+        return None
+
+
+def _relative(folder: Path, above: Path | None) -> str:
+    absolute = folder.absolute()
+    return (absolute.relative_to(above) if above else absolute).as_posix()

@@ -50,7 +50,7 @@ class Table:
     parts: np.ndarray
     keys: np.ndarray
     contents: np.ndarray
-    paths: Sequence[str]
+    paths: list[str]
     classes: tuple[str, ...]
     part_splits: tuple[str | None, ...]
     part_folders: tuple[str, ...]
@@ -204,7 +204,7 @@ def _check_fractions(fractions: dict[str, float]) -> None:
 
 
 def _draw(assigned: np.ndarray, ranked: np.ndarray, fractions: dict[str, float], class_name: str) -> None:
-    """Move the first of the `ranked` images of a class to test and the last to validation, within one of their share."""
+    """Move the first `ranked` images of a class to test and the last to validation, within one of their share."""
     sizes = {name: max(1, int(len(ranked) * fraction + 0.5)) for name, fraction in fractions.items()}
     if sum(sizes.values()) >= len(ranked):
         raise InputError(
@@ -235,15 +235,21 @@ def _class_order(table: Table, assigned: np.ndarray) -> tuple[tuple[str, ...], n
     present = {
         name: set(np.unique(table.labels[assigned == i]).tolist()) for i, name in enumerate(SPLIT_NAMES)
     }
+    names = class_order([table.classes[label] for label in present["train"]])
+    lost = set(range(len(table.classes))).difference(*present.values())
+    if lost:
+        raise InputError(
+            f"no image of class(es) {_listed(sorted(table.classes[label] for label in lost))} can be read: mend "
+            "them or remove the class."
+        )
     for name in ("validation", "test"):
         strange = sorted(table.classes[label] for label in present[name] - present["train"])
         if strange:
             raise InputError(
-                f"the {name} split has class(es) that training does not have: {_listed(strange)}. A class is known by "
-                f"its folder's name; training has {_listed(class_order([table.classes[i] for i in present['train']]))}."
-                " Rename or remove the folder, or add training images of the class."
+                f"the {name} split has class(es) that training does not have: {_listed(strange)}. A class is known "
+                f"by its folder's name; training has {_listed(names)}. "
+                "Rename or remove the folder, or add training images of the class."
             )
-    names = class_order([table.classes[label] for label in present["train"]])
     if len(names) < 2:
         raise InputError(
             f"training has only one class, {names[0]!r}: telling classes apart takes at least two. "
@@ -259,7 +265,8 @@ def _class_order(table: Table, assigned: np.ndarray) -> tuple[tuple[str, ...], n
 
 def class_order(names: Sequence[str]) -> list[str]:
     """Class names in their order for good: by number where all are numbers, else by character."""
-    return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
+    numbers = all(name.isdecimal() for name in names)
+    return sorted(names, key=lambda name: (int(name) if numbers else 0, name))
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:
