@@ -241,7 +241,7 @@ def _set(tables: dict[str, Any], keys: list[str], value: Any) -> str | None:
             return None
         case ["augment", which, key]:
             table = _find_augmentation(tables, which)
-        case [name, key] if name != "augment":
+        case [name, key] if name and key and name != "augment":
             table = tables.setdefault(name, {})
         case _:
             return "expected TABLE.KEY=VALUE or augment.NAME.OPTION=VALUE, for instance fit.epochs=5"

@@ -1,0 +1,76 @@
+"""Small things to test with: pictures drawn here, recipes that train in a moment, the command line as a process."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+SHAPES = ("circle", "cross", "square")
+# A model and a run of a moment, on top of the recipe `digits`; no augmentation, so that it learns at once.
+SMALL = ("model.filters=[4]", "model.dense=8", "augment=[]", "fit.epochs=2")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+def tenfold(*arguments: str | Path, folder: Path | None = None) -> Answer:
+    """`python -m tenfold ARGUMENTS` in a process of its own, started in `folder`."""
+    done = subprocess.run(words(*arguments), cwd=folder, capture_output=True, text=True, timeout=120)
+    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def words(*arguments: str | Path) -> list[str]:
+    """The command line of `tenfold ARGUMENTS`."""
+    return [sys.executable, "-m", "tenfold", *map(str, arguments)]
+
+
+def draw_pictures(folder: Path, classes: Sequence[str], count: int) -> Path:
+    """Class folders with `count` PNG files of 16x16 each: one shape a class, moving and changing colour."""
+    for number, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            image = Image.new("RGB", (16, 16), (20 * number, 5 * i, 40))
+            _draw_shape(ImageDraw.Draw(image), number % 3, (2 + i % 4, 2 + i // 4), (255, 200 - 9 * i, 60))
+            image.save(folder / name / f"{i:02}.png")
+    return folder
+
+
+def _draw_shape(
+    draw: ImageDraw.ImageDraw, kind: int, corner: tuple[int, int], color: tuple[int, ...]
+) -> None:
+    left, top = corner
+    box = (left, top, left + 8, top + 8)
+    if kind == 0:
+        draw.ellipse(box, fill=color)
+    elif kind == 1:
+        draw.line(box, fill=color, width=2)
+        draw.line((left, top + 8, left + 8, top), fill=color, width=2)
+    else:
+        draw.rectangle(box, outline=color, width=2)
+
+
+def first(split, count: int):
+    """The first `count` images of a split."""
+    return replace(
+        split,
+        rows=split.rows[:count],
+        labels=split.labels[:count],
+        paths=split.paths[:count],
+        folders=(min(count, len(split)),),
+    )
+
+
+def small_recipe(*overrides: str):
+    """The recipe `digits` made small, with `overrides` on top."""
+    from tenfold.recipe import load_recipe
+
+    return load_recipe("digits", [*SMALL, *overrides])

@@ -1,0 +1,173 @@
+"""Optimizers: Keras' formulas by hand. Schedules: every one over its whole course; the plateau on recorded losses."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tenfold.optim import OPTIMIZERS, SCHEDULES, build_optimizer, build_schedule, improves
+from tenfold.recipe import Choice
+
+GRADIENTS = (0.5, -0.25, 0.125, 0.5)
+
+
+def moved(name: str, rates: tuple[float, ...] = (0.1,) * 4, **options) -> list[float]:
+    """Where one weight that starts at 1 is after each step with the gradients above."""
+    weight = torch.nn.Parameter(torch.ones(1))
+    optimizer = build_optimizer(Choice(name=name, **options), [weight])
+    places = []
+    for rate, gradient in zip(rates, GRADIENTS, strict=True):
+        optimizer.param_groups[0]["lr"] = rate
+        weight.grad = torch.tensor([gradient])
+        optimizer.step()
+        places.append(weight.item())
+    return places
+
+
+def test_plain_sgd():
+    assert moved("sgd") == pytest.approx([0.95, 0.975, 0.9625, 0.9125])
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_keeps_the_old_rates_velocity_after_a_drop(nesterov):
+    rates = (0.1, 0.1, 0.01, 0.01)
+    weight, velocity, expected = 1.0, 0.0, []
+    for rate, gradient in zip(rates, GRADIENTS, strict=True):
+        velocity = 0.9 * velocity - rate * gradient
+        weight += 0.9 * velocity - rate * gradient if nesterov else velocity
+        expected.append(weight)
+    assert moved("sgd", rates, momentum=0.9, nesterov=nesterov) == pytest.approx(expected)
+
+
+def test_rmsprop_has_epsilon_inside_the_root():
+    weight, square, expected = 1.0, 0.0, []
+    for gradient in GRADIENTS:
+        square = 0.9 * square + 0.1 * gradient**2
+        weight -= 0.1 * gradient / math.sqrt(square + 0.01)
+        expected.append(weight)
+    assert moved("rmsprop", epsilon=0.01) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("name", "decay"), [("adam", 0.0), ("adamw", 0.2)])
+def test_adam_has_keras_epsilon_outside_the_corrected_root_and_decoupled_decay(name, decay):
+    weight, mean, square, expected = 1.0, 0.0, 0.0, []
+    for step, gradient in enumerate(GRADIENTS, start=1):
+        mean = 0.9 * mean + 0.1 * gradient
+        square = 0.999 * square + 0.001 * gradient**2
+        rate = 0.1 * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+        weight -= 0.1 * decay * weight
+        weight -= rate * mean / (math.sqrt(square) + 0.01)
+        expected.append(weight)
+    options = {"weight_decay": decay} if decay else {}
+    assert moved(name, epsilon=0.01, **options) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS))
+def test_every_optimizer_lowers_a_bowl_and_leaves_frozen_parameters_alone(name):
+    weights = torch.nn.Parameter(torch.tensor([3.0, -2.0]))
+    frozen = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+    optimizer = build_optimizer(Choice(name=name, lr=0.05), [weights, frozen])
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == 1
+    start = weights.square().sum().item()
+    for _ in range(100):
+        optimizer.zero_grad()
+        weights.square().sum().backward()
+        optimizer.step()
+    assert weights.square().sum().item() < start / 10
+    assert torch.equal(frozen, torch.ones(2))
+
+
+# Schedules ---------------------------------------------------------------------------------------------------
+
+
+@given(st.sampled_from(sorted(SCHEDULES)), st.floats(0, 1))
+def test_every_schedule_keeps_the_rate_between_zero_and_the_optimizers(name, progress):
+    assert 0 <= build_schedule(Choice(name=name)).factor(progress) <= 1
+
+
+@pytest.mark.parametrize("name", sorted(set(SCHEDULES) - {"plateau"}))
+def test_schedules_of_progress_alone_ignore_the_records(name):
+    schedule = build_schedule(Choice(name=name))
+    before = [schedule.factor(i / 20) for i in range(21)]
+    schedule.observe({"validation_loss": 1.0, "validation_accuracy": 0.5})
+    assert [schedule.factor(i / 20) for i in range(21)] == before
+    assert schedule.memory == {}
+
+
+def test_cosine_warms_up_linearly_and_ends_at_its_final_factor():
+    schedule = build_schedule(Choice(name="cosine", warmup=0.2, final=0.1))
+    points = [schedule.factor(progress) for progress in (0, 0.1, 0.2, 0.6, 1)]
+    assert points == pytest.approx([0, 0.5, 1, 0.55, 0.1])
+
+
+def test_one_cycle_rises_to_its_peak_and_falls():
+    schedule = build_schedule(Choice(name="one-cycle", peak=0.25, start=0.2, final=0.1))
+    points = [schedule.factor(progress) for progress in (0, 0.125, 0.25, 0.625, 1)]
+    assert points == pytest.approx([0.2, 0.6, 1, 0.55, 0.1])
+
+
+def test_step_drops_at_its_milestones():
+    schedule = build_schedule(Choice(name="step", milestones=(0.5, 0.75), gamma=0.1))
+    points = [schedule.factor(progress) for progress in (0, 0.49, 0.5, 0.74, 0.75, 1)]
+    assert points == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def plateau_factors(monitor: str, values: list[float], **options) -> list[float]:
+    schedule = build_schedule(Choice(name="plateau", monitor=monitor, **options))
+    factors = []
+    for value in values:
+        schedule.observe({monitor: value})
+        factors.append(schedule.factor(0.0))
+    return factors
+
+
+# A descent, a plateau and a rise; the expected factors are those of Keras 3.15's ReduceLROnPlateau on them.
+LOSSES = [1.50, 1.20, 1.00, 0.99995, 1.00, 1.01, 0.95, 0.96, 0.97, 0.98, 0.99]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        # 0.99995 is no improvement, because it is within min_delta of 1.00.
+        ({"patience": 3}, [1] * 5 + [0.1] * 4 + [0.01] * 2),
+        ({"patience": 3, "min_delta": 0.0}, [1] * 9 + [0.1] * 2),
+        ({"patience": 1}, [1] * 3 + [0.1, 0.01, 1e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7]),
+        ({"patience": 1, "floor": 0.01}, [1] * 3 + [0.1] + [0.01] * 7),
+        ({"patience": 1, "cooldown": 2}, [1] * 3 + [0.1] * 2 + [0.01] * 2 + [1e-3] * 2 + [1e-4] * 2),
+    ],
+)
+def test_the_plateau_drops_the_rate_where_keras_did_on_the_same_losses(options, expected):
+    assert plateau_factors("validation_loss", LOSSES, **options) == pytest.approx(expected)
+
+
+def test_the_plateau_of_an_accuracy_looks_upwards():
+    assert plateau_factors("validation_accuracy", [0.5, 0.6, 0.6, 0.55], patience=2, gamma=0.5) == [
+        1,
+        1,
+        1,
+        0.5,
+    ]
+
+
+def test_the_plateau_goes_on_from_its_memory():
+    options = {"monitor": "validation_loss", "patience": 2, "cooldown": 1}
+    whole, begun, resumed = (build_schedule(Choice(name="plateau", **options)) for _ in range(3))
+    for value in LOSSES[:5]:
+        whole.observe({"validation_loss": value})
+        begun.observe({"validation_loss": value})
+    resumed.memory = dict(begun.memory)
+    for value in LOSSES[5:]:
+        whole.observe({"validation_loss": value})
+        resumed.observe({"validation_loss": value})
+        assert resumed.factor(0) == whole.factor(0)
+
+
+def test_improving_is_downwards_for_a_loss_and_upwards_for_an_accuracy():
+    assert improves("validation_loss", 0.9, 1.0)
+    assert not improves("validation_loss", 0.9, 1.0, min_delta=0.2)
+    assert improves("validation_accuracy", 0.9, 0.8)
+    assert not improves("validation_accuracy", 0.8, 0.8)
+    assert improves("validation_loss", 7.0, None)
+    assert not improves("validation_loss", math.nan, None)
