@@ -6,7 +6,6 @@ tests that import this module are skipped.
 
 import os
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -78,10 +77,9 @@ def three_conv_gap():
     ]
 
 
-def assemble(parts, softmax=False, image_shape=(32, 32, 3)):
-    """The Keras model from pixels (N, H, W, C) on 0..255 to logits, or to the notebooks' probabilities."""
-    end = [layers.Activation("softmax")] if softmax else []
-    return keras.Sequential([keras.Input(image_shape), layers.Rescaling(1 / 255), *parts, *end])
+def assemble(parts, image_shape=(32, 32, 3)):
+    """The Keras model from pixels (N, H, W, C) on 0..255 to logits (the notebooks end in their softmax)."""
+    return keras.Sequential([keras.Input(image_shape), layers.Rescaling(1 / 255), *parts])
 
 
 def copy_weights(source, target: nn.Module) -> None:
@@ -91,10 +89,9 @@ def copy_weights(source, target: nn.Module) -> None:
     ]
     weighted = [layer for layer in source.layers if layer.weights]
     for layer, module in zip(weighted, learned, strict=True):
-        arrays = [torch.from_numpy(np.array(weight)) for weight in layer.get_weights()]
         with torch.no_grad():
-            for tensor, array in zip(tensors_of(module), arrays, strict=True):
-                tensor.copy_(as_torch(array))
+            for tensor, weight in zip(tensors_of(module), layer.weights, strict=True):
+                tensor.copy_(as_torch(weight.value.detach()))
 
 
 def weight_pairs(source, target: nn.Module):
@@ -104,7 +101,7 @@ def weight_pairs(source, target: nn.Module):
     ]
     for layer, module in zip([layer for layer in source.layers if layer.weights], learned, strict=True):
         for weight, tensor in zip(layer.weights, tensors_of(module), strict=True):
-            yield f"{layer.name}/{weight.name}", as_torch(torch.from_numpy(np.array(weight))), tensor.detach()
+            yield f"{layer.name}/{weight.name}", as_torch(weight.value.detach()), tensor.detach()
 
 
 def tensors_of(module: nn.Module) -> list[torch.Tensor]:
