@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
-from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -242,31 +241,25 @@ def printable(name: str) -> str:
 # Scanning ----------------------------------------------------------------------------------------------------
 
 
-_name = attrgetter("name")
+_Scanned = tuple[str, list[str], "array[int]"]
 
 
-def _scan(root: str) -> Iterator[tuple[str, list[str], "array[int]"]]:
+def _scan(root: str) -> Iterator[_Scanned]:
     """Every folder below `root`: its name there (ending in "/", or ""), the names of its files, and facts about them.
 
     The facts are size and modification time (ns) in turn; a size of -1 marks what is no regular file.
-    The loop is written for speed, because it is nearly all of the time that opening a packed source takes.
     """
     pending: list[tuple[str, str, tuple[str, ...]]] = [("", os.path.realpath(root), ())]
     while pending:
         folder, real, trail = pending.pop()
-        with os.scandir(f"{root}{os.sep}{folder}") as found:
-            entries = sorted((e for e in found if e.name[0] != "." and e.name not in JUNK), key=_name)
-        below = [entry for entry in entries if entry.is_dir()]
-        skip = {entry.name for entry in below}
-        names = (
-            [entry.name for entry in entries if entry.name not in skip] if skip else list(map(_name, entries))
-        )
-        yield folder, names, _facts(f"{root}{os.sep}{folder}", names)
-        for entry in reversed(below):
-            if not entry.is_symlink():
-                pending.append((f"{folder}{entry.name}/", f"{real}{os.sep}{entry.name}", trail))
-            elif not _circular(target := os.path.realpath(entry.path), (*trail, real)):
-                pending.append((f"{folder}{entry.name}/", target, (*trail, real)))
+        path = f"{root}{os.sep}{folder}"
+        names, facts, below = _scan_folder(path)
+        yield folder, names, facts
+        for name in reversed(below):
+            if not Path(path, name).is_symlink():
+                pending.append((f"{folder}{name}/", f"{real}{os.sep}{name}", trail))
+            elif not _circular(target := os.path.realpath(path + name), (*trail, real)):
+                pending.append((f"{folder}{name}/", target, (*trail, real)))
 
 
 def _circular(target: str, trail: tuple[str, ...]) -> bool:
@@ -274,22 +267,34 @@ def _circular(target: str, trail: tuple[str, ...]) -> bool:
     return any(f"{real}{os.sep}".startswith(f"{target}{os.sep}") for real in trail)
 
 
-def _facts(folder: str, names: list[str]) -> "array[int]":
-    facts, status, kind, regular = array("q"), os.stat, 0o170000, stat.S_IFREG
-    append = facts.append
-    descriptor = os.open(folder, os.O_RDONLY) if os.stat in os.supports_dir_fd else None
+def _scan_folder(path: str) -> tuple[list[str], "array[int]", list[str]]:
+    """The names of a folder's files, facts about them, and the names of the folders in it, sorted.
+
+    This loop is most of the time that opening a packed source takes, hence its local names and the descriptor.
+    """
+    names: list[str] = []
+    below: list[str] = []
+    facts = array("q")
+    status, add_name, add_fact, junk = os.stat, names.append, facts.append, JUNK
+    descriptor = os.open(path, os.O_RDONLY) if os.stat in os.supports_dir_fd else None
     try:
-        for name in names:
+        for name in sorted(os.listdir(path)):  # noqa: PTH208 (names alone are wanted, at full speed)
+            if name[0] == "." or name in junk:
+                continue
             try:
-                found = (
-                    status(name, dir_fd=descriptor) if descriptor is not None else status(f"{folder}/{name}")
-                )
-            except OSError:  # a link to nothing: it is reported as a bad file when it is read
+                found = status(name, dir_fd=descriptor) if descriptor is not None else status(path + name)
+            except OSError:  # a link to nothing: a bad file, when it comes to reading it
+                names.append(name)
                 facts.extend((-1, 0))
                 continue
-            append(found.st_size if found.st_mode & kind == regular else -1)
-            append(found.st_mtime_ns)
+            kind = found.st_mode & 0o170000
+            if kind == stat.S_IFDIR:
+                below.append(name)
+                continue
+            add_name(name)
+            add_fact(found.st_size if kind == stat.S_IFREG else -1)
+            add_fact(found.st_mtime_ns)
     finally:
         if descriptor is not None:
             os.close(descriptor)
-    return facts
+    return names, facts, below
