@@ -6,6 +6,7 @@ defined) or a NumPy array, so that it can go into JSON without NaN.
 """
 
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -28,21 +29,22 @@ def measure(labels: Array, probabilities: Array, class_names: Sequence[str], see
     labels or the predictions, "weighted" weighs each class by its number of labels, and a ratio whose
     denominator is zero counts as 0. ROC AUC is one class against the rest, averaged over the classes for
     which it exists. Per class, what cannot be known (the recall of a class without images) is None.
+    Averages and the F1 of each class have bootstrap intervals (`..._ci95`, from `bootstrap_intervals`), the
+    precision and recall of each class Wilson's.
 
     `seed` makes the bootstrap repeatable. Raises InputError when the arrays are empty, do not fit together or
     hold values that are not finite.
     """
     labels, probabilities = checked(labels, probabilities, class_names)
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
-    accuracy_ci95, f1_ci95 = bootstrap_intervals(matrix, seed)
-    per_class = class_metrics(matrix, roc_aucs(labels, probabilities), class_names)
+    intervals, f1_intervals = bootstrap_intervals(matrix, seed)
+    per_class = class_metrics(matrix, roc_aucs(labels, probabilities), f1_intervals, class_names)
+    averages = {name: float(value) for name, value in _averages(*_margins(matrix)).items()}
     return {
         "n": len(labels),
         "loss": cross_entropy(labels, probabilities),
-        "accuracy": float(np.trace(matrix) / matrix.sum()),
-        "accuracy_ci95": accuracy_ci95,
-        **_averages(matrix),
-        "f1_macro_ci95": f1_ci95,
+        **averages,
+        **{f"{name}_ci95": interval for name, interval in intervals.items()},
         "roc_auc_macro": _mean([values["roc_auc"] for values in per_class.values()]),
         "per_class": per_class,
         "confusion_matrix": matrix.tolist(),
@@ -84,18 +86,25 @@ def cross_entropy(labels: Array, probabilities: Array) -> float:
     return float(-np.log(np.clip(true, np.finfo(np.float64).eps, None)).mean())
 
 
-def _averages(matrix: Array) -> dict[str, float]:
-    support, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+def _margins(matrix: Array) -> tuple[Array, Array, Array]:
+    """How many images of each class are right, belong to it, and are taken for it: (K,) each."""
+    return np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+
+
+def _averages(right: Array, support: Array, predicted: Array) -> dict[str, Array]:
+    """Accuracy and the macro and weighted averages over the last axis of (..., K) counts."""
     seen = support + predicted > 0
-    right = np.diag(matrix)
+    share = support / support.sum(axis=-1, keepdims=True)
     values = {
         "precision": _ratio(right, predicted),
         "recall": _ratio(right, support),
         "f1": _ratio(2 * right, support + predicted),
     }
-    macro = {f"{name}_macro": float(value[seen].mean()) for name, value in values.items()}
-    weights = support / support.sum()
-    return macro | {f"{name}_weighted": float(value @ weights) for name, value in values.items()}
+    return {
+        "accuracy": right.sum(axis=-1) / support.sum(axis=-1),
+        **{f"{name}_macro": value.sum(axis=-1) / seen.sum(axis=-1) for name, value in values.items()},
+        **{f"{name}_weighted": (value * share).sum(axis=-1) for name, value in values.items()},
+    }
 
 
 def _ratio(part: Array, whole: Array) -> Array:
@@ -111,22 +120,34 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def class_metrics(
-    matrix: Array, aucs: list[float | None], class_names: Sequence[str]
+    matrix: Array, aucs: list[float | None], f1_intervals: Array, class_names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Precision, recall, F1, support, ROC AUC and false positive rate of each class, by its name."""
-    support, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), np.diag(matrix)
+    """The metrics of each class, by its name; `f1_intervals` (2, K) are the ends of their F1's intervals."""
+    right, support, predicted = _margins(matrix)
     others = matrix.sum() - support
     return {
         name: {
             "precision": _share(right[k], predicted[k], 0.0 if support[k] else None),
+            "precision_ci95": _wilson(right[k], predicted[k]),
             "recall": _share(right[k], support[k]),
+            "recall_ci95": _wilson(right[k], support[k]),
             "f1": _share(2 * right[k], support[k] + predicted[k]),
+            "f1_ci95": _proper(f1_intervals[:, k]),
             "support": int(support[k]),
             "roc_auc": aucs[k],
             "false_positive_rate": _share(predicted[k] - right[k], others[k]),
         }
         for k, name in enumerate(class_names)
     }
+
+
+def _wilson(successes: int, trials: int) -> list[float] | None:
+    return [float(bound) for bound in wilson_interval(successes, trials)] if trials else None
+
+
+def _proper(ends: Array) -> list[float] | None:
+    """The interval, or None where every resample gave the same value and so says nothing."""
+    return ends.tolist() if ends[0] < ends[1] else None
 
 
 def _share(part: float, whole: float, otherwise: float | None = None) -> float | None:
@@ -149,37 +170,36 @@ def roc_aucs(labels: Array, probabilities: Array) -> list[float | None]:
 
 def bootstrap_intervals(
     matrix: Array, seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[list[float], list[float]]:
-    """95 % percentile intervals of accuracy and of macro F1, as [low, high] each.
+) -> tuple[dict[str, list[float]], Array]:
+    """95 % percentile intervals: [low, high] of each average by its name, and (2, K) of each class's F1.
 
     Resampling N images with replacement changes only how often each cell of the confusion matrix is hit, so
     the cells are drawn from a multinomial distribution: the same bootstrap without touching the images.
     Where every image is right, or every one wrong, there is nothing to resample: the exact binomial
-    (Clopper-Pearson) interval of the accuracy then stands in for both.
+    (Clopper-Pearson) interval of the accuracy then stands in for all averages, and the classes keep none.
     """
-    right, total = int(np.trace(matrix)), int(matrix.sum())
-    if right in (0, total):
-        exact = exact_interval(right, total)
-        return exact, exact
+    margins = _resampled_margins(matrix, np.random.default_rng(seed), resamples)
+    right, support, predicted = margins
+    averages = {name: _percentiles(values).tolist() for name, values in _averages(*margins).items()}
+    hits, total = int(np.trace(matrix)), int(matrix.sum())
+    if hits in (0, total):
+        averages = dict.fromkeys(averages, exact_interval(hits, total))
+    return averages, _percentiles(_ratio(2 * right, support + predicted))
+
+
+def _resampled_margins(
+    matrix: Array, random: np.random.Generator, resamples: int
+) -> tuple[Array, Array, Array]:
+    """`_margins` of resampled matrices, (R, K) each."""
     rows, columns = np.nonzero(matrix)
-    shares = matrix[rows, columns] / total
-    random = np.random.default_rng(seed)
-    chunks = [
-        _resampled(
-            random.multinomial(total, shares, min(_CHUNK, resamples - start)), rows, columns, len(matrix)
-        )
-        for start in range(0, resamples, _CHUNK)
-    ]
-    accuracy, f1 = (np.concatenate(values) for values in zip(*chunks, strict=True))
-    return _percentiles(accuracy), _percentiles(f1)
-
-
-def _resampled(draws: Array, rows: Array, columns: Array, classes: int) -> tuple[Array, Array]:
-    """Accuracy (R,) and macro F1 (R,) of R resampled matrices, given as counts (R, C) of their C cells."""
-    right = _sums(np.where(rows == columns, draws, 0), rows, classes)
-    hits = _sums(draws, rows, classes) + _sums(draws, columns, classes)
-    f1 = _ratio(2 * right, hits).sum(axis=1) / (hits > 0).sum(axis=1)
-    return right.sum(axis=1) / draws[0].sum(), f1
+    total = matrix.sum()
+    parts = []
+    for start in range(0, resamples, _CHUNK):
+        draws = random.multinomial(total, matrix[rows, columns] / total, min(_CHUNK, resamples - start))
+        right = _sums(np.where(rows == columns, draws, 0), rows, len(matrix))
+        parts.append((right, _sums(draws, rows, len(matrix)), _sums(draws, columns, len(matrix))))
+    right, support, predicted = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return right, support, predicted
 
 
 def _sums(draws: Array, classes_of_cells: Array, classes: int) -> Array:
@@ -191,8 +211,8 @@ def _sums(draws: Array, classes_of_cells: Array, classes: int) -> Array:
     return sums
 
 
-def _percentiles(values: Array) -> list[float]:
-    return [float(bound) for bound in np.percentile(values, [2.5, 97.5])]
+def _percentiles(values: Array) -> Array:
+    return np.percentile(values, [2.5, 97.5], axis=0)
 
 
 def exact_interval(successes: int, trials: int) -> list[float]:
@@ -203,19 +223,39 @@ def exact_interval(successes: int, trials: int) -> list[float]:
     return [float(interval.low), float(interval.high)]
 
 
-def wilson_interval(successes: Array | float, trials: Array | float) -> tuple[Array, Array]:
-    """95 % Wilson score interval of one or many proportions (NaN where there are no trials).
+def wilson_interval(
+    successes: Array | float, trials: Array | float, confidence: float = 0.95
+) -> tuple[Array, Array]:
+    """Wilson score interval of one or many proportions (NaN where there are no trials).
 
     E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
     """
     successes, trials = np.asarray(successes, dtype=float), np.asarray(trials, dtype=float)
-    z2 = 1.959963984540054**2
+    z2 = normal_quantile(confidence) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
         share = successes / trials
         centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
         half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * trials)) / trials) / (1 + z2 / trials)
     # At the ends rounding may leave the proportion itself just outside.
     return np.clip(np.minimum(centre - half, share), 0, 1), np.clip(np.maximum(centre + half, share), 0, 1)
+
+
+def normal_quantile(confidence: float) -> float:
+    """How many standard deviations on either side hold that share of a normal distribution: 0.95 -> 1.96."""
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def holm(p_values: Array) -> Array:
+    """(M,) p-values adjusted for M looks by Holm's step-down method: compare them with 0.05 as if each were alone.
+
+    S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
+    """
+    p_values = np.asarray(p_values, dtype=float)
+    order = np.argsort(p_values)
+    stepped = p_values[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    return adjusted
 
 
 # Calibration ------------------------------------------------------------------------------------------------

@@ -71,15 +71,23 @@ def test_intervals_agree_with_the_plain_bootstrap_over_images():
     labels, probabilities = predictions(400, 4, seed=3)
     predicted = probabilities.argmax(axis=1)
     random = np.random.default_rng(1)
-    scores = []
+    scores, of_b = [], []
     for _ in range(600):
         rows = random.integers(0, len(labels), len(labels))
         matrix = metrics.confusion_matrix(labels[rows], predicted[rows], 4)
-        scores.append((np.trace(matrix) / 400, sk.f1_score(labels[rows], predicted[rows], average="macro")))
+        f1 = sk.f1_score(labels[rows], predicted[rows], average=None)
+        scores.append((np.trace(matrix) / 400, np.mean(f1)))
+        of_b.append(f1[1])
     plain = np.percentile(scores, [2.5, 97.5], axis=0)
     got = metrics.measure(labels, probabilities, list("abcd"))
     assert got["accuracy_ci95"] == pytest.approx(plain[:, 0], abs=0.01)
     assert got["f1_macro_ci95"] == pytest.approx(plain[:, 1], abs=0.01)
+    assert got["per_class"]["b"]["f1_ci95"] == pytest.approx(np.percentile(of_b, [2.5, 97.5]), abs=0.015)
+    for name in ("precision", "recall", "f1"):
+        for average in ("macro", "weighted"):
+            low, high = got[f"{name}_{average}_ci95"]
+            assert low < got[f"{name}_{average}"] < high
+    assert got["recall_weighted_ci95"] == pytest.approx(got["accuracy_ci95"])
 
 
 def test_the_bootstrap_depends_on_the_seed_only():
@@ -185,3 +193,8 @@ def test_accuracy_by_coverage_answers_the_confident_first():
     coverage, accuracy = metrics.accuracy_by_coverage(np.array([1, 0, 1]), probabilities)
     assert coverage == pytest.approx([1 / 3, 2 / 3, 1])
     assert accuracy == pytest.approx([1, 1, 2 / 3])
+
+
+def test_holm_is_between_no_correction_and_bonferroni():
+    p_values = np.array([0.01, 0.04, 0.03, 0.5])
+    assert metrics.holm(p_values) == pytest.approx([0.04, 0.09, 0.09, 0.5])

@@ -1,0 +1,139 @@
+"""What a finding is, and the evidence that the rules read."""
+
+import json
+import shlex
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tenfold import metrics
+
+if TYPE_CHECKING:
+    from tenfold.evaluate import Predictions
+    from tenfold.recipe import Recipe
+    from tenfold.run import Run
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence that holds, with what it rests on.
+
+    `rule` is the name of the function that made it; `numbers` is its evidence; `section` is the part of the
+    report that shows it; `images` are positions in the test predictions; `command` tries what an advice says.
+    """
+
+    sentence: str
+    rule: str
+    section: str
+    numbers: dict[str, Any] = field(default_factory=dict)
+    images: tuple[int, ...] = ()
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The saved numbers of a run; a rule whose numbers are missing finds nothing.
+
+    `history`, `training`, `test` and `validation` are as in history.csv and metrics.json; `counts` has the
+    images of each class by split; `robustness` is robustness.json; `command` repeats the run.
+    """
+
+    history: Sequence[Mapping[str, Any]] = ()
+    training: Mapping[str, Any] = field(default_factory=dict)
+    test: Mapping[str, Any] = field(default_factory=dict)
+    validation: Mapping[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+    recipe: "Recipe | None" = None
+    predictions: "Predictions | None" = None
+    validation_predictions: "Predictions | None" = None
+    robustness: Mapping[str, Any] | None = None
+    command: str = "tenfold train"
+
+    @property
+    def monitor(self) -> str:
+        """The metric that chose the best epoch."""
+        return self.recipe.stop.monitor if self.recipe else "validation_loss"
+
+    @cached_property
+    def temperature(self) -> float | None:
+        """The temperature fitted on validation predictions; None without any."""
+        held_out = self.validation_predictions
+        return metrics.fit_temperature(held_out.labels, held_out.probabilities) if held_out else None
+
+
+def gather(run: "Run") -> Evidence:
+    """Read a run's saved numbers. Raises InputError where recipe, data, history or metrics are missing."""
+    saved, data = run.metrics, run.data
+    return Evidence(
+        history=run.history,
+        training=saved.get("training", {}),
+        test=saved.get("test", {}),
+        validation=saved.get("validation", {}),
+        counts={split: entry["classes"] for split, entry in data["splits"].items()},
+        class_names=tuple(data["class_names"]),
+        recipe=run.recipe,
+        predictions=_predictions(run, "test"),
+        validation_predictions=_predictions(run, "validation"),
+        robustness=_robustness(run),
+        command=repeat_command(run),
+    )
+
+
+def _predictions(run: "Run", split: str) -> "Predictions | None":
+    return run.predictions(split) if (run.path / "predictions" / f"{split}.parquet").is_file() else None
+
+
+def _robustness(run: "Run") -> dict[str, Any] | None:
+    path = run.path / "robustness.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def repeat_command(run: "Run") -> str:
+    """The command that trains the run's saved recipe on its source again."""
+    source = run.data["source"]
+    words = ["tenfold", "train", str(run.path / "recipe.toml")]
+    words += ["--data", source["data"]] if source.get("data") else []
+    for split in ("train", "validation", "test"):
+        for folder in source.get(split) or ():
+            words += [f"--{split}", folder]
+    return shlex.join(words)
+
+
+def short(name: str, limit: int = 18) -> str:
+    """A name on one line of at most `limit` characters, cut in the middle: names differ at both ends."""
+    line = "".join(" " if unicodedata.category(letter)[0] == "C" else letter for letter in name)
+    line = " ".join(line.split()) or "(blank)"
+    if len(line) <= limit:
+        return line
+    tail = limit // 2 - 1
+    return f"{line[: limit - tail - 1]}…{line[-tail:]}"
+
+
+def called(name: str) -> str:
+    """A class within a sentence; a name that would read as a number says that it is a class."""
+    text = short(name, 40)
+    return f"class {text}" if text.replace(".", "").replace("-", "").isdigit() else text
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A fraction as a percentage, such as 72.3%."""
+    return f"{100 * share:.{digits}f}%"
+
+
+def interval(low: float, high: float) -> str:
+    """A 95% interval of a fraction, for reading."""
+    return f"95% interval {100 * low:.1f} to {percent(high)}"
+
+
+def points(difference: float) -> str:
+    """A difference between two fractions in percentage points."""
+    return f"{100 * abs(difference):.1f} points"
+
+
+def listed(items: Sequence[str], limit: int = 5) -> str:
+    """`a, b and c`, with the number of those left out."""
+    shown = [*items[:limit], *([f"{len(items) - limit} more"] if len(items) > limit else [])]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -1,0 +1,156 @@
+"""Findings about how far single answers can be trusted: balance, calibration, abstaining, labels, corruptions."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold import metrics
+from tenfold.findings.base import Evidence, Finding, called, interval, percent, points
+
+CONFIDENT = 0.9
+ABSTAINED = 0.2
+
+
+def balance(evidence: Evidence) -> Iterator[Finding]:
+    """Whether the training classes are equally large, and so whether macro averages and accuracy agree."""
+    counts = evidence.counts.get("train", {})
+    if not counts:
+        return
+    smallest, largest = min(counts, key=lambda name: counts[name]), max(counts, key=lambda name: counts[name])
+    low, high = counts[smallest], counts[largest]
+    numbers = {"smallest": low, "largest": high}
+    if high <= 1.2 * low:
+        size = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        sentence = (
+            f"The training classes are balanced ({size} images each), so accuracy and macro averages agree."
+        )
+    else:
+        sentence = (
+            f"The training classes are not balanced: {high:,} images of {called(largest)}, {low:,} of "
+            f"{called(smallest)}. Macro averages weigh each class alike; accuracy favours the large ones."
+        )
+    yield Finding(sentence, "balance", "data", numbers)
+
+
+def calibration(evidence: Evidence) -> Iterator[Finding]:
+    """Whether confidence is on average too high or too low, and what temperature scaling makes of it."""
+    answers = evidence.predictions
+    if answers is None:
+        return
+    surplus = answers.probabilities.max(axis=1) - (answers.predicted == answers.labels)
+    mean = float(surplus.mean())
+    margin = metrics.normal_quantile(0.95) * float(surplus.std()) / np.sqrt(len(surplus))
+    before = metrics.expected_calibration_error(answers.labels, answers.probabilities)
+    numbers = {"surplus": mean, "margin": margin, "expected_calibration_error": before}
+    if abs(mean) <= margin:
+        sentence = f"Confidence agrees with accuracy within the noise ({points(mean)} apart, margin {points(margin)})"
+    else:
+        word = "overconfident" if mean > 0 else "underconfident"
+        sentence = f"The model is {word} by {points(mean)} (95% margin {points(margin)})"
+    sentence += f"; its expected calibration error is {before:.3f}"
+    if evidence.temperature is not None:
+        scaled = metrics.with_temperature(answers.probabilities, evidence.temperature)
+        after = metrics.expected_calibration_error(answers.labels, scaled)
+        numbers |= {"temperature": evidence.temperature, "scaled_error": after}
+        sentence += (
+            f", and {after:.3f} after dividing the logits by {evidence.temperature:.2f}, fitted on validation"
+        )
+    yield Finding(f"{sentence}.", "calibration", "calibration", numbers)
+
+
+def abstaining(evidence: Evidence) -> Iterator[Finding]:
+    """How accurate the answers are when the least confident fifth is left to a person."""
+    answers = evidence.predictions
+    if answers is None or len(answers.labels) < 50:
+        return
+    order = np.argsort(-answers.probabilities.max(axis=1), kind="stable")
+    kept = order[: round(len(order) * (1 - ABSTAINED))]
+    right = int((answers.predicted == answers.labels)[kept].sum())
+    low, high = metrics.wilson_interval(right, len(kept))
+    overall = float((answers.predicted == answers.labels).mean())
+    if low <= overall:
+        return
+    yield Finding(
+        f"Leaving the least confident {ABSTAINED:.0%} to a person, {percent(right / len(kept))} of the other answers "
+        f"are right ({interval(float(low), float(high))}), against {percent(overall)} of all.",
+        "abstaining",
+        "calibration",
+        {"abstained": ABSTAINED, "accuracy": right / len(kept), "ci95": [float(low), float(high)]},
+    )
+
+
+def confident_mistakes(evidence: Evidence) -> Iterator[Finding]:
+    """How many mistakes were made with high confidence: those that a threshold will not catch."""
+    answers = evidence.predictions
+    if answers is None:
+        return
+    wrong = answers.predicted != answers.labels
+    confidence = answers.probabilities.max(axis=1)
+    sure = np.flatnonzero(wrong & (confidence >= CONFIDENT))
+    if not len(sure):
+        return
+    ranked = sure[np.argsort(-confidence[sure], kind="stable")]
+    yield Finding(
+        f"{len(sure):,} of the {wrong.sum():,} mistakes were made with a confidence of {CONFIDENT:.0%} or more.",
+        "confident_mistakes",
+        "mistakes",
+        {"confident": len(sure), "mistakes": int(wrong.sum())},
+        tuple(int(position) for position in ranked[:6]),
+    )
+
+
+def label_suspects(labels: NDArray, probabilities: NDArray) -> NDArray:
+    """Positions of images whose label is likely wrong, the most suspicious first.
+
+    Confident learning: a class's threshold is the mean probability that the images labelled with it get for it.
+    An image is suspect when its most probable class among those above their thresholds is not its label. They
+    are ranked by how much more probable that class is. C. Northcutt et al., JAIR 70 (2021), sections 3 and 4.
+    """
+    classes = probabilities.shape[1]
+    own = probabilities[np.arange(len(labels)), labels]
+    images = np.bincount(labels, minlength=classes)
+    # A class without images has no threshold to pass.
+    thresholds = np.where(images > 0, np.bincount(labels, own, classes) / np.maximum(images, 1), np.inf)
+    passing = np.where(probabilities >= thresholds, probabilities, -1.0)
+    other = passing.argmax(axis=1)
+    suspects = np.flatnonzero((passing.max(axis=1) >= 0) & (other != labels))
+    margin = passing[suspects, other[suspects]] - own[suspects]
+    return suspects[np.argsort(-margin, kind="stable")]
+
+
+def likely_label_errors(evidence: Evidence) -> Iterator[Finding]:
+    """How many test labels the model contradicts with confidence; people should look before anything is changed."""
+    answers = evidence.predictions
+    if answers is None:
+        return
+    suspects = label_suspects(answers.labels, answers.probabilities)
+    if len(suspects):
+        share = percent(len(suspects) / len(answers.labels))
+        yield Finding(
+            f"{len(suspects):,} test labels ({share}) deserve a second look: the model prefers another class as "
+            "surely as it usually does where it is right. Many of them are its own mistakes.",
+            "likely_label_errors",
+            "labels",
+            {"suspects": len(suspects), "share": len(suspects) / len(answers.labels)},
+            tuple(int(position) for position in suspects[:6]),
+        )
+
+
+def robustness(evidence: Evidence) -> Iterator[Finding]:
+    """Which corruption costs most accuracy at middle strength, and which least."""
+    if not evidence.robustness:
+        return
+    saved = evidence.robustness
+    middle = {name: values[len(values) // 2] for name, values in saved["accuracy"].items()}
+    worst, best = min(middle, key=lambda name: middle[name]), max(middle, key=lambda name: middle[name])
+    yield Finding(
+        f"At middle strength {worst} costs most: accuracy falls from {percent(saved['clean'])} to "
+        f"{percent(middle[worst])} on {saved['images']:,} test images; {best} leaves {percent(middle[best])}.",
+        "robustness",
+        "robustness",
+        {"clean": saved["clean"], **middle},
+    )
+
+
+RULES = (balance, calibration, abstaining, confident_mistakes, likely_label_errors, robustness)

@@ -1,0 +1,148 @@
+"""The figures of a run, drawn from its saved numbers into `figures/` as SVG and PNG."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tenfold import metrics
+from tenfold.files import atomic, explained_write
+from tenfold.findings import Evidence, learning_rate_drops, overfitting_epoch
+from tenfold.report import figures
+from tenfold.report.style import settle, to_png, to_svg
+
+if TYPE_CHECKING:
+    from tenfold.data import Splits
+    from tenfold.evaluate import Predictions
+    from tenfold.run import Run
+
+# A curve on a page needs no more points than it has pixels.
+CURVE_POINTS = 200
+SAMPLE_ROWS, SAMPLE_COLUMNS = 4, 10
+
+
+def draw_figures(run: "Run", evidence: Evidence, splits: "Splits | None" = None) -> None:
+    """Draw every figure that the run has numbers for; the samples need `splits` for their pixels."""
+    drawn = {"learning_curves": _learning_curves(evidence), "class_counts": _class_counts(evidence)}
+    if evidence.test:
+        drawn |= _test_figures(evidence)
+    if evidence.robustness:
+        drawn["robustness"] = figures.robustness(
+            evidence.robustness["accuracy"], evidence.robustness["clean"]
+        )
+    if splits is not None:
+        drawn["samples"] = _samples(splits)
+    with explained_write(run.figures):
+        run.figures.mkdir(parents=True, exist_ok=True)
+    for name, figure in drawn.items():
+        _save(run, name, figure)
+
+
+def _save(run: "Run", name: str, figure: Figure) -> None:
+    settle(figure)
+    with atomic(run.figures / f"{name}.svg") as path:
+        path.write_text(to_svg(figure), encoding="utf-8")
+    with atomic(run.figures / f"{name}.png") as path:
+        path.write_bytes(to_png(figure))
+
+
+def _learning_curves(evidence: Evidence) -> Figure:
+    history = evidence.history
+    return figures.learning_curves(
+        history, evidence.training.get("best_epoch"), learning_rate_drops(history), overfitting_epoch(history)
+    )
+
+
+def _class_counts(evidence: Evidence) -> Figure:
+    counts = {split: list(classes.values()) for split, classes in evidence.counts.items()}
+    return figures.class_counts(counts, evidence.class_names)
+
+
+def _test_figures(evidence: Evidence) -> dict[str, Figure]:
+    test, names, predictions = evidence.test, evidence.class_names, evidence.predictions
+    matrix = np.array(test["confusion_matrix"])
+    right, support = np.diag(matrix), matrix.sum(axis=1)
+    low, high = metrics.wilson_interval(right, support)
+    with np.errstate(invalid="ignore"):
+        recall = right / support
+    drawn = {
+        "confusion_matrix": figures.confusion_matrix(matrix, names),
+        "class_scores": figures.class_scores(recall, low, high, names, test["accuracy"]),
+    }
+    if predictions is None:
+        return drawn
+    labels, probabilities = predictions.labels, predictions.probabilities
+    coverage = _thinned(*metrics.accuracy_by_coverage(labels, probabilities))
+    return (
+        drawn
+        | _curves(labels, probabilities, test, names)
+        | {
+            "coverage": figures.coverage(coverage, test["accuracy"]),
+            "reliability": _reliability(predictions, evidence.temperature),
+        }
+    )
+
+
+def _curves(
+    labels: Any, probabilities: Any, test: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, Figure]:
+    """ROC and precision-recall curves of every class, or of the ten with the lowest AUC."""
+    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
+
+    areas = {
+        name: values["roc_auc"] for name, values in test["per_class"].items() if values["roc_auc"] is not None
+    }
+    shown = sorted(areas, key=lambda name: areas[name])[: figures.LEGIBLE]
+    if not shown:
+        return {}
+    note = f"the {len(shown)} of {len(names)} classes with the lowest AUC" if len(shown) < len(areas) else ""
+    roc, recall, precision = {}, {}, {}
+    for name in shown:
+        k = list(names).index(name)
+        truth, scores = labels == k, probabilities[:, k]
+        roc[name] = _thinned(*roc_curve(truth, scores)[:2])
+        values = precision_recall_curve(truth, scores)
+        recall[name] = _thinned(values[1][::-1], values[0][::-1])
+        precision[name] = float(average_precision_score(truth, scores))
+    return {
+        "roc": figures.roc(roc, areas, note),
+        "precision_recall": figures.precision_recall(recall, precision, note),
+    }
+
+
+def _thinned(x: Any, y: Any) -> figures.Curve:
+    """At most CURVE_POINTS points of a curve, evenly spaced along its course."""
+    if len(x) <= CURVE_POINTS:
+        return x, y
+    course = np.concatenate([[0], np.cumsum(np.abs(np.diff(x)) + np.abs(np.diff(y)))])
+    kept = np.unique(np.searchsorted(course, np.linspace(0, course[-1], CURVE_POINTS)))
+    return x[kept], y[kept]
+
+
+def _reliability(predictions: "Predictions", temperature: float | None) -> Figure:
+    labels, probabilities = predictions.labels, predictions.probabilities
+    versions = {"as trained": probabilities}
+    if temperature is not None:
+        versions["scaled on validation"] = metrics.with_temperature(probabilities, temperature)
+    return figures.reliability(
+        {name: metrics.reliability(labels, values) for name, values in versions.items()},
+        {name: metrics.expected_calibration_error(labels, values) for name, values in versions.items()},
+    )
+
+
+def _samples(splits: "Splits") -> Figure:
+    """Some training images of each class, the first of every class before the second of any."""
+    labels = np.asarray(splits.train.labels)
+    names = splits.class_names
+    of_class = [np.flatnonzero(labels == k) for k in range(len(names))]
+    rounds = [
+        positions[number]
+        for number in range(SAMPLE_ROWS)
+        for positions in of_class
+        if number < len(positions)
+    ]
+    chosen = np.array(rounds[: SAMPLE_ROWS * SAMPLE_COLUMNS])
+    images = list(splits.train.images(chosen))
+    columns = len(names) if 2 <= len(names) <= SAMPLE_COLUMNS else SAMPLE_COLUMNS
+    return figures.sample_grid(images, [names[labels[position]] for position in chosen], columns)

@@ -1,0 +1,150 @@
+"use strict";
+// Everything that came from outside (names of classes and files) is put in with textContent, never as markup.
+const data = JSON.parse(document.getElementById("data").textContent);
+const dialog = document.getElementById("viewer");
+const percent = (share) => (100 * share).toFixed(1) + "%";
+
+function make(tag, text, className) {
+  const element = document.createElement(tag);
+  if (text !== undefined) element.textContent = text;
+  if (className) element.className = className;
+  return element;
+}
+
+function name(index) {
+  return data.classes[index];
+}
+
+function picture(tile) {
+  const image = data.images[tile];
+  const item = make("li");
+  const view = make("span", undefined, "t t-" + tile);
+  view.setAttribute("role", "img");
+  view.setAttribute("aria-label", name(image.label) + ", taken for " + name(image.classes[0]));
+  item.append(view);
+  const list = make("ul", undefined, "probabilities");
+  image.classes.forEach((index, place) => {
+    const row = make("li");
+    const label = make("span");
+    label.append(make(index === image.label ? "b" : "span", name(index)));
+    const bar = make("progress");
+    bar.max = 1;
+    bar.value = image.probabilities[place];
+    bar.setAttribute("aria-label", name(index));
+    row.append(label, make("span", percent(image.probabilities[place]), "right"), bar);
+    list.append(row);
+  });
+  item.append(list, make("span", "labelled " + name(image.label), "muted"), make("span", image.path, "path"));
+  return item;
+}
+
+function open(title, note, tiles) {
+  dialog.querySelector("h2").textContent = title;
+  dialog.querySelector("p").textContent = note;
+  dialog.querySelector("ul").replaceChildren(...tiles.map(picture));
+  dialog.showModal();
+  dialog.scrollTop = 0;
+}
+
+function openCell(row, column) {
+  const count = data.matrix[row][column];
+  const tiles = data.cells[row + "-" + column] || [];
+  const images = count === 1 ? "1 image" : count.toLocaleString("en") + " images";
+  const title = row === column ? name(row) + ", recognised: " + images : name(row) + " taken for " + name(column) + ": " + images;
+  const missing = count - tiles.length;
+  const note = !missing ? "" : tiles.length ? "The " + tiles.length + " most confident ones are shown."
+    : "No pictures of this cell are in this page; predictions/test.parquet lists them.";
+  open(title, note, tiles);
+}
+
+function shade(count, total) {
+  if (!count) return "";
+  const share = count / total;
+  return "h" + (1 + [0.01, 0.03, 0.08, 0.2, 0.5, 0.8].filter((limit) => share >= limit).length);
+}
+
+function cell(row, column, total, dense) {
+  const count = data.matrix[row][column];
+  const box = make("td", undefined, shade(count, total));
+  if (count) {
+    const button = make("button", dense ? undefined : count);
+    button.type = "button";
+    button.dataset.cell = row + "-" + column;
+    button.tabIndex = -1;
+    button.setAttribute("aria-label", count + ": " + name(row) + (row === column ? " recognised" : " taken for " + name(column)));
+    button.title = button.getAttribute("aria-label");
+    box.append(button);
+  }
+  return box;
+}
+
+function buildMatrix(holder) {
+  const dense = data.classes.length > 24;
+  holder.classList.toggle("dense", dense);
+  const table = make("table");
+  table.append(make("caption", "Rows are the true classes, columns what the model said. Arrow keys move, Enter opens the images."));
+  const head = table.createTHead().insertRow();
+  head.append(make("td"));
+  data.short.forEach((text) => {
+    const heading = make("th");
+    heading.scope = "col";
+    heading.append(make("span", text));
+    head.append(heading);
+  });
+  const body = table.createTBody();
+  data.matrix.forEach((counts, row) => {
+    const line = body.insertRow();
+    const heading = make("th", data.short[row]);
+    heading.scope = "row";
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    line.append(heading, ...counts.map((_, column) => cell(row, column, total, dense)));
+  });
+  holder.append(table);
+  const first = table.querySelector("button");
+  if (first) first.tabIndex = 0;
+  table.addEventListener("keydown", (event) => walk(event, table));
+}
+
+const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+function walk(event, table) {
+  const step = STEPS[event.key];
+  if (!step || !event.target.dataset.cell) return;
+  event.preventDefault();
+  let [row, column] = event.target.dataset.cell.split("-").map(Number);
+  for (;;) {
+    row += step[0];
+    column += step[1];
+    if (!data.matrix[row] || data.matrix[row][column] === undefined) return;
+    if (data.matrix[row][column]) break;
+  }
+  const next = table.querySelector('[data-cell="' + row + "-" + column + '"]');
+  event.target.tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
+}
+
+function sortBy(heading) {
+  const table = heading.closest("table");
+  const column = heading.cellIndex;
+  const direction = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+  const value = (row) => {
+    const text = row.cells[column].dataset.value;
+    return text === "" ? Infinity * direction : isNaN(text) ? text : Number(text);
+  };
+  const rows = [...table.tBodies[0].rows];
+  rows.sort((a, b) => (value(a) < value(b) ? -direction : value(a) > value(b) ? direction : 0));
+  table.tBodies[0].append(...rows);
+  table.querySelectorAll("th[aria-sort]").forEach((other) => other.setAttribute("aria-sort", "none"));
+  heading.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
+}
+
+document.querySelectorAll(".matrix").forEach(buildMatrix);
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-cell], [data-tiles], [data-sort], .close");
+  if (event.target === dialog || (target && target.matches(".close"))) dialog.close();
+  else if (!target) return;
+  else if (target.dataset.cell) openCell(...target.dataset.cell.split("-").map(Number));
+  else if (target.dataset.tiles) open(target.dataset.title, "", target.dataset.tiles.split(" ").map(Number));
+  else sortBy(target.closest("th"));
+});

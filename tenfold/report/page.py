@@ -1,0 +1,357 @@
+"""`report.html`: one file that explains a run, offline, from its saved numbers.
+
+Names of classes and files are hostile input. Jinja escapes them, the script only ever sets text, and the page's
+policy forbids every request and every script or style but its own, by their hashes.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from tenfold.errors import TenfoldError
+from tenfold.files import write_text
+from tenfold.findings import Evidence, Finding, find, gather, short
+from tenfold.findings.picks import picks
+from tenfold.report.draw import draw_figures
+from tenfold.report.gallery import Album, by_cell, fill, sheet_css, tile_limit
+from tenfold.report.style import adaptive
+
+if TYPE_CHECKING:
+    from tenfold.data import Split, Splits
+    from tenfold.run import Run
+
+HERE = Path(__file__).parent
+SECTIONS = {
+    "verdict": "Verdict",
+    "data": "Data",
+    "training": "Training",
+    "confusion": "Confusions",
+    "classes": "Classes",
+    "roc": "ROC",
+    "calibration": "Confidence",
+    "mistakes": "Images",
+    "labels": "Labels",
+    "robustness": "Robustness",
+    "next": "Next",
+    "made": "How it was made",
+}
+# Rules whose first finding makes up the verdict, in this order.
+VERDICT = ("accuracy", "classes_apart", "confused_pairs", "overfitting", "calibration")
+CHARTS = (
+    "learning_curves",
+    "class_counts",
+    "samples",
+    "confusion_matrix",
+    "class_scores",
+    "roc",
+    "precision_recall",
+    "reliability",
+    "coverage",
+    "robustness",
+)
+CELL_IMAGES = 12
+MATRIX_CLASSES = 120
+
+
+def write_report(run: "Run", splits: "Splits | None" = None) -> Path:
+    """Draw a run's figures and write its report; both are made from saved files, so they can be made again.
+
+    `splits` are for the pictures; without them the run's own data are opened again, and where those are gone the
+    report says so and has no pictures. Raises InputError where the run has no metrics yet.
+    """
+    evidence = gather(run)
+    note = ""
+    if splits is None:
+        try:
+            splits = run.splits()
+        except TenfoldError as error:
+            note = f"There are no pictures in this page, because the images could not be opened: {error}"
+    draw_figures(run, evidence, splits)
+    write_text(run.report, _render(run, evidence, splits, note))
+    return run.report
+
+
+def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) -> str:
+    album = Album(evidence.predictions, tile_limit(run.data["image_shape"])) if evidence.predictions else None
+    found = find(evidence)
+    pictured = _pictured(run, album, found, splits)
+    styles = [(HERE / "page.css").read_text(encoding="utf-8"), *pictured.pop("sheets")]
+    return render_page(
+        "page.html.jinja",
+        styles=styles,
+        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        name=run.name,
+        accuracy=evidence.test["accuracy"],
+        test=evidence.test,
+        contents=[
+            (anchor, text)
+            for anchor, text in SECTIONS.items()
+            if anchor != "robustness" or evidence.robustness
+        ],
+        verdict=" ".join(_verdict(found)),
+        tiles=_tiles(evidence),
+        charts=_charts(run),
+        data=_data(run),
+        class_count=len(evidence.class_names),
+        show_matrix=len(evidence.class_names) <= MATRIX_CLASSES,
+        pictures_note=note,
+        command=evidence.command,
+        recipe=run.recipe.to_toml(),
+        environment=_flat(run.environment),
+        version=version("tenfold"),
+        **_model(run, evidence),
+        **pictured,
+    )
+
+
+def render_page(template: str, *, styles: Iterable[str], script: str, **values: Any) -> str:
+    """Render a template with its styles and script inside, and a policy that allows nothing else."""
+    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"percent": _percent, "plain": _plain, "interval": _interval, "raw": _raw}
+    styles = [style.replace("</", "<\\/") for style in styles]
+    allowed = " ".join(f"'{_hash(style)}'" for style in styles)
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {allowed}; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    page = environment.get_template(template)
+    return page.render(
+        styles=[Markup(style) for style in styles],
+        script=Markup(script),
+        policy=policy,
+        **values,
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f}%"
+
+
+def _plain(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _interval(ends: Iterable[float]) -> str:
+    low, high = ends
+    return f"{100 * low:.1f} to {100 * high:.1f}"
+
+
+def _raw(value: float | None) -> str:
+    return "" if value is None else f"{value:.6f}"
+
+
+# What stands in the sections ---------------------------------------------------------------------------------
+
+
+def _verdict(found: list[Finding]) -> list[str]:
+    """The first sentence of each telling rule."""
+    first: dict[str, str] = {}
+    for finding in found:
+        first.setdefault(finding.rule, finding.sentence)
+    return [first[rule] for rule in VERDICT if rule in first]
+
+
+def _tiles(evidence: Evidence) -> list[tuple[str, str, str]]:
+    test, training = evidence.test, evidence.training
+    held_out = evidence.validation.get("accuracy")
+    seconds = training["seconds"]
+    return [
+        ("Test accuracy", _percent(test["accuracy"]), f"95% interval {_interval(test['accuracy_ci95'])}"),
+        ("Macro F1", _percent(test["f1_macro"]), f"95% interval {_interval(test['f1_macro_ci95'])}"),
+        (
+            "Validation accuracy",
+            _percent(held_out),
+            f"best epoch {training['best_epoch']} of {training['epochs']}",
+        ),
+        ("ROC AUC", _plain(test["roc_auc_macro"]), "mean over the classes"),
+        ("Training time", _duration(seconds), f"{training['images_per_second']:,.0f} images a second"),
+        ("Parameters", f"{training['parameters_total']:,}", f"{training['parameters_trainable']:,} trained"),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+
+
+def _charts(run: "Run") -> dict[str, str | None]:
+    return {name: _chart(run, name) for name in CHARTS}
+
+
+def _chart(run: "Run", name: str) -> str | None:
+    """A saved figure as a data URI whose colours follow the reader's scheme."""
+    path = run.figures / f"{name}.svg"
+    if not path.is_file():
+        return None
+    svg = adaptive(path.read_text(encoding="utf-8"))
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _data(run: "Run") -> dict[str, Any]:
+    data = run.data
+    height, width, channels = data["image_shape"]
+    source = data["source"]
+    folders = [folder for split in ("train", "validation", "test") for folder in source.get(split) or ()]
+    return {
+        "source": source.get("data") or ", ".join(folders),
+        "images": f"{sum(entry['images'] for entry in data['splits'].values()):,}",
+        "shape": f"{width} × {height} pixels ({'grayscale' if channels == 1 else 'colour'})",
+        "bad_files": data.get("bad_files", []),
+        "warnings": data.get("warnings", []),
+    }
+
+
+def _model(run: "Run", evidence: Evidence) -> dict[str, Any]:
+    """The model's summary, and its layers where the run saved them."""
+    saved = json.loads((run.path / "model.json").read_text(encoding="utf-8"))
+    architecture = dict(saved["architecture"])
+    training = evidence.training
+    model = {
+        "architecture": architecture.pop("name"),
+        **{key: str(value) for key, value in architecture.items()},
+        "input": " × ".join(map(str, saved["image_shape"])),
+        "parameters": f"{training['parameters_total']:,} ({training['parameters_trainable']:,} trained)",
+    }
+    return {"model": model, "layers": saved.get("layers", [])}
+
+
+def _flat(values: dict[str, Any]) -> dict[str, str]:
+    """Nested tables as one list of keys, for reading."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        flat |= (
+            {f"{key} {k}": str(v) for k, v in value.items()} if isinstance(value, dict) else {key: str(value)}
+        )
+    return flat
+
+
+# Pictures ----------------------------------------------------------------------------------------------------
+
+
+def _pictured(
+    run: "Run", album: Album | None, found: list[Finding], splits: "Splits | None"
+) -> dict[str, Any]:
+    """Findings by section, galleries and the script's data, with the sheets of the pictures that they show."""
+    names = list(run.data["class_names"])
+    payload = {
+        "classes": names,
+        "short": [short(name, 16) for name in names],
+        "matrix": [],
+        "cells": {},
+        "images": [],
+    }
+    payload["matrix"] = run.metrics["test"]["confusion_matrix"]
+    top = _top_confusions(payload["matrix"], names)
+    if album is None:
+        return {**_without_pictures(found), "payload": payload, "top_confusions": top}
+    split = splits.test if splits is not None and _same_images(splits.test, album) else None
+    galleries, cams = _galleries(run, album, names)
+    shown = _by_section(found, album if split else None)
+    if split:
+        cells = fill(album, by_cell(album.predictions, CELL_IMAGES))
+        payload["cells"] = {f"{row}-{column}": tiles for (row, column), tiles in cells.items() if tiles}
+        payload["images"] = album.entries()
+    else:
+        galleries = {key: [{**item, "tile": None} for item in items] for key, items in galleries.items()}
+    return {
+        "sheets": [sheet for sheet in (sheet_css(album.images(split), "t") if split else "", cams) if sheet],
+        "galleries": galleries,
+        "has_cams": bool(cams),
+        "found": shown,
+        "payload": payload,
+        "top_confusions": top,
+    }
+
+
+def _without_pictures(found: list[Finding]) -> dict[str, Any]:
+    empty: dict[str, Any] = {"mistakes": [], "uncertain": [], "suspects": []}
+    return {"sheets": [], "galleries": empty, "has_cams": False, "found": _by_section(found, None)}
+
+
+def _same_images(split: "Split", album: Album) -> bool:
+    return list(split.paths) == list(album.predictions.paths)
+
+
+def _galleries(run: "Run", album: Album, names: list[str]) -> tuple[dict[str, list[dict[str, Any]]], str]:
+    """The telling images, each with its tile, its probabilities and its Grad-CAM if the run has one."""
+    chosen = picks(album.predictions.labels, album.predictions.probabilities)
+    positions, heat = _saved_cams(run)
+    galleries = {
+        key: [_item(album, position, names, positions) for position in found] for key, found in chosen.items()
+    }
+    return galleries, sheet_css(heat, "g")
+
+
+def _item(album: Album, position: int, names: list[str], cams: list[int]) -> dict[str, Any]:
+    entry = album.entry(position)
+    classes = zip(entry["classes"], entry["probabilities"], strict=True)
+    return {
+        "tile": album.add(position),
+        "cam": cams.index(position) if position in cams else None,
+        "label": names[entry["label"]],
+        "path": entry["path"],
+        "classes": [(names[k], share) for k, share in classes],
+    }
+
+
+def _saved_cams(run: "Run") -> tuple[list[int], np.ndarray]:
+    """Test positions and pictures (n, H, W, 3) that `tenfold.explain` saved."""
+    path = run.path / "gradcam.npz"
+    if not path.is_file():
+        return [], np.zeros((0, 1, 1, 3), np.uint8)
+    with np.load(path, allow_pickle=False) as saved:
+        return saved["positions"].tolist(), saved["pictures"]
+
+
+def _by_section(found: list[Finding], album: Album | None) -> dict[str, list[dict[str, Any]]]:
+    sections: dict[str, list[dict[str, Any]]] = {anchor: [] for anchor in SECTIONS}
+    for finding in found:
+        sections[finding.section].append(
+            {
+                "sentence": finding.sentence,
+                "rule": finding.rule,
+                "numbers": {key: _number(value) for key, value in finding.numbers.items()},
+                "tiles": album.add_all(finding.images) if album else [],
+                "command": finding.command,
+            }
+        )
+    return sections
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {_number(entry)}" for key, entry in value.items())
+    return ", ".join(map(_number, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _top_confusions(matrix: list[list[int]], names: list[str], count: int = 8) -> list[tuple[str, str]]:
+    """The cells with the most mistakes, as the script's keys and as text."""
+    counts = np.array(matrix)
+    np.fill_diagonal(counts, 0)
+    order = np.argsort(-counts, axis=None, kind="stable")[:count]
+    cells = [divmod(int(cell), len(names)) for cell in order]
+    return [
+        (
+            f"{row}-{column}",
+            f"{counts[row, column]:,} × {short(names[row], 40)} taken for {short(names[column], 40)}",
+        )
+        for row, column in cells
+        if counts[row, column]
+    ]

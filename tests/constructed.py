@@ -1,0 +1,95 @@
+"""Complete small run folders without training a network: real predictions of scikit-learn's logistic regression."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from tenfold.data import Source, load_splits
+from tenfold.evaluate import Predictions
+from tenfold.files import write_json, write_text
+from tenfold.metrics import measure
+from tenfold.recipe import load_recipe
+from tenfold.run import Run
+
+STEPS = 12
+
+
+def digits_run(path: Path, *, strength: float = 1.0, seed: int = 0, recipe: str = "digits") -> Run:
+    """A run on the bundled digits whose "epochs" are steps of the regression's solver; `strength` is its C."""
+    run = new_run(path, recipe, seed)
+    splits = load_splits(run.recipe.data, Source("digits"))
+    write_json(run.path / "data.json", splits.describe())
+    flat = {split.name: split.images(slice(None)).reshape(len(split), -1) / 255 for split in splits}
+    random = np.random.default_rng(seed)
+    rows = random.permutation(len(splits.train))[: len(splits.train) * 2 // 3]
+    history, answers = [], {}
+    for epoch in range(1, STEPS + 1):
+        regression = LogisticRegression(C=strength, max_iter=epoch, tol=1e-9)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # Stopping early is the point.
+            regression.fit(flat["train"][rows], splits.train.labels[rows])
+        measured = {}
+        for split in splits:
+            probabilities = regression.predict_proba(flat[split.name]).astype(np.float32)
+            answers[split.name] = Predictions(split.paths, np.asarray(split.labels), probabilities, splits.class_names)
+            measured[split.name] = measure(split.labels, probabilities, splits.class_names)
+        history.append(epoch_record(epoch, measured["train"], measured["validation"]))
+    finish_run(run, history, {name: answers[name] for name in ("validation", "test")})
+    return run
+
+
+def new_run(path: Path, recipe: str = "digits", seed: int = 0) -> Run:
+    """A run folder with recipe, environment and model.json."""
+    path.mkdir(parents=True)
+    run = Run(path)
+    write_text(path / "recipe.toml", load_recipe(recipe, [f"fit.seed={seed}"]).to_toml())
+    write_json(path / "environment.json", {"command": "tenfold train", "python": "3.11", "versions": {"numpy": "2"}})
+    return run
+
+
+def epoch_record(epoch: int, train: dict, validation: dict) -> dict:
+    return {
+        "epoch": epoch,
+        "loss": train["loss"],
+        "accuracy": train["accuracy"],
+        "validation_loss": validation["loss"],
+        "validation_accuracy": validation["accuracy"],
+        "learning_rate": 0.01 if epoch <= STEPS // 2 else 0.001,
+        "seconds": 0.5,
+    }
+
+
+def finish_run(run: Run, history: list[dict], answers: dict[str, Predictions]) -> None:
+    """Write history, predictions and metrics, as `tenfold train` does."""
+    run.write_history(history)
+    (run.path / "predictions").mkdir(exist_ok=True)
+    for name, predictions in answers.items():
+        predictions.write(run.path / "predictions" / f"{name}.parquet")
+    measured = {name: measure(p.labels, p.probabilities, p.class_names) for name, p in answers.items()}
+    training = {
+        "seconds": sum(record["seconds"] for record in history),
+        "epochs": len(history),
+        "best_epoch": min(history, key=lambda record: record["validation_loss"])["epoch"],
+        "stop_reason": f"all {len(history)} epochs done",
+        "images_per_second": 1000.0,
+        "parameters_trainable": 650,
+        "parameters_total": 650,
+        "peak_memory_mib": 100.0,
+        "device": "cpu",
+    }
+    run.write_metrics({**measured, "training": training})
+    shape = json.loads((run.path / "data.json").read_text())["image_shape"]
+    names = list(answers["test"].class_names)
+    write_json(
+        run.path / "model.json",
+        {
+            "architecture": run.recipe.model.model_dump(mode="json"),
+            "image_shape": [shape[2], *shape[:2]],
+            "class_names": names,
+            "preprocessing": {"mean": [0.0], "deviation": [255.0]},
+        },
+    )
