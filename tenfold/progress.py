@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
 
 from tenfold.data import Splits
 from tenfold.fit import Epoch, Step
@@ -106,19 +107,20 @@ class Display:
     def finished(self, run: Run) -> None:
         """The result, and where the report lies."""
         test, training = run.metrics["test"], run.metrics["training"]
-        low, high = test["accuracy_ci95"]
-        table = Table.grid(padding=(0, 2))
-        table.add_row("stopped", f"{training['stop_reason']}; best epoch {training['best_epoch']}, restored")
-        table.add_row(
-            "training", f"{training['seconds']:.1f} s, {training['images_per_second']:,.0f} images/s"
+        self._rows(
+            ("stopped", f"{training['stop_reason']}; best epoch {training['best_epoch']}, restored"),
+            ("training", f"{training['seconds']:.1f} s, {training['images_per_second']:,.0f} images/s"),
+            *_result(test),
+            ("report", escape(str(run.report))),
         )
-        table.add_row(
-            "test accuracy",
-            f"[bold]{test['accuracy']:.2%}[/]  (95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})",
-        )
-        table.add_row("macro F1", f"{test['f1_macro']:.4f}")
-        table.add_row("report", escape(str(run.report)))
-        self.console.print(table)
+
+    def tested(self, test: dict[str, Any], folder: Path) -> None:
+        """The result on another source, and where it lies."""
+        self._rows(*_result(test), ("saved in", escape(str(folder))))
+
+    def _rows(self, *rows: tuple[str, str]) -> None:
+        for name, text in rows:
+            self.console.print(f"{name:<15}{text}")
 
     def _progress(self) -> Progress:
         return Progress(
@@ -143,6 +145,15 @@ class Display:
             self.best = (value, epoch.epoch)
             return True
         return False
+
+
+def _result(test: dict[str, Any]) -> list[tuple[str, str]]:
+    low, high = test["accuracy_ci95"]
+    interval = f"(95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})"
+    return [
+        ("test accuracy", f"[bold]{test['accuracy']:.2%}[/] {interval}"),
+        ("macro F1", f"{test['f1_macro']:.4f}"),
+    ]
 
 
 def _duration(seconds: float) -> str:

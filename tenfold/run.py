@@ -1,7 +1,6 @@
 """The run folder: where everything of a run lies, and how it is read back."""
 
 import csv
-import fcntl
 import json
 import shutil
 from collections.abc import Iterator
@@ -9,6 +8,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from tenfold.data import Source, Splits, load_splits
 from tenfold.errors import InputError, TenfoldError
@@ -126,14 +127,13 @@ class Run:
         """Hold the run for writing. Raises TenfoldError where another process holds it."""
         with explained_write(self.path):
             self.checkpoint.mkdir(parents=True, exist_ok=True)
-            handle = (self.checkpoint / "lock").open("w")
-        with handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                lock = FileLock(self.checkpoint / "lock", timeout=0).acquire()
+            except Timeout:
                 raise TenfoldError(
                     f"{self.path}: another process is working on this run. Wait for it, or end it first."
                 ) from None
+        with lock:
             yield
 
     def _existing(self, name: str) -> Path:

@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
-from tenfold.data import Source, load_splits
+from tenfold.data import cache_entries, load_splits, remove_cache_entries
+from tenfold.files import cache_folder
 from tenfold.models import Classifier, build_model, summarise
 from tenfold.recipe import Recipe, builtin_recipes, load_recipe, read_about
 from tenfold.workbench import make_source
@@ -33,6 +34,25 @@ def show_recipe(name: str | Path, overrides: Iterable[str], data: str | None) ->
     console = Console(highlight=False)
     console.print(Syntax(recipe.to_toml(), "toml", background_color="default"))
     console.print(layers_table(build_model(recipe.model, image_shape, classes)))
+
+
+def show_cache(clear: bool) -> None:
+    """Print what the cache holds, or remove it all."""
+    console = Console(highlight=False, soft_wrap=True)
+    if clear:
+        console.print(f"{_size(remove_cache_entries())} removed from {escape(str(cache_folder()))}")
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    entries = cache_entries()
+    for entry in entries:
+        table.add_row(escape(entry.name), _size(entry.bytes))
+    table.add_row("[bold]together[/]", f"[bold]{_size(sum(entry.bytes for entry in entries))}[/]")
+    console.print(table)
+    console.print(
+        f"in {escape(str(cache_folder()))}; `tenfold cache --clear` removes it, and it is made again when needed"
+    )
 
 
 def layers_table(model: Classifier) -> Table:
@@ -60,3 +80,7 @@ def _shape(recipe: Recipe, data: str | None) -> tuple[tuple[int, int, int], int]
     splits = load_splits(recipe.data, make_source(data, (), (), ()))
     height, width, channels = splits.image_shape
     return (channels, height, width), len(splits.class_names)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"

@@ -1,13 +1,14 @@
 """The verbs in Python, one function each: what the command line calls and `import tenfold` offers."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tenfold.checkpoint import read_state
-from tenfold.data import Source, Splits
+from tenfold.data import Source, Splits, load_test_split
 from tenfold.data import load_splits as read_splits
 from tenfold.environment import (
     choose_device,
@@ -17,8 +18,8 @@ from tenfold.environment import (
     peak_memory_mib,
 )
 from tenfold.errors import TenfoldError
-from tenfold.evaluate import predict_splits
-from tenfold.files import write_json, write_text
+from tenfold.evaluate import predict_split, predict_splits
+from tenfold.files import explained_write, write_json, write_text
 from tenfold.fit import fit
 from tenfold.metrics import measure
 from tenfold.models import Classifier, build_model
@@ -61,7 +62,7 @@ def train(
     where = choose_device(device)
     display = display_for(progress)
     with display.decoding() as note:
-        splits = read_splits(chosen.data, source)
+        splits = read_splits(chosen.data, source, note)
     model = build_model(chosen.model, _channels_first(splits), len(splits.class_names), seed=chosen.fit.seed)
     default_name = Path(recipe).stem if isinstance(recipe, str | Path) else suitable_recipe(source)
     run = create_run(Path(out), name, default_name, overwrite=overwrite)
@@ -101,12 +102,24 @@ def resume(run: str | Path | Run, *, device: str = "auto", progress: bool = True
     return _carry_out(run, model, splits, where, display_for(progress))
 
 
-def evaluate(run: str | Path | Run, *, device: str = "auto") -> Run:
-    """Predict a run's validation and test images anew with its best model, and write metrics and report anew."""
+def evaluate(
+    run: str | Path | Run, *, data: str | Path | None = None, device: str = "auto", progress: bool = True
+) -> Run:
+    """Test a run's best model again: on its own validation and test images, or on those of `data`.
+
+    Its own: predictions, metrics, figures and report are written anew. Another labelled source (its test split, or
+    all of it where it has none): predictions and metrics go to `evaluations/SOURCE/` in the run folder, and the run's
+    own results stay as they are. Raises InputError where `data` has classes that the model does not know.
+    """
     run = run if isinstance(run, Run) else load_run(run)
+    where, display = choose_device(device), display_for(progress)
+    if data is not None:
+        _evaluate_elsewhere(run, make_source(data, (), (), ()), where, display)
+        return run
     splits, model = run.splits(), run.model()
     with run.lock():
-        _finish(run, model, splits, choose_device(device))
+        _finish(run, model, splits, where)
+    display.finished(run)
     return run
 
 
@@ -167,6 +180,24 @@ def _finish(run: Run, model: Classifier, splits: Splits, device: torch.device) -
         }
     )
     write_report(run, splits)
+
+
+def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display: Display) -> None:
+    model = run.model()
+    channels, height, _ = model.image_shape
+    wanted = run.recipe.data.model_copy(
+        update={"image_size": height, "channels": "grayscale" if channels == 1 else "rgb"}
+    )
+    with display.decoding() as note:
+        split = load_test_split(wanted, source, run.class_names, note)
+    predictions = predict_split(model, split, run.class_names, device)
+    folder = run.path / "evaluations" / Path(source.data or "").stem
+    measured = measure(predictions.labels, predictions.probabilities, run.class_names)
+    with explained_write(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    predictions.write(folder / "predictions.parquet")
+    write_json(folder / "metrics.json", {"test": measured, "source": asdict(source)})
+    display.tested(measured, folder)
 
 
 def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tenfold import recipe
 from tenfold.data.pack import CacheEntry, Pack, cache_entries, open_pack, remove_cache_entries
 from tenfold.data.sources import NAMED_SOURCES
-from tenfold.data.splits import BadFile, Source, Split, Splits, make_splits
+from tenfold.data.splits import BadFile, Source, Split, Splits, make_splits, make_test_split
 from tenfold.errors import InputError
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "Splits",
     "cache_entries",
     "load_splits",
+    "load_test_split",
     "remove_cache_entries",
 ]
 
@@ -35,6 +36,21 @@ def load_splits(
     pack = open_pack(data, source, progress)
     _check_bad_files(pack, data.bad_files_limit)
     return make_splits(pack.table, pack.pixels, data, source, pack.bad_files)
+
+
+def load_test_split(
+    data: recipe.Data,
+    source: Source,
+    class_names: tuple[str, ...],
+    progress: Callable[[int, int], None] | None = None,
+) -> Split:
+    """Labelled images to test a finished model on: a source's test split, or all of an unsplit source.
+
+    Raises InputError where the source cannot be used or has classes that are not among `class_names`.
+    """
+    pack = open_pack(data, source, progress)
+    _check_bad_files(pack, data.bad_files_limit)
+    return make_test_split(pack.table, pack.pixels, class_names)
 
 
 def _check_bad_files(pack: Pack, limit: float) -> None:

@@ -151,6 +151,25 @@ def make_splits(
     return Splits(**splits, class_names=class_names, source=source, bad_files=bad_files)
 
 
+def make_test_split(table: Table, pixels: np.ndarray, class_names: tuple[str, ...]) -> Split:
+    """The source's test images, or all of its images where it has no splits, labelled by `class_names`' order.
+
+    Raises InputError for a class that is not among `class_names`.
+    """
+    chosen = np.arange(len(table.rows))
+    if "test" in table.part_splits:
+        chosen = chosen[np.array([split == "test" for split in table.part_splits])[table.parts]]
+    present = [table.classes[label] for label in np.unique(table.labels[chosen]).tolist()]
+    strange = [name for name in present if name not in class_names]
+    if strange:
+        raise InputError(
+            f"the model does not know the class(es) {_listed(strange)}; it knows {_listed(class_names)}. Rename the "
+            "folders to the model's names, or remove them."
+        )
+    mapping = np.array([class_names.index(name) if name in class_names else -1 for name in table.classes])
+    return _make_split("test", table, pixels, chosen, mapping[table.labels[chosen]])
+
+
 def _make_split(name: str, table: Table, pixels: np.ndarray, chosen: np.ndarray, labels: np.ndarray) -> Split:
     digest = hashlib.blake2b(digest_size=16)
     for column in (table.keys[chosen], table.contents[chosen], labels.astype(np.int64)):
