@@ -6,6 +6,8 @@ rename, so there is never a checkpoint whose parts come from different epochs.
 """
 
 import json
+import os
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 from tenfold.errors import InputError
 from tenfold.files import atomic, write_json
 from tenfold.models import Classifier, Preprocessing, build_model
-from tenfold.recipe import Choice
+from tenfold.recipe import Choice, components
 
 VERSION = 1
 Tensors = dict[str, Tensor]
@@ -86,18 +88,28 @@ def load_model(folder: Path) -> Classifier:
         raise InputError(
             f"{folder}: has no model yet; `tenfold resume {folder}` goes on with an interrupted run."
         )
-    description = json.loads(described.read_text(encoding="utf-8"))
-    model = build_model(
-        Choice(**description["architecture"]),
-        tuple(description["image_shape"]),
-        len(description["class_names"]),
-        preprocessing=Preprocessing(
-            **{key: tuple(value) for key, value in description["preprocessing"].items()}
-        ),
-    )
+    choice, image_shape, classes, preprocessing = _read_description(described)
+    model = build_model(choice, image_shape, classes, preprocessing=preprocessing)
     _read_header(weights)
     _load_weights(model, load_file(weights), weights)
     return model.eval()
+
+
+def _read_description(path: Path) -> tuple[Choice, tuple[int, int, int], int, Preprocessing]:
+    """What `build_model` needs to make the classifier that a model.json describes."""
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+        choice = Choice(**description["architecture"])
+        if choice.name not in components("model"):
+            raise ValueError(f"there is no model {choice.name!r} in this tenfold")
+        channels, height, width = description["image_shape"]
+        numbers = {key: tuple(value) for key, value in description["preprocessing"].items()}
+        classes = len(description["class_names"])
+        return choice, (channels, height, width), classes, Preprocessing(**numbers)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path}: does not describe a model ({error}). Restore it from a copy, or train the run anew."
+        ) from None
 
 
 def _checkpoint_file(folder: Path) -> Path:
@@ -107,8 +119,15 @@ def _checkpoint_file(folder: Path) -> Path:
 def _save(path: Path, tensors: Tensors, header: dict[str, Any]) -> None:
     # A tensor's memory format is not data: it is stored contiguous, and loading copies it into the model's own.
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {"tenfold": json.dumps(header)}
     with atomic(path) as temporary:
-        save_file(stored, temporary, metadata={"tenfold": json.dumps(header)})
+        try:
+            save_file(stored, temporary, metadata=metadata)
+        except SafetensorError as error:
+            # The library tells the system's refusal (a full disk, say) by its number, in the text only.
+            if number := re.search(r"os error (\d+)", str(error)):
+                raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+            raise
 
 
 def _read_header(path: Path) -> dict[str, Any]:
