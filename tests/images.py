@@ -1,0 +1,42 @@
+"""Real image files and folders for tests, made with Pillow."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tenfold.data import Source, Splits, load_splits
+from tenfold.recipe import Data
+
+
+def random_pixels(seed: int, height: int = 8, width: int = 8, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray, **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.squeeze()).save(path, **options)
+    return path
+
+
+def class_folders(root: Path, counts: dict[str, int], seed: int = 0) -> Path:
+    """`root`/CLASS/0.png, 1.png, ... with random pixels, a different image each."""
+    for number, (name, count) in enumerate(counts.items()):
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            save(root / name / f"{i}.png", random_pixels(seed + 1000 * number + i))
+    return root
+
+
+def load(path: Path | str, **data: Any) -> Splits:
+    return load_splits(Data(**data), Source(str(path)))
+
+
+def classes_of(splits: Splits) -> dict[str, list[str]]:
+    """For each split the sorted class names of its images, by what `labels` says."""
+    return {split.name: sorted(splits.class_names[label] for label in split.labels) for split in splits}
+
+
+def paths_of(splits: Splits) -> dict[str, list[str]]:
+    return {split.name: list(split.paths) for split in splits}
