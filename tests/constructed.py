@@ -35,7 +35,8 @@ def digits_run(path: Path, *, strength: float = 1.0, seed: int = 0, recipe: str 
         measured = {}
         for split in splits:
             probabilities = regression.predict_proba(flat[split.name]).astype(np.float32)
-            answers[split.name] = Predictions(split.paths, np.asarray(split.labels), probabilities, splits.class_names)
+            labels = np.asarray(split.labels)
+            answers[split.name] = Predictions(split.paths, labels, probabilities, splits.class_names)
             measured[split.name] = measure(split.labels, probabilities, splits.class_names)
         history.append(epoch_record(epoch, measured["train"], measured["validation"]))
     finish_run(run, history, {name: answers[name] for name in ("validation", "test")})

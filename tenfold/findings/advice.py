@@ -75,7 +75,7 @@ def another_seed(evidence: Evidence) -> Iterator[Finding]:
         yield _advice(
             evidence,
             "The intervals here speak of other test images, not of other seeds. Repeat the run with another seed "
-            "and `tenfold compare` the two before believing a small difference.",
+            "and compare the two (tenfold compare) before believing a small difference.",
             "another_seed",
             f"fit.seed={evidence.recipe.fit.seed + 1}",
         )

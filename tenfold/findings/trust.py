@@ -92,7 +92,7 @@ def confident_mistakes(evidence: Evidence) -> Iterator[Finding]:
         return
     ranked = sure[np.argsort(-confidence[sure], kind="stable")]
     yield Finding(
-        f"{len(sure):,} of the {wrong.sum():,} mistakes were made with a confidence of {CONFIDENT:.0%} or more.",
+        f"{len(sure):,} of {wrong.sum():,} mistakes were made with a confidence of {CONFIDENT:.0%} or more.",
         "confident_mistakes",
         "mistakes",
         {"confident": len(sure), "mistakes": int(wrong.sum())},
@@ -127,9 +127,14 @@ def likely_label_errors(evidence: Evidence) -> Iterator[Finding]:
     suspects = label_suspects(answers.labels, answers.probabilities)
     if len(suspects):
         share = percent(len(suspects) / len(answers.labels))
+        many = (
+            f"{len(suspects):,} test labels ({share}) deserve"
+            if len(suspects) > 1
+            else "1 test label deserves"
+        )
         yield Finding(
-            f"{len(suspects):,} test labels ({share}) deserve a second look: the model prefers another class as "
-            "surely as it usually does where it is right. Many of them are its own mistakes.",
+            f"{many} a second look: the model prefers another class as "
+            "surely as it usually does where it is right. Often the mistake is its own.",
             "likely_label_errors",
             "labels",
             {"suspects": len(suspects), "share": len(suspects) / len(answers.labels)},

@@ -1,6 +1,6 @@
 "use strict";
 // Everything that came from outside (names of classes and files) is put in with textContent, never as markup.
-const data = JSON.parse(document.getElementById("data").textContent);
+const data = JSON.parse(document.getElementById("payload").textContent);
 const dialog = document.getElementById("viewer");
 const percent = (share) => (100 * share).toFixed(1) + "%";
 

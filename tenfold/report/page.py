@@ -82,7 +82,10 @@ def write_report(run: "Run", splits: "Splits | None" = None) -> Path:
 def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) -> str:
     album = Album(evidence.predictions, tile_limit(run.data["image_shape"])) if evidence.predictions else None
     found = find(evidence)
-    pictured = _pictured(run, album, found, splits)
+    verdict = _verdict(found)
+    # What the verdict says is not said again right below it.
+    listed = [finding for finding in found if finding.section != "verdict" or finding not in verdict]
+    pictured = _pictured(run, album, listed, splits)
     styles = [(HERE / "page.css").read_text(encoding="utf-8"), *pictured.pop("sheets")]
     return render_page(
         "page.html.jinja",
@@ -96,7 +99,8 @@ def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) 
             for anchor, text in SECTIONS.items()
             if anchor != "robustness" or evidence.robustness
         ],
-        verdict=" ".join(_verdict(found)),
+        kicker=_kicker(run, evidence),
+        verdict=" ".join(finding.sentence for finding in verdict),
         tiles=_tiles(evidence),
         charts=_charts(run),
         data=_data(run),
@@ -155,12 +159,17 @@ def _raw(value: float | None) -> str:
 # What stands in the sections ---------------------------------------------------------------------------------
 
 
-def _verdict(found: list[Finding]) -> list[str]:
-    """The first sentence of each telling rule."""
-    first: dict[str, str] = {}
+def _verdict(found: list[Finding]) -> list[Finding]:
+    """The first finding of each telling rule."""
+    first: dict[str, Finding] = {}
     for finding in found:
-        first.setdefault(finding.rule, finding.sentence)
+        first.setdefault(finding.rule, finding)
     return [first[rule] for rule in VERDICT if rule in first]
+
+
+def _kicker(run: "Run", evidence: Evidence) -> str:
+    seconds = _duration(evidence.training["seconds"])
+    return f"{run.recipe.model.name} on {_data(run)['source']}, trained in {seconds} on {evidence.training['device']}"
 
 
 def _tiles(evidence: Evidence) -> list[tuple[str, str, str]]:
@@ -168,8 +177,8 @@ def _tiles(evidence: Evidence) -> list[tuple[str, str, str]]:
     held_out = evidence.validation.get("accuracy")
     seconds = training["seconds"]
     return [
-        ("Test accuracy", _percent(test["accuracy"]), f"95% interval {_interval(test['accuracy_ci95'])}"),
-        ("Macro F1", _percent(test["f1_macro"]), f"95% interval {_interval(test['f1_macro_ci95'])}"),
+        ("Test accuracy", _percent(test["accuracy"]), f"95%: {_interval(test['accuracy_ci95'])}"),
+        ("Macro F1", _percent(test["f1_macro"]), f"95%: {_interval(test['f1_macro_ci95'])}"),
         (
             "Validation accuracy",
             _percent(held_out),
