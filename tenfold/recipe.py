@@ -214,7 +214,7 @@ def _apply_overrides(tables: dict[str, Any], overrides: Iterable[str] | Mapping[
     for override in overrides:
         key, equals, text = override.partition("=")
         if equals:
-            values.append((key, _parse(text)))
+            values.append((key, parse_value(text)))
         else:
             faults.append(f"{override!r}: expected TABLE.KEY=VALUE, for instance fit.epochs=5")
     # Names first: changing a component's name drops what only the old component understood.
@@ -224,7 +224,8 @@ def _apply_overrides(tables: dict[str, Any], overrides: Iterable[str] | Mapping[
     return faults
 
 
-def _parse(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """A value as an override writes it: TOML, `none`, or else the text itself."""
     if text.lower() in {"none", "null"}:
         return None
     try:
