@@ -20,9 +20,9 @@ from tenfold.augment import Pipeline, build_augmentations
 from tenfold.batches import Batches, epoch_order
 from tenfold.checkpoint import State, Tensors, load_checkpoint, save_checkpoint, save_model
 from tenfold.data import Splits
-from tenfold.evaluate import score
 from tenfold.models import Classifier
 from tenfold.optim import Schedule, build_optimizer, build_schedule, improves
+from tenfold.predictions import score
 from tenfold.randomness import seed_for
 from tenfold.recipe import Recipe
 from tenfold.run import Run

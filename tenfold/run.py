@@ -11,11 +11,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tenfold.checkpoint import load_model
 from tenfold.data import Source, Splits, load_splits
 from tenfold.errors import InputError, TenfoldError
-from tenfold.evaluate import Predictions, read_predictions
 from tenfold.files import explained_write, write_json, write_text
 from tenfold.models import Classifier
+from tenfold.predictions import Predictions, read_predictions
 from tenfold.recipe import Recipe, load_recipe
 
 HISTORY = (
@@ -109,8 +110,6 @@ class Run:
 
     def model(self) -> Classifier:
         """The best epoch's classifier, on the CPU, in evaluation mode."""
-        from tenfold.checkpoint import load_model
-
         return load_model(self.path)
 
     def write_history(self, records: list[dict[str, Any]]) -> None:

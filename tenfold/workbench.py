@@ -18,11 +18,11 @@ from tenfold.environment import (
     peak_memory_mib,
 )
 from tenfold.errors import TenfoldError
-from tenfold.evaluate import predict_split, predict_splits
 from tenfold.files import explained_write, write_json, write_text
 from tenfold.fit import fit
 from tenfold.metrics import measure
 from tenfold.models import Classifier, build_model
+from tenfold.predictions import predict_split, predict_splits
 from tenfold.progress import Display, display_for
 from tenfold.recipe import Data, Recipe, load_recipe
 from tenfold.report import write_report

@@ -9,9 +9,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from tenfold.data import Source, load_splits
-from tenfold.evaluate import Predictions
 from tenfold.files import write_json, write_text
 from tenfold.metrics import measure
+from tenfold.predictions import Predictions
 from tenfold.recipe import load_recipe
 from tenfold.run import Run
 

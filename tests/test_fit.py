@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from tenfold.batches import Batches, epoch_order
 from tenfold.checkpoint import load_model, read_state
 from tenfold.errors import InputError
-from tenfold.evaluate import score
 from tenfold.fit import Epoch, Step, fit
 from tenfold.models import build_model
+from tenfold.predictions import score
 from tenfold.run import Run
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tenfold import metrics
 
 if TYPE_CHECKING:
-    from tenfold.evaluate import Predictions
+    from tenfold.predictions import Predictions
     from tenfold.recipe import Recipe
     from tenfold.run import Run
 

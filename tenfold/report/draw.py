@@ -14,7 +14,7 @@ from tenfold.report.style import settle, to_png, to_svg
 
 if TYPE_CHECKING:
     from tenfold.data import Splits
-    from tenfold.evaluate import Predictions
+    from tenfold.predictions import Predictions
     from tenfold.run import Run
 
 # A curve on a page needs no more points than it has pixels.
