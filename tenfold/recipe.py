@@ -1,6 +1,6 @@
 """Recipes: TOML plus `key=value` overrides, checked as a whole into one frozen, typed value.
 
-A recipe has plain tables (`[data]`, `[stop]`, `[fit]`) and choices (`[model]`, `[optimizer]`, `[schedule]`,
+A recipe has plain tables (`[data]`, `[stop]`, `[fit]`, `[sweep]`) and choices (`[model]`, `[optimizer]`, `[schedule]`,
 `[[augment]]`): a choice names an entry of a dictionary such as `tenfold.models.MODELS` and sets its
 keyword-only parameters. Those signatures are the only place where a parameter, its type and its default are
 written down; this module reads them there when it checks a recipe.
@@ -114,6 +114,16 @@ class Fit(Table):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class Sweep(Table):
+    """What `tenfold sweep` varies: `space` maps keys to lists of values or to ranges such as "1e-4..1e-1:log"."""
+
+    space: dict[str, Any] = Field(default_factory=dict)
+    seeds: Count = 1
+    search: Literal["grid", "random", "tpe"] | None = None
+    trials: Count | None = None
+    prune: bool = False
+
+
 class Recipe(Table):
     """One experiment, whole: what `recipe.toml` in a run folder holds."""
 
@@ -125,6 +135,7 @@ class Recipe(Table):
     schedule: Choice = Choice(name="constant")
     stop: Stop = Stop()
     fit: Fit = Fit()
+    sweep: Sweep | None = None
 
     def to_toml(self) -> str:
         """The recipe as TOML; `load_recipe` reads it back to an equal recipe."""
