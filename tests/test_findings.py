@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import NOTEBOOK_01, NOTEBOOK_03
 
-from tenfold.evaluate import Predictions
+from tenfold.predictions import Predictions
 from tenfold.findings import Evidence, advice, find, gather, testing, training, trust
 from tenfold.findings.base import called, listed, short
 from tenfold.findings.picks import picks
