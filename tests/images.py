@@ -1,12 +1,16 @@
 """Real image files and folders for tests, made with Pillow."""
 
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tenfold.data import Source, Splits, load_splits
+from tenfold.errors import InputError
 from tenfold.recipe import Data
 
 
@@ -29,6 +33,13 @@ def class_folders(root: Path, counts: dict[str, int], seed: int = 0) -> Path:
     return root
 
 
+def with_splits(root: Path) -> Path:
+    """Folders train (6 of each class), val (2) and testing (3)."""
+    for number, (name, count) in enumerate({"train": 6, "val": 2, "testing": 3}.items()):
+        class_folders(root / name, {"cat": count, "dog": count}, seed=100 * number)
+    return root
+
+
 def load(path: Path | str, **data: Any) -> Splits:
     return load_splits(Data(**data), Source(str(path)))
 
@@ -40,3 +51,28 @@ def classes_of(splits: Splits) -> dict[str, list[str]]:
 
 def paths_of(splits: Splits) -> dict[str, list[str]]:
     return {split.name: list(split.paths) for split in splits}
+
+
+def all_paths(splits: Splits) -> list[str]:
+    return [path for split in splits for path in split.paths]
+
+
+def refused(path: Path, *words: str, **data) -> None:
+    """Loading fails with an InputError that says all of `words`, and leaves no pack."""
+    with pytest.raises(InputError) as error:
+        load(path, **data)
+    for word in words:
+        assert word in str(error.value)
+
+
+def packed(root: Path, archive: Path, above: str = "") -> Path:
+    files = [path for path in root.rglob("*") if path.is_file()]
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive, "w") as file:
+            for path in files:
+                file.write(path, above + str(path.relative_to(root)))
+    else:
+        with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as file:
+            for path in reversed(files):  # not in the order of the names
+                file.add(path, above + str(path.relative_to(root)))
+    return archive

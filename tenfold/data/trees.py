@@ -3,6 +3,7 @@
 Nothing is ever unpacked to the disk, so no name in an archive can do harm there.
 """
 
+import gzip
 import hashlib
 import os
 import stat
@@ -167,7 +168,9 @@ class _Tar(Tree):
     @cached_property
     def _members(self) -> dict[str, tarfile.TarInfo]:
         with _explained(self.path), tarfile.open(self.path) as archive:
-            return {clean: info for info in archive.getmembers() if (clean := _clean(info.name))}
+            members = archive.getmembers()
+            _check_end(archive)
+        return {clean: info for info in members if (clean := _clean(info.name))}
 
     def _list(self) -> tuple[dict[str, int], set[str]]:
         files = {name: info.size for name, info in self._members.items() if not info.isdir()}
@@ -187,6 +190,20 @@ class _Tar(Tree):
 
 
 ARCHIVES: dict[str, type[Tree]] = {".zip": _Zip, ".tar": _Tar, ".tar.gz": _Tar, ".tgz": _Tar}
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Raise where the archive is cut off or garbled in the middle, which the tarfile module takes for its end."""
+    stream = archive.fileobj
+    if isinstance(stream, gzip.GzipFile):
+        while stream.read(1 << 20):  # to the checksum at the end
+            pass
+    elif stream is not None:
+        stream.seek(archive.offset)
+        if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise tarfile.ReadError("it is garbled in the middle")
+        if stream.tell() < archive.offset + tarfile.BLOCKSIZE:
+            raise tarfile.ReadError("its end is missing")
 
 
 def _member_bytes(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:

@@ -1,0 +1,87 @@
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+from images import all_paths, class_folders, load, packed, paths_of, refused, with_splits
+
+from tenfold.data import Source, load_splits
+from tenfold.recipe import Data
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tar", "photos.tar.gz"])
+@pytest.mark.parametrize("above", ["", "photos/", "./x/photos/"])
+def test_archives_give_what_their_folder_gives(tmp_path, name, above):
+    folder = class_folders(tmp_path / "photos", {"cat": 12, "dog": 15})
+    whole, archived = load(folder), load(packed(folder, tmp_path / name, above))
+    assert paths_of(archived) == paths_of(whole)
+    assert archived.fingerprint == whole.fingerprint
+    for one, other in zip(archived, whole, strict=True):
+        np.testing.assert_array_equal(one.pixels[one.rows], other.pixels[other.rows])
+
+
+def test_splits_in_an_archive(tmp_path):
+    folder = with_splits(tmp_path / "photos")
+    assert paths_of(load(packed(folder, tmp_path / "a.zip", "top/"))) == paths_of(load(folder))
+
+
+def test_an_archive_for_a_split(tmp_path):
+    folder = with_splits(tmp_path / "photos")
+    test = packed(folder / "testing", tmp_path / "photos" / "testing.tar")
+    splits = load_splits(Data(), Source(train=(str(folder / "train"),), test=(str(test),)))
+    assert splits.test.paths[0] == "testing.tar/cat/0.png"
+    assert len(splits.test) == 6
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_hostile_names_stay_inside(tmp_path, kind):
+    """Names that climb out of the archive are read like others, and nothing is written anywhere."""
+    folder = class_folders(tmp_path / "photos", {"cat": 4, "dog": 4})
+    evil = tmp_path / f"evil.{kind}"
+    packed(folder, evil)
+    image = folder / "cat" / "0.png"
+    if kind == "zip":
+        with zipfile.ZipFile(evil, "a") as archive:
+            archive.write(image, "../../cat/up.png")
+            archive.write(image, "/cat/absolute.png")
+    else:
+        with tarfile.open(evil, "a") as archive:
+            for name in ("../../cat/up.png", "/cat/absolute.png"):
+                info = archive.gettarinfo(image)
+                info.name = name
+                with open(image, "rb") as stream:
+                    archive.addfile(info, stream)
+            link = tarfile.TarInfo("cat/link.png")
+            link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            archive.addfile(link)
+    before = sorted(tmp_path.rglob("*"))
+    splits = load(evil, bad_files_limit=0.2)
+    paths = all_paths(splits)
+    assert {"cat/up.png", "cat/absolute.png"} <= set(paths)
+    assert [bad.path for bad in splits.bad_files] == (["cat/link.png"] if kind == "tar" else [])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
+def test_corrupt_archives(tmp_path, name):
+    whole = packed(class_folders(tmp_path / "photos", {"cat": 12, "dog": 15}), tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+    refused(tmp_path / name, name, "cannot be read", "again")
+    garbled = bytearray(whole)
+    garbled[len(whole) // 2 : len(whole) // 2 + 1024] = b"x" * 1024
+    (tmp_path / name).write_bytes(garbled)
+    if name != "a.zip":  # a damaged member of a zip archive does not touch the others
+        refused(tmp_path / name, name, "cannot be read")
+    (tmp_path / name).write_bytes(b"not at all an archive")
+    refused(tmp_path / name, name, "cannot be read")
+
+
+def test_a_damaged_member_of_a_zip_is_a_bad_file(tmp_path):
+    archive = packed(class_folders(tmp_path / "photos", {"cat": 12, "dog": 15}), tmp_path / "a.zip")
+    with zipfile.ZipFile(archive) as file:
+        info = file.getinfo("cat/3.png")
+    contents = bytearray(archive.read_bytes())
+    contents[info.header_offset + 60 : info.header_offset + 70] = bytes(10)
+    archive.write_bytes(contents)
+    bad = load(archive, bad_files_limit=0.1).bad_files
+    assert [(file.path, "CRC" in file.reason) for file in bad] == [("cat/3.png", True)]

@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from images import load, random_pixels, refused, save
+
+
+def write_parquet(
+    path: Path, count: int, labels: list, names: list[str] | None = None, seed: int = 0
+) -> Path:
+    """A file as the Hugging Face libraries write it; with class names where `names` are given."""
+    pictures = []
+    for i in range(count):
+        file = save(path.parent / "picture.png", random_pixels(seed + i))
+        pictures.append({"bytes": file.read_bytes(), "path": f"{i}.png"})
+        file.unlink()
+    table = pa.table({"image": pictures, "label": labels})
+    features: dict = {"image": {"_type": "Image"}}
+    if names:
+        features["label"] = {"names": names, "_type": "ClassLabel"}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pq.write_table(table, path, row_group_size=7)
+    return path
+
+
+def test_parquet_shards_with_class_names(tmp_path):
+    (tmp_path / "data").mkdir()
+    names = ["zebra", "ape"]
+    for shard in range(2):
+        path = tmp_path / "data" / f"train-{shard:05}-of-00002.parquet"
+        write_parquet(path, 20, [0, 1] * 10, names, seed=100 * shard)
+    write_parquet(tmp_path / "data" / "test-00000-of-00001.parquet", 4, [0, 0, 1, 1], names, seed=500)
+    (tmp_path / "README.md").write_text("# A data set")
+    splits = load(tmp_path)
+    assert splits.class_names == ("ape", "zebra")
+    assert splits.test.labels.tolist() == [1, 1, 0, 0]
+    assert splits.test.paths[0] == "data/test-00000-of-00001.parquet#0"
+    np.testing.assert_array_equal(splits.test.images(slice(None)), [random_pixels(500 + i) for i in range(4)])
+    assert len(splits.train) + len(splits.validation) == 40
+
+
+def test_one_parquet_file_with_text_labels(tmp_path):
+    splits = load(write_parquet(tmp_path / "all.parquet", 30, ["x", "y", "y"] * 10))
+    assert splits.class_names == ("x", "y")
+    assert sum(map(len, splits)) == 30
+
+
+def test_folders_of_parquet_files(tmp_path):
+    for name in ("train", "validation"):
+        (tmp_path / name).mkdir()
+        write_parquet(tmp_path / name / "0000.parquet", 20, ["x", "y"] * 10, seed=len(name))
+    assert len(load(tmp_path).validation) == 20
+
+
+def test_a_parquet_row_without_a_picture_is_a_bad_file(tmp_path):
+    table = pq.read_table(write_parquet(tmp_path / "all.parquet", 30, ["x", "y", "y"] * 10))
+    pictures = table.column("image").to_pylist()
+    pictures[7]["bytes"] = None
+    pq.write_table(table.set_column(0, "image", pa.array(pictures)), tmp_path / "all.parquet")
+    splits = load(tmp_path / "all.parquet", bad_files_limit=0.1)
+    assert [bad.path for bad in splits.bad_files] == ["all.parquet#7"]
+    assert sum(map(len, splits)) == 29
+
+
+def test_bad_parquet_files(tmp_path):
+    path = tmp_path / "all.parquet"
+    pq.write_table(pa.table({"x": [1.5, 2], "label": [0, 1]}), path)
+    refused(path, "all.parquet", "no image column", "x, label")
+    pq.write_table(pa.table({"image": [{"bytes": b"", "path": ""}], "width": [2.5]}), path)
+    refused(path, "no label column", "image, width")
+    write_parquet(path, 3, [0, -1, 1], ["a", "b"])
+    refused(path, "1 of 3 images have no label")
+    write_parquet(path, 3, [0, 2, 1], ["a", "b"])
+    refused(path, "reaches up to 2", "only 2 classes")
+    path.write_bytes(b"PAR1 no")
+    refused(path, "cannot be read as Parquet")
+
+
+def test_parquet_files_of_which_some_have_no_split(tmp_path):
+    write_parquet(tmp_path / "train-0.parquet", 3, ["x", "y", "y"])
+    write_parquet(tmp_path / "more.parquet", 3, ["x", "y", "y"])
+    refused(tmp_path, "more.parquet does not say its split")
