@@ -151,10 +151,17 @@ def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] | Mapping[
     InputError naming every fault at once.
     """
     if isinstance(recipe, Recipe):
-        title, tables = "the recipe", tomllib.loads(recipe.to_toml())
-    else:
-        path = find_recipe(recipe)
-        title, tables = f"recipe {path.stem!r}", _read_toml(path)
+        return _load("the recipe", tomllib.loads(recipe.to_toml()), overrides)
+    path = find_recipe(recipe)
+    return _load(f"recipe {path.stem!r}", _read_toml(path), overrides)
+
+
+def parse_recipe(text: str) -> Recipe:
+    """The recipe of a TOML text, such as `Recipe.to_toml` gives. Raises InputError naming every fault at once."""
+    return _load("the recipe", tomllib.loads(text), ())
+
+
+def _load(title: str, tables: dict[str, Any], overrides: Iterable[str] | Mapping[str, Any]) -> Recipe:
     faults = _apply_overrides(tables, overrides)
     checked, more = _check(tables)
     faults += more
