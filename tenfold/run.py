@@ -201,6 +201,7 @@ def _claim(out: Path, name: str | None, default_name: str, overwrite: bool) -> P
             )
         if not (path / "recipe.toml").is_file():
             raise InputError(f"{path}: is not a run folder, so it is not overwritten. Choose another --name.")
-        shutil.rmtree(path)
+        with Run(path).lock():
+            shutil.rmtree(path)
     path.mkdir()
     return path

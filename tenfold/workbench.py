@@ -24,7 +24,7 @@ from tenfold.metrics import measure
 from tenfold.models import Classifier, build_model
 from tenfold.predictions import predict_split, predict_splits
 from tenfold.progress import Display, display_for
-from tenfold.recipe import Data, Recipe, load_recipe
+from tenfold.recipe import Recipe, load_recipe
 from tenfold.report import write_report
 from tenfold.run import Run, create_run, load_run
 
@@ -85,7 +85,9 @@ def load_splits(
     splits = tenfold.load_splits("photos", image_size=32)
     splits.train.images(slice(0, 9)), splits.class_names
     """
-    return read_splits(Data(**options), make_source(data, train, validation, test))
+    # Checked as a recipe's are; the recipe itself does not matter.
+    checked = load_recipe("digits", {f"data.{key}": value for key, value in options.items()})
+    return read_splits(checked.data, make_source(data, train, validation, test))
 
 
 def resume(run: str | Path | Run, *, device: str = "auto", progress: bool = True) -> Run:
@@ -148,8 +150,8 @@ def choose_recipe(
 
 
 def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device, display: Display) -> Run:
-    resuming = (run.checkpoint / "state.safetensors").is_file()
     with run.lock():
+        resuming = (run.checkpoint / "state.safetensors").is_file()
         try:
             with display.training(run, model, splits, device_name(device)):
                 epochs = fit(
@@ -157,14 +159,18 @@ def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device
                 )
                 for epoch in epochs:
                     display.epoch(epoch)
+            state = read_state(run.path)
+            if not state.best_epoch:
+                raise TenfoldError(f"{run.path}: no epoch ended with a usable model: {state.stop_reason}.")
+            _finish(run, model, splits, device)
         except KeyboardInterrupt:
             display.interrupted(run)
             raise
-        state = read_state(run.path)
-        if not state.best_epoch:
-            raise _no_model(run, state.stop_reason)
-        _finish(run, model, splits, device)
     display.finished(run)
+    if state.failed:
+        raise TenfoldError(
+            f"{run.path}: {state.stop_reason}. The results are those of epoch {state.best_epoch}."
+        )
     return run
 
 
@@ -217,10 +223,6 @@ def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> 
         "peak_memory_mib": peak_memory_mib(),
         "device": device_name(device),
     }
-
-
-def _no_model(run: Run, reason: str | None) -> TenfoldError:
-    return TenfoldError(f"{run.path}: no epoch ended with a usable model: {reason}.")
 
 
 def _channels_first(splits: Splits) -> tuple[int, int, int]:
