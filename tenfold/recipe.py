@@ -1,7 +1,7 @@
 """Recipes: TOML plus `key=value` overrides, checked as a whole into one frozen, typed value.
 
-A recipe has plain tables (`[data]`, `[stop]`, `[fit]`, `[sweep]`) and choices (`[model]`, `[optimizer]`, `[schedule]`,
-`[[augment]]`): a choice names an entry of a dictionary such as `tenfold.models.MODELS` and sets its
+A recipe has plain tables (`[data]`, `[stop]`, `[fit]`, `[sweep]`) and choices (`[model]`, `[optimizer]`,
+`[schedule]`, `[[augment]]`): a choice names an entry of a dictionary such as `tenfold.models.MODELS` and sets its
 keyword-only parameters. Those signatures are the only place where a parameter, its type and its default are
 written down; this module reads them there when it checks a recipe.
 """
