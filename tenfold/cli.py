@@ -105,12 +105,22 @@ def show(
         list[str], typer.Argument(metavar="RECIPE [KEY=VALUE]...", help="A recipe, and values to change.")
     ],
     data: DataOption = None,
+    augmentations: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Instead draw images of SOURCE, augmented."),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to draw them.")] = Path(
+        "augmentations.png"
+    ),
 ) -> None:
     """Print a recipe, resolved, and its model's layers for the images of a source."""
-    from tenfold.show import show_recipe
+    from tenfold.show import picture_recipe, show_recipe
 
     recipe, overrides = _recipe_and_overrides(words)
-    show_recipe(recipe or "digits", overrides, data)
+    if augmentations is not None:
+        picture_recipe(recipe or "digits", overrides, augmentations, out)
+    else:
+        show_recipe(recipe or "digits", overrides, data)
 
 
 @app.command()

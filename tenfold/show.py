@@ -3,19 +3,26 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
+from tenfold.augment import picture_augmentations
 from tenfold.data import cache_entries, load_splits, remove_cache_entries
-from tenfold.files import cache_folder
+from tenfold.errors import InputError
+from tenfold.files import atomic, cache_folder
 from tenfold.models import Classifier, build_model, summarise
 from tenfold.recipe import Recipe, builtin_recipes, load_recipe, read_about
+from tenfold.report.figures import picture_rows
+from tenfold.report.style import to_png
 from tenfold.workbench import make_source
 
 # What a recipe is shown for when no source is named: the notebooks' images.
 _CIFAR_SHAPE, _CIFAR_CLASSES = (3, 32, 32), 10
+# How many images are pictured, each of another class.
+_PICTURED = 10
 
 
 def show_recipes() -> None:
@@ -34,6 +41,24 @@ def show_recipe(name: str | Path, overrides: Iterable[str], data: str | None) ->
     console = Console(highlight=False)
     console.print(Syntax(recipe.to_toml(), "toml", background_color="default"))
     console.print(layers_table(build_model(recipe.model, image_shape, classes)))
+
+
+def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out: Path) -> None:
+    """Draw training images of `source` before and after each augmentation of a recipe, into the PNG file `out`.
+
+    Raises InputError where the recipe has no augmentation or the source cannot be used.
+    """
+    recipe = load_recipe(name, overrides)
+    if not recipe.augment:
+        raise InputError(f"recipe {str(name)!r} has no [[augment]] table, so there is nothing to picture.")
+    train = load_splits(recipe.data, make_source(source, (), (), ())).train
+    _, first_of_class = np.unique(train.labels, return_index=True)
+    rows = picture_augmentations(
+        recipe.augment, train.images(first_of_class[:_PICTURED]), seed=recipe.fit.seed
+    )
+    with atomic(out) as temporary:
+        temporary.write_bytes(to_png(picture_rows(rows)))
+    Console(highlight=False, soft_wrap=True).print(f"drawn in {escape(str(out))}")
 
 
 def show_cache(clear: bool) -> None:

@@ -187,6 +187,27 @@ def sample_grid(images: Sequence[Array], captions: Sequence[str], columns: int =
     return figure
 
 
+def picture_rows(rows: Sequence[tuple[str, Array]]) -> Figure:
+    """Rows of pictures, each under its title: for instance images before and after each augmentation.
+
+    Every row is (title, pictures (n, H, W, C) uint8).
+    """
+    columns = max(len(pictures) for _, pictures in rows)
+    with styled():
+        figure, axes = new_figure(1.08 * columns, 1.38 * len(rows))
+        axes.set_axis_off()
+        for number, (heading, pictures) in enumerate(rows):
+            top = 1.34 * number
+            axes.text(0, top - 0.08, heading, ha="left", va="bottom", fontsize=9)
+            for place, image in enumerate(pictures):
+                image = image[..., 0] if image.shape[-1] == 1 else image
+                extent = (1.04 * place, 1.04 * place + 1, top + 1, top)
+                axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest", extent=extent)
+        axes.set(xlim=(0, 1.04 * columns - 0.04), ylim=(1.34 * len(rows) - 0.34, -0.3))
+        axes.set_aspect("equal")
+    return figure
+
+
 def class_counts(counts: Mapping[str, Sequence[int]], class_names: Sequence[str]) -> Figure:
     """Images per class in each split (`counts` by its name), as bars; many classes as sorted profiles."""
     with styled():
