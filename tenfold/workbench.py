@@ -66,9 +66,7 @@ def train(
     model = build_model(chosen.model, _channels_first(splits), len(splits.class_names), seed=chosen.fit.seed)
     default_name = Path(recipe).stem if isinstance(recipe, str | Path) else suitable_recipe(source)
     run = create_run(Path(out), name, default_name, overwrite=overwrite)
-    write_text(run.path / "recipe.toml", chosen.to_toml())
-    write_json(run.path / "data.json", splits.describe())
-    write_json(run.path / "environment.json", describe_environment(where, command_line()))
+    begin_run(run, chosen, splits, where, command_line())
     return _carry_out(run, model, splits, where, display)
 
 
@@ -147,6 +145,13 @@ def choose_recipe(
     """The recipe named, or the one that suits the source, with overrides and seed applied."""
     chosen = load_recipe(recipe or suitable_recipe(source), overrides)
     return chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})
+
+
+def begin_run(run: Run, recipe: Recipe, splits: Splits, device: torch.device, command: str) -> None:
+    """Write down, in a new run's folder, all that is known before the first epoch."""
+    write_text(run.path / "recipe.toml", recipe.to_toml())
+    write_json(run.path / "data.json", splits.describe())
+    write_json(run.path / "environment.json", describe_environment(device, command))
 
 
 def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device, display: Display) -> Run:
