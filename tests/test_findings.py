@@ -136,7 +136,7 @@ def test_an_accuracy_monitor_takes_the_highest():
 
 
 def test_a_small_gap_is_within_the_noise_of_few_validation_images():
-    few = Evidence(history=history([1.0]), counts={"validation": {"a": 5, "b": 5}})
+    few = Evidence(history=history([1.0]), counts={"validation": {"a": 3, "b": 3}})
     assert "within the noise" in one(training.gap, few).sentence
     many = Evidence(history=history([1.0]), counts={"validation": {"a": 5000, "b": 5000}})
     assert "a gap of 20.0 points" in one(training.gap, many).sentence

@@ -124,27 +124,11 @@ function walk(event, table) {
   next.focus();
 }
 
-function sortBy(heading) {
-  const table = heading.closest("table");
-  const column = heading.cellIndex;
-  const direction = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
-  const value = (row) => {
-    const text = row.cells[column].dataset.value;
-    return text === "" ? Infinity * direction : isNaN(text) ? text : Number(text);
-  };
-  const rows = [...table.tBodies[0].rows];
-  rows.sort((a, b) => (value(a) < value(b) ? -direction : value(a) > value(b) ? direction : 0));
-  table.tBodies[0].append(...rows);
-  table.querySelectorAll("th[aria-sort]").forEach((other) => other.setAttribute("aria-sort", "none"));
-  heading.setAttribute("aria-sort", direction === 1 ? "ascending" : "descending");
-}
-
 document.querySelectorAll(".matrix").forEach(buildMatrix);
 document.addEventListener("click", (event) => {
-  const target = event.target.closest("[data-cell], [data-tiles], [data-sort], .close");
+  const target = event.target.closest("[data-cell], [data-tiles], .close");
   if (event.target === dialog || (target && target.matches(".close"))) dialog.close();
   else if (!target) return;
   else if (target.dataset.cell) openCell(...target.dataset.cell.split("-").map(Number));
-  else if (target.dataset.tiles) open(target.dataset.title, "", target.dataset.tiles.split(" ").map(Number));
-  else sortBy(target.closest("th"));
+  else open(target.dataset.title, "", target.dataset.tiles.split(" ").map(Number));
 });

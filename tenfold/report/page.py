@@ -90,7 +90,7 @@ def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) 
     return render_page(
         "page.html.jinja",
         styles=styles,
-        script=(HERE / "page.js").read_text(encoding="utf-8"),
+        script="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "sort.js")),
         name=run.name,
         accuracy=evidence.test["accuracy"],
         test=evidence.test,
@@ -207,7 +207,11 @@ def _chart(run: "Run", name: str) -> str | None:
     path = run.figures / f"{name}.svg"
     if not path.is_file():
         return None
-    svg = adaptive(path.read_text(encoding="utf-8"))
+    return chart_uri(adaptive(path.read_text(encoding="utf-8")))
+
+
+def chart_uri(svg: str) -> str:
+    """An SVG as a data URI."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 

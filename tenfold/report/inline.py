@@ -1,0 +1,72 @@
+"""What a notebook shows for a run, a history or a table of runs: small HTML, with every name escaped."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from tenfold.run import Run
+
+_CELL = 'style="text-align:left;padding:.2em 1em .2em 0"'
+
+
+def run_html(run: "Run") -> str:
+    """A run's result, its learning curves, and where its report lies; what is missing is left out."""
+    parts = [Markup("<h4>{}</h4>").format(run.name)]
+    if (run.path / "metrics.json").is_file():
+        test, training = run.metrics["test"], run.metrics["training"]
+        low, high = test["accuracy_ci95"]
+        parts.append(
+            Markup(
+                "<p><b>{:.2%}</b> of {:,} test images right (95% interval {:.1%} to {:.1%}); macro F1 {:.2%}; "
+            ).format(test["accuracy"], test["n"], low, high, test["f1_macro"])
+            + Markup("best epoch {} of {}; {:.1f} s.</p>").format(
+                training["best_epoch"], training["epochs"], training["seconds"]
+            )
+        )
+    parts.append(_picture(run, "learning_curves"))
+    if run.report.is_file():
+        parts.append(Markup("<p>Report: <code>{}</code></p>").format(run.report))
+    return str(Markup("").join(parts))
+
+
+def _picture(run: "Run", name: str) -> Markup:
+    path = run.figures / f"{name}.png"
+    if not path.is_file():
+        return Markup("")
+    data = base64.b64encode(path.read_bytes()).decode()
+    return Markup('<img src="data:image/png;base64,{}" alt="{}" style="max-width:100%;width:760px">').format(
+        data, name.replace("_", " ")
+    )
+
+
+def table_html(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Records with the same keys as a table, numbers rounded; a history or a leaderboard."""
+    if not rows:
+        return "<p>nothing yet</p>"
+    keys = list(rows[0])
+    head = Markup("").join(Markup(f"<th {_CELL}>{{}}</th>").format(key.replace("_", " ")) for key in keys)
+    body = Markup("").join(
+        Markup("<tr>{}</tr>").format(
+            Markup("").join(Markup(f"<td {_CELL}>{{}}</td>").format(_cell(row[key])) for key in keys)
+        )
+        for row in rows
+    )
+    return str(Markup("<table><thead><tr>{}</tr></thead><tbody>{}</tbody></table>").format(head, body))
+
+
+def _cell(value: Any) -> Markup:
+    if isinstance(value, float):
+        return escape(f"{value:.4g}")
+    if isinstance(value, list | tuple):
+        return escape(", ".join(str(_cell(entry)) for entry in value))
+    return escape("" if value is None else str(value))
+
+
+class History(list[dict[str, Any]]):
+    """The records of `history.csv`; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        return table_html(self)
