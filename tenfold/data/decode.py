@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
@@ -88,7 +88,10 @@ def _open(encoded: Encoded, target: Target | None) -> tuple[bytes, Image.Image, 
         encoded = _read(encoded)
     if not encoded:
         raise ValueError("the file is empty")
-    image = Image.open(io.BytesIO(encoded), formats=FORMATS)
+    try:
+        image = Image.open(io.BytesIO(encoded), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ValueError("not a picture in a known format, whatever its name says") from None
     mode, size = image.mode, image.size
     if target and image.format == "JPEG" and not target.own_size:
         # A JPEG decoder can halve the picture while it decodes, up to thrice, which saves most of the time.

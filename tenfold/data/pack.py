@@ -206,7 +206,7 @@ def _write_index(folder: Path, groups: Sequence[Group], outcomes: Sequence[Origi
         rows=rows,
         labels=np.array([classes[name] for name in names], np.int64)[rows],
         parts=np.repeat(np.arange(len(groups)), [len(group.paths) for group in groups])[rows],
-        keys=np.array([_key(path) for path in kept], np.uint64),
+        keys=np.array([identity_key(path) for path in kept], np.uint64),
         contents=np.array([original.content for original in originals], np.uint64),
         width=np.array([original.width for original in originals], np.int32),
         height=np.array([original.height for original in originals], np.int32),
@@ -228,7 +228,8 @@ def _write_index(folder: Path, groups: Sequence[Group], outcomes: Sequence[Origi
     write_json(folder / "pack.json", about)
 
 
-def _key(path: str) -> int:
+def identity_key(path: str) -> int:
+    """A 64-bit hash of an image's identity."""
     return int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest(), "little")
 
 

@@ -84,7 +84,7 @@ def decode_chunk(path: Path, offset: int, chunk: Chunk, target: Target) -> list[
                 raise
             except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
                 pixels[place] = 0
-                outcomes.append((row, _reason(error)))
+                outcomes.append((row, str(error) or type(error).__name__))
     _write(path, offset, chunk.rows, pixels)
     return outcomes
 
@@ -96,9 +96,3 @@ def _write(path: Path, offset: int, rows: list[int], pixels: np.ndarray) -> None
         for run in np.split(np.arange(len(rows)), breaks):
             file.seek(offset + rows[run[0]] * pixels[0].nbytes)
             file.write(pixels[run[0] : run[-1] + 1].data)
-
-
-def _reason(error: Exception) -> str:
-    if type(error).__name__ == "UnidentifiedImageError":
-        return "not a picture in a known format, whatever its name says"
-    return str(error) or type(error).__name__
