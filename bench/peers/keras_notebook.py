@@ -1,0 +1,105 @@
+"""The notebooks' Keras code on TensorFlow, as written there; see bench/notebook_speed.py.
+
+Run with a Python that has tensorflow. Two things are added: only so many batches are taken, and the seconds of the
+last `fit` are printed. Notebook 01 has no augmentation and no batch norm, notebook 03 both.
+"""
+
+import argparse
+import json
+import os
+import time
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import keras
+import tensorflow as tf
+from keras import layers, models, optimizers, regularizers
+from keras.utils import image_dataset_from_directory
+
+IMG_SIZE, BATCH_SIZE, NUM_CLASSES = 32, 64, 10
+TRAIN = ("train1", "train3", "train4", "train5")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--recipe", required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--warmup", type=int, required=True)
+    options = parser.parse_args()
+    model = {"model-s-baseline": notebook_01, "model-s-augmented": notebook_03}[options.recipe]()
+    for steps in (options.warmup, options.steps):
+        batches = dataset(options.data, steps)
+        began = time.perf_counter()
+        model.fit(batches, epochs=1, verbose=0)
+        seconds = time.perf_counter() - began
+    versions = f"Keras {keras.__version__}, TensorFlow {tf.__version__}"
+    print(json.dumps({"seconds": seconds, "versions": versions}))
+
+
+def dataset(data, steps):
+    folders = [
+        image_dataset_from_directory(
+            f"{data}/{name}", image_size=(IMG_SIZE, IMG_SIZE), batch_size=BATCH_SIZE, verbose=False
+        )
+        for name in TRAIN
+    ]
+    batches = folders[0]
+    for folder in folders[1:]:
+        batches = batches.concatenate(folder)
+    return batches.take(steps).shuffle(buffer_size=1000).prefetch(buffer_size=tf.data.AUTOTUNE)
+
+
+def compiled(inputs, outputs, optimizer):
+    model = models.Model(inputs=inputs, outputs=outputs)
+    model.compile(
+        optimizer=optimizer, loss=keras.losses.SparseCategoricalCrossentropy(), metrics=["accuracy"]
+    )
+    return model
+
+
+def notebook_01():
+    inputs = keras.Input(shape=(IMG_SIZE, IMG_SIZE, 3))
+    x = layers.Rescaling(1.0 / 255)(inputs)
+    for filters in (16, 32, 64):
+        x = layers.Conv2D(filters=filters, kernel_size=3, activation="relu", padding="same")(x)
+        x = layers.MaxPooling2D(pool_size=2)(x)
+    x = layers.Flatten()(x)
+    x = layers.Dense(128, activation="relu")(x)
+    outputs = layers.Dense(NUM_CLASSES, activation="softmax")(x)
+    return compiled(inputs, outputs, optimizers.SGD(learning_rate=0.01, momentum=0.9))
+
+
+def notebook_03():
+    augmentation = keras.Sequential(
+        [
+            layers.RandomFlip("horizontal"),
+            layers.RandomRotation(0.05),
+            layers.RandomZoom(0.05),
+            layers.RandomContrast(0.05),
+            layers.RandomBrightness(0.05),
+        ]
+    )
+    inputs = keras.Input(shape=(IMG_SIZE, IMG_SIZE, 3))
+    x = layers.Rescaling(1.0 / 255)(augmentation(inputs))
+    for filters in (32, 64, 128):
+        for _ in range(2):
+            x = layers.Conv2D(
+                filters=filters,
+                kernel_size=3,
+                activation="relu",
+                kernel_regularizer=regularizers.L2(1e-5),
+                padding="same",
+            )(x)
+            x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D(pool_size=2)(x)
+    x = layers.Dropout(0.5)(layers.Flatten()(x))
+    x = layers.Dense(256, activation="relu", kernel_regularizer=regularizers.L2(1e-4))(x)
+    x = layers.Dropout(0.5)(x)
+    outputs = layers.Dense(NUM_CLASSES, activation="softmax", kernel_regularizer=regularizers.L2(1e-4))(x)
+    return compiled(inputs, outputs, optimizers.Adam(learning_rate=0.001))
+
+
+if __name__ == "__main__":
+    main()
