@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from tenfold.data import Splits
 from tenfold.fit import Epoch, Step
 from tenfold.models import Classifier
 from tenfold.optim import improves
+from tenfold.recipe import Stop
 from tenfold.run import Run
 
 # A log line at least this often, in seconds, so that a long epoch does not look like a hung process.
@@ -41,8 +43,8 @@ class Display:
         self.epochs = 0
         self.recent: list[float] = []
         self.began = self.logged = time.monotonic()
-        self.best: tuple[float, int] | None = None
-        self.monitor = ""
+        self.best: float | None = None
+        self.stop = Stop()
 
     @contextmanager
     def decoding(self) -> Iterator[Note]:
@@ -69,7 +71,9 @@ class Display:
             self.console.print(f"[yellow]left out[/] {escape(f'{bad.path}: {bad.reason}')}")
         if len(splits.bad_files) > 5:
             self.console.print(f"[yellow]left out[/] {len(splits.bad_files) - 5} more; all are in data.json")
-        self.epochs, self.monitor = run.recipe.fit.epochs, run.recipe.stop.monitor
+        self.epochs, self.stop = run.recipe.fit.epochs, run.recipe.stop
+        for record in run.history if (run.path / "history.csv").is_file() else ():
+            self._is_best(Epoch(**record))
         self.began = self.logged = time.monotonic()
         with self._progress() as self.bar:
             self.task = self.bar.add_task("", total=None, visible=False)
@@ -101,7 +105,7 @@ class Display:
     def interrupted(self, run: Run) -> None:
         """How to go on."""
         self.console.print(
-            f"stopped. `tenfold resume {escape(str(run.path))}` goes on from the last finished epoch."
+            f"stopped. `tenfold resume {escape(quote(str(run.path)))}` goes on from the last finished epoch."
         )
 
     def finished(self, run: Run) -> None:
@@ -140,11 +144,10 @@ class Display:
         return _duration((step.epochs - step.epoch + 1 - done) * sum(an_epoch) / len(an_epoch))
 
     def _is_best(self, epoch: Epoch) -> bool:
-        value = asdict(epoch)[self.monitor]
-        if improves(self.monitor, value, self.best[0] if self.best else None):
-            self.best = (value, epoch.epoch)
-            return True
-        return False
+        value = asdict(epoch)[self.stop.monitor]
+        better = improves(self.stop.monitor, value, self.best, self.stop.min_delta)
+        self.best = value if better else self.best
+        return better
 
 
 def _result(test: dict[str, Any]) -> list[tuple[str, str]]:
