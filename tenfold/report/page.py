@@ -168,7 +168,7 @@ def _verdict(found: list[Finding]) -> list[Finding]:
 
 
 def _kicker(run: "Run", evidence: Evidence) -> str:
-    seconds = _duration(evidence.training["seconds"])
+    seconds = duration(evidence.training["seconds"])
     return f"{run.recipe.model.name} on {_data(run)['source']}, trained in {seconds} on {evidence.training['device']}"
 
 
@@ -185,12 +185,13 @@ def _tiles(evidence: Evidence) -> list[tuple[str, str, str]]:
             f"best epoch {training['best_epoch']} of {training['epochs']}",
         ),
         ("ROC AUC", _plain(test["roc_auc_macro"]), "mean over the classes"),
-        ("Training time", _duration(seconds), f"{training['images_per_second']:,.0f} images a second"),
+        ("Training time", duration(seconds), f"{training['images_per_second']:,.0f} images a second"),
         ("Parameters", f"{training['parameters_total']:,}", f"{training['parameters_trainable']:,} trained"),
     ]
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time for reading, such as 1.2 s or 3 min 04 s."""
     if seconds < 100:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
