@@ -78,7 +78,7 @@ def load_checkpoint(
 def save_model(folder: Path, model: Classifier, weights: Tensors, class_names: tuple[str, ...]) -> None:
     """Write `model.json` and `model.safetensors`: with them alone, the classifier can be used anywhere."""
     write_json(folder / "model.json", {**model.describe(), "class_names": list(class_names)})
-    _save(folder / "model.safetensors", weights, {"version": VERSION})
+    _save(folder / "model.safetensors", model.complete(weights), {"version": VERSION})
 
 
 def load_model(folder: Path) -> Classifier:

@@ -70,15 +70,17 @@ def fit(
     device: torch.device | None = None,
     resume: bool = False,
     watch: Watcher | None = None,
+    method: "type[Training] | None" = None,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding each epoch's record after its checkpoint is on disk.
 
     To stop early, leave the loop: `tenfold resume` or `resume=True` goes on from the last finished epoch, and on
     a CPU ends with the same weights, bit for bit, as a run that was never interrupted. When the generator ends by
     itself, the model holds the best epoch's weights by `recipe.stop.monitor`. A loss that is not finite ends
-    training with `State.failed` set and a reason that names the step; the best model so far is kept.
+    training with `State.failed` set and a reason that names the step; the best model so far is kept. `method` is
+    another way through an epoch than by gradient steps.
     """
-    training = _Training(model, splits, recipe, run, device or torch.device("cpu"), watch)
+    training = (method or Training)(model, splits, recipe, run, device or torch.device("cpu"), watch)
     if resume:
         training.restore()
     while training.state.stop_reason is None:
@@ -89,7 +91,7 @@ def fit(
     training.restore_best()
 
 
-class _Training:
+class Training:
     """The moving parts of one run: model, optimizer, schedule, data and the state that a checkpoint keeps."""
 
     def __init__(
@@ -107,10 +109,10 @@ class _Training:
         self.train = Batches(splits.train, device)
         self.validation = Batches(splits.validation, device)
         self.augmentations: Pipeline = build_augmentations(recipe.augment, len(splits.class_names))
-        self.optimizer = build_optimizer(recipe.optimizer, model.parameters())
+        self.optimizer = build_optimizer(recipe.optimizer, model.parameter_groups())
         self.schedule: Schedule = build_schedule(recipe.schedule)
         for group in self.optimizer.param_groups:
-            group["base_lr"] = group["lr"]
+            group["base_lr"] = group["lr"] * group.get("lr_scale", 1.0)
         self.state = State(schedule=self.schedule.memory)
         self.best: Tensors = {}
 
@@ -145,6 +147,7 @@ class _Training:
     def _train_and_validate(self, epoch: int) -> Epoch:
         began = time.perf_counter()
         learning_rate = self._set_learning_rate()
+        self.model.begin_epoch(epoch)
         loss, accuracy = self._train_epoch(epoch)
         validation_loss, validation_accuracy = score(self.model, self.validation)
         if not math.isfinite(validation_loss):

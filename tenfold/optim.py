@@ -76,9 +76,13 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 }
 
 
-def build_optimizer(choice: Choice, parameters: Parameters) -> Optimizer:
-    """The optimizer that a recipe's `[optimizer]` names, over the trainable ones of `parameters`."""
-    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+def build_optimizer(choice: Choice, parameters: Parameters | Iterable[dict[str, Any]]) -> Optimizer:
+    """The optimizer that a recipe's `[optimizer]` names, over the trainable ones of `parameters`.
+
+    `parameters` may be groups instead, as PyTorch's optimizers take them; those are kept whole, because a frozen
+    parameter of a group may learn later.
+    """
+    trainable = [part for part in parameters if isinstance(part, dict) or part.requires_grad]
     return components("optimizer")[choice.name](trainable, **choice.options)
 
 

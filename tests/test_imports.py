@@ -13,11 +13,13 @@ import tenfold
 LAYERS = (
     ("errors", "randomness"),
     ("files", "recipe", "metrics", "environment"),
+    ("weights",),
     ("data", "augment", "models", "optim"),
     ("batches", "checkpoint"),
     ("predictions",),
     ("run",),
     ("fit",),
+    ("transfer",),
     ("findings", "progress"),
     ("report",),
     ("workbench",),

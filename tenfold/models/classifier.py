@@ -60,6 +60,21 @@ class Classifier(nn.Module):
         total += sum(b.numel() for b in self.network.buffers() if b.is_floating_point())
         return trainable, total
 
+    def parameter_groups(self) -> list[Any]:
+        """What an optimizer is given: all parameters, or the network's own groups with their `lr_scale`."""
+        own = getattr(self.network, "parameter_groups", None)
+        return own() if own is not None else list(self.parameters())
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Tell a network that unfreezes its stages one by one which epoch begins (counted from 1)."""
+        begin = getattr(self.network, "begin_epoch", None)
+        if begin is not None:
+            begin(epoch)
+
+    def complete(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What to save for `weights` of this module, to rebuild what `describe` describes: here, the same."""
+        return weights
+
     def describe(self) -> dict[str, Any]:
         """What `model.json` holds beside the class names; `build_model` makes the same classifier of it."""
         return {
@@ -76,17 +91,23 @@ def build_model(
     *,
     seed: int = 0,
     preprocessing: Preprocessing | None = None,
+    pretrained: bool = False,
 ) -> Classifier:
     """Build the classifier that a recipe's `[model]` names, with initial weights drawn from `seed`.
 
-    `image_shape` is (C, H, W). The global random state is left as it was. Raises InputError where the images do
-    not suit the model.
+    `image_shape` is (C, H, W). With `pretrained`, a network that starts from weights of its own gets them. Without
+    `preprocessing`, the network's own or a division by 255 is used. The global random state is left as it was.
+    Raises InputError where the images do not suit the model.
     """
     network_of = components("model")[choice.name]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = network_of(image_shape, classes, **choice.options)
-    model = Classifier(network, choice, image_shape, classes, preprocessing or Preprocessing())
+    if pretrained and hasattr(network, "load_pretrained"):
+        network.load_pretrained()
+    own: Preprocessing | None = getattr(network, "preprocessing", None)
+    preprocessing = preprocessing or own or Preprocessing()
+    model = Classifier(network, choice, image_shape, classes, preprocessing)
     return model.to(memory_format=torch.channels_last)  # pyright: ignore
 
 
