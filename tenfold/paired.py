@@ -41,7 +41,7 @@ def compare_correct(correct_a: Array, correct_b: Array, seed: int = 0) -> Differ
         p_value, test = mcnemar_mid_p(only_a, only_b), "McNemar mid-p"
     else:
         p_value, test = _normal_p(difference, float(estimates.std())), "seeds and images resampled"
-    low, high = np.percentile(estimates, [2.5, 97.5])
+    low, high = np.clip(np.percentile(estimates, [2.5, 97.5]), -1, 1)
     return Difference(difference, (float(low), float(high)), p_value, test, only_a, only_b)
 
 
@@ -69,7 +69,8 @@ def _normal_p(difference: float, error: float) -> float:
 def mean_interval(correct: Array, seed: int = 0) -> tuple[float, float]:
     """95 % interval of the mean accuracy over images and, where there are several, seeds."""
     nothing = np.zeros((1, correct.shape[1]), bool)
-    low, high = np.percentile(_bootstrap(nothing, correct, np.random.default_rng(seed)), [2.5, 97.5])
+    estimates = _bootstrap(nothing, correct, np.random.default_rng(seed))
+    low, high = np.clip(np.percentile(estimates, [2.5, 97.5]), 0, 1)
     return float(low), float(high)
 
 

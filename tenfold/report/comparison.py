@@ -61,9 +61,9 @@ def _cost(comparison: "Comparison") -> Figure:
 
 
 def _curves(comparison: "Comparison") -> Figure:
-    return versus.overlaid_curves(
-        {group.name: [run.history for run in group.runs] for group in comparison.groups}
-    )
+    groups = {group.name: group for group in comparison.groups}
+    ranked = [groups[row["name"]] for row in comparison.rows]
+    return versus.overlaid_curves({group.name: [run.history for run in group.runs] for group in ranked})
 
 
 def _changes_sentence(pair: "Pair") -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from tenfold.findings.base import short
 from tenfold.report.style import CLASSES, INK, MUTED, TRAINING, VALIDATION, new_figure, styled, title
@@ -29,6 +29,9 @@ def cost(rows: Sequence[Mapping[str, Any]]) -> Figure:
                 )
             axes.set_xscale("log")
             axes.margins(x=0.25, y=0.15)
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlabel(label)
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         panels[0].set_ylabel("test accuracy")
