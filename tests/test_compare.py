@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from tenfold.compare import compare, describe_rows
+from tenfold.comparison import compare, describe_rows
+from tenfold.comparison.statistics import compare_correct, error_distribution_p, mcnemar_mid_p, mean_interval
 from tenfold.errors import InputError
 from tenfold.files import write_json
 from tenfold.metrics import measure
-from tenfold.paired import compare_correct, error_distribution_p, mcnemar_mid_p, mean_interval
 from tenfold.predictions import Predictions
 
 NAMES = ("cat", "dog", "owl")
@@ -130,7 +130,7 @@ def test_other_kinds_of_mistakes_are_said(tmp_path):
 
 
 def test_a_difference_within_the_noise_is_not_called_one(tmp_path):
-    answered_run(tmp_path / "a", rights(300, 0.7, 0))
+    answered_run(tmp_path / "a", rights(300, 0.7, 1))
     answered_run(tmp_path / "b", rights(300, 0.7, 2), lr=0.02)
     found = compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
     assert "do not differ by more than chance" in found.sentences[0]

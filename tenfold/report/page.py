@@ -88,7 +88,7 @@ def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) 
     pictured = _pictured(run, album, listed, splits)
     styles = [(HERE / "page.css").read_text(encoding="utf-8"), *pictured.pop("sheets")]
     return render_page(
-        "page.html.jinja",
+        HERE / "page.html.jinja",
         styles=styles,
         script="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "sort.js")),
         name=run.name,
@@ -116,9 +116,11 @@ def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) 
     )
 
 
-def render_page(template: str, *, styles: Iterable[str], script: str, **values: Any) -> str:
+def render_page(template: Path, *, styles: Iterable[str], script: str, **values: Any) -> str:
     """Render a template with its styles and script inside, and a policy that allows nothing else."""
-    environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
+    environment = Environment(
+        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined
+    )
     environment.filters |= {"percent": _percent, "plain": _plain, "interval": _interval, "raw": _raw}
     styles = [style.replace("</", "<\\/") for style in styles]
     allowed = " ".join(f"'{_hash(style)}'" for style in styles)
@@ -126,7 +128,7 @@ def render_page(template: str, *, styles: Iterable[str], script: str, **values: 
         f"default-src 'none'; img-src data:; style-src {allowed}; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    page = environment.get_template(template)
+    page = environment.get_template(template.name)
     return page.render(
         styles=[Markup(style) for style in styles],
         script=Markup(script),

@@ -2,17 +2,25 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from markupsafe import Markup, escape
-
-if TYPE_CHECKING:
-    from tenfold.run import Run
 
 _CELL = 'style="text-align:left;padding:.2em 1em .2em 0"'
 
 
-def run_html(run: "Run") -> str:
+class RunFolder(Protocol):
+    """What `run_html` needs to know of a run."""
+
+    name: str
+    path: Path
+    figures: Path
+    report: Path
+    metrics: dict[str, Any]
+
+
+def run_html(run: RunFolder) -> str:
     """A run's result, its learning curves, and where its report lies; what is missing is left out."""
     parts = [Markup("<h4>{}</h4>").format(run.name)]
     if (run.path / "metrics.json").is_file():
@@ -32,7 +40,7 @@ def run_html(run: "Run") -> str:
     return str(Markup("").join(parts))
 
 
-def _picture(run: "Run", name: str) -> Markup:
+def _picture(run: RunFolder, name: str) -> Markup:
     path = run.figures / f"{name}.png"
     if not path.is_file():
         return Markup("")

@@ -1,21 +1,22 @@
 """The page of `tenfold compare`: what differs, what it costs, and on which images."""
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from tenfold.comparison import figures
 from tenfold.errors import TenfoldError
 from tenfold.files import write_text
 from tenfold.findings.base import called, listed
-from tenfold.report import versus
 from tenfold.report.gallery import Album, sheet_css
 from tenfold.report.page import HERE, chart_uri, render_page
 from tenfold.report.style import adaptive, settle, to_svg
 
 if TYPE_CHECKING:
-    from tenfold.compare import Comparison, Group, Pair
+    from tenfold.comparison.runs import Comparison, Group, Pair
 
 SHOWN_IMAGES = 18
 
@@ -26,9 +27,9 @@ def write_comparison(comparison: "Comparison") -> None:
     sheet, galleries, note = _pictures(comparison, widest)
     charts: dict[str, Figure] = {"cost": _cost(comparison), "curves": _curves(comparison)}
     if widest:
-        charts["changes"] = versus.class_changes(widest.classes, f"{widest.b} minus {widest.a}")
+        charts["changes"] = figures.class_changes(widest.classes, f"{widest.b} minus {widest.a}")
     page = render_page(
-        "comparison.html.jinja",
+        Path(__file__).with_name("comparison.html.jinja"),
         styles=[(HERE / "page.css").read_text(encoding="utf-8"), *([sheet] if sheet else [])],
         script=(HERE / "sort.js").read_text(encoding="utf-8"),
         rows=comparison.rows,
@@ -57,13 +58,13 @@ def _uri(figure: Figure) -> str:
 
 
 def _cost(comparison: "Comparison") -> Figure:
-    return versus.cost(comparison.rows)
+    return figures.cost(comparison.rows)
 
 
 def _curves(comparison: "Comparison") -> Figure:
     groups = {group.name: group for group in comparison.groups}
     ranked = [groups[row["name"]] for row in comparison.rows]
-    return versus.overlaid_curves({group.name: [run.history for run in group.runs] for group in ranked})
+    return figures.overlaid_curves({group.name: [run.history for run in group.runs] for group in ranked})
 
 
 def _changes_sentence(pair: "Pair") -> str:

@@ -1,10 +1,4 @@
-"""Runs side by side on the same test images: what differs by more than chance, in numbers and in sentences.
-
-    comparison = compare(["runs/a-1", "runs/a-2", "runs/b-1"], "comparison")
-    comparison.sentences
-
-Runs that differ in nothing but their seed are pooled as repeats of one recipe.
-"""
+"""Loading, pooling and pairing of runs that answered the same test images."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -16,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold import metrics
+from tenfold.comparison.statistics import Difference, compare_correct, error_distribution_p, mean_interval
 from tenfold.errors import InputError
 from tenfold.files import explained_write, write_json
 from tenfold.findings.base import called, listed, percent, points
-from tenfold.paired import Difference, compare_correct, error_distribution_p, mean_interval
 
 if TYPE_CHECKING:
     from tenfold.run import Run
@@ -75,7 +69,7 @@ class Comparison:
         return [pair.sentence for pair in self.pairs]
 
     def _repr_html_(self) -> str:
-        from tenfold.report.inline import table_html
+        from tenfold.inline import table_html
 
         return table_html(self.rows)
 
@@ -86,7 +80,7 @@ def compare(runs: "Iterable[str | Path | Run]", out: str | Path = "comparison") 
     Raises InputError for fewer than two runs, and, with the difference named, for runs that were tested on
     different images or classes.
     """
-    from tenfold.report.comparison import write_comparison
+    from tenfold.comparison.page import write_comparison
     from tenfold.run import Run, load_run
 
     opened = [run if isinstance(run, Run) else load_run(run) for run in runs]

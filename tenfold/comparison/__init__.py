@@ -1,0 +1,11 @@
+"""Runs side by side on the same test images: what differs by more than chance, in numbers and in sentences.
+
+    comparison = compare(["runs/a-1", "runs/a-2", "runs/b-1"], "comparison")
+    comparison.sentences
+
+Runs that differ in nothing but their seed are pooled as repeats of one recipe.
+"""
+
+from tenfold.comparison.runs import Comparison, Group, Pair, compare, describe_rows
+
+__all__ = ["Comparison", "Group", "Pair", "compare", "describe_rows"]
