@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tenfold.recipe import load_recipe as load_recipe
     from tenfold.run import Run as Run
     from tenfold.run import load_run as load_run
+    from tenfold.sweeps import sweep as sweep
     from tenfold.workbench import evaluate as evaluate
     from tenfold.workbench import load_splits as load_splits
     from tenfold.workbench import resume as resume
@@ -36,6 +37,7 @@ _HOME = {
     "load_run": "run",
     "load_splits": "workbench",
     "resume": "workbench",
+    "sweep": "sweeps",
     "train": "workbench",
 }
 
@@ -50,6 +52,7 @@ __all__ = [
     "load_run",
     "load_splits",
     "resume",
+    "sweep",
     "train",
 ]
 

@@ -56,6 +56,8 @@ def train(
     from tenfold import workbench
 
     recipe, overrides = _recipe_and_overrides(words or [])
+    if recipe and data is None and Path(recipe).is_dir():
+        recipe, data = None, recipe  # `tenfold train photos/`
     workbench.train(
         recipe,
         data=data,
@@ -89,6 +91,77 @@ def evaluate(
     from tenfold import workbench
 
     workbench.evaluate(run, data=data, device=device)
+
+
+@app.command()
+def sweep(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECIPE] [KEY=V1,V2 | KEY=LOW..HIGH[:log] | KEY=VALUE]...",
+            help="A recipe, what to vary in it, and values to change.",
+        ),
+    ] = None,
+    data: DataOption = None,
+    train: TrainOption = None,
+    validation: ValidationOption = None,
+    test: TestOption = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder of run folders.")] = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="The sweep's name; one that exists goes on.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Train each candidate with so many seeds.")] = None,
+    search: Annotated[str | None, typer.Option(metavar="grid|random|tpe", help="How to search.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="The most candidates to try.")] = None,
+    prune: Annotated[
+        bool | None, typer.Option("--prune/--no-prune", help="Leave weak candidates behind early.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trials at a time (default: 1).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads a trial (default: a share).")] = None,
+    memory: Annotated[
+        int | None, typer.Option(min=1, metavar="MIB", help="The most a trial may take.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Train on a Ray cluster (extra: cluster).")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try failed trials again.")] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Name the winner of what is trained by now.")
+    ] = False,
+    device: DeviceOption = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sweep of that name.")] = False,
+) -> None:
+    """Vary a recipe over values and seeds; choose on validation images, test the winner once."""
+    from tenfold import sweeps
+
+    recipe, rest = _recipe_and_overrides(words or [])
+    space, overrides = sweeps.split_words(rest)
+    try:
+        sweeps.sweep(
+            recipe,
+            space,
+            data=data,
+            train=train or (),
+            validation=validation or (),
+            test=test or (),
+            out=out,
+            name=name,
+            overwrite=overwrite,
+            seeds=seeds,
+            search=search,
+            trials=trials,
+            prune=prune,
+            workers=workers,
+            threads=threads,
+            memory=memory,
+            minutes=minutes,
+            cluster=cluster,
+            retry=retry,
+            finish=finish,
+            device=device,
+            overrides=overrides,
+        )
+    except KeyboardInterrupt:  # The sweep has said how to go on.
+        raise typer.Exit(1) from None
 
 
 @app.command()

@@ -1,0 +1,79 @@
+"""`report.html` of a sweep: one offline page, in the look and under the policy of a run's report."""
+
+import base64
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenfold.files import write_text
+from tenfold.findings.base import percent
+from tenfold.report.page import HERE, duration, render_page
+from tenfold.report.style import adaptive
+
+if TYPE_CHECKING:
+    from tenfold.sweeps.results import Results
+
+# The texts that stand for the figures, by the beginning of their names.
+_TEXTS = {
+    "curves": "Training and validation accuracy of the candidates by epoch, with the best epochs marked",
+    "accuracy": "Validation accuracy against a key that was varied",
+    "parallel": "Every candidate as a line through its values to its accuracy",
+    "importance": "The share of the differences that each key explains",
+}
+
+
+def write_page(results: "Results", drawn: list[str]) -> None:
+    """Write the page; `drawn` names the figures in `figures/`."""
+    ledger = results.ledger
+    charts = [(_chart(results, name), _TEXTS[name.partition("_")[0]]) for name in drawn]
+    page = render_page(
+        Path(__file__).with_name("page.html.jinja"),
+        styles=[(HERE / "page.css").read_text(encoding="utf-8")],
+        script="",
+        name=results.path.name,
+        kicker=f"Sweep of {ledger.plan.title}: {ledger.plan.search} search over {len(ledger.candidates)} candidates"
+        + (f" with {ledger.plan.seeds} seeds each" if ledger.plan.seeds > 1 else ""),
+        findings=[
+            {"sentence": found.sentence, "numbers": {k: _number(v) for k, v in found.numbers.items()}}
+            for found in results.findings
+        ],
+        tiles=_tiles(results),
+        columns=results.columns,
+        rows=results.rows,
+        runs=[(run.name, (run.path / "report.html").is_file()) for run in results.winning_runs],
+        charts=charts,
+        space={key: _number(value) for key, value in ledger.plan.space.items()},
+        recipe=ledger.plan.recipe,
+        version=version("tenfold"),
+    )
+    write_text(results.report, page)
+
+
+def _tiles(results: "Results") -> list[tuple[str, str, str]]:
+    ledger, test = results.ledger, results.test
+    seconds = sum(trial.outcome.get("seconds", 0) for trial in ledger.trials)
+    done = sum(trial.state == "done" for trial in ledger.trials)
+    tiles = []
+    if test:
+        low, high = test["accuracy_ci95"]
+        tiles.append(
+            ("Test accuracy", percent(test["accuracy"]), f"95% interval {100 * low:.1f} to {100 * high:.1f}")
+        )
+    if ledger.winner is not None and ledger.winner.score is not None:
+        tiles.append(("Validation accuracy", percent(ledger.winner.score), "of the winner"))
+    return [
+        *tiles,
+        ("Trials", f"{done:,}", f"trained to the end, of {len(ledger.trials):,}"),
+        ("Training time", duration(seconds), "of all trials together"),
+    ]
+
+
+def _chart(results: "Results", name: str) -> str:
+    svg = adaptive((results.path / "figures" / f"{name}.svg").read_text(encoding="utf-8"))
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return ", ".join(map(_number, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,136 @@
+"""One trial: an ordinary run folder, trained up to an epoch or to the end, and judged on validation images only."""
+
+import logging
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tenfold.checkpoint import State, read_state
+from tenfold.data import Source, Splits
+from tenfold.environment import choose_device
+from tenfold.errors import TenfoldError
+from tenfold.fit import fit
+from tenfold.models import build_model
+from tenfold.recipe import Data, parse_recipe
+from tenfold.run import Run
+from tenfold.workbench import begin_run
+
+Report = dict[str, Any]
+OpenSplits = Callable[[Data, Source], Splits]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker is told: train the recipe (TOML) in `folder` until an epoch, or to the end.
+
+    `memory` is how many MiB the trial may take on top of what the worker holds already.
+    """
+
+    trial: int
+    folder: str
+    recipe: str
+    source: dict[str, Any]
+    until: int | None = None
+    memory: int | None = None
+    device: str = "auto"
+    command: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a worker reads it."""
+        return asdict(self)
+
+
+def carry_out(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
+    """Train, or go on training, yielding a report for each epoch and at last one whose "event" is "ended".
+
+    Its state is done, paused (before the end, at `until`) or failed; then "error" says why, and nothing is raised.
+    """
+    try:
+        with _limited(task.memory):
+            yield from _train(task, open_splits)
+    except (TenfoldError, MemoryError, ArithmeticError) as error:
+        yield _failed(str(error) or type(error).__name__)
+    except RuntimeError as error:
+        yield _failed(_explained(error, task.memory))
+    except Exception as error:
+        logging.getLogger(__name__).exception("trial %d", task.trial)
+        yield _failed(f"{type(error).__name__}: {error}")
+
+
+def _train(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
+    recipe, device, run = parse_recipe(task.recipe), choose_device(task.device), Run(task.folder)
+    splits = open_splits(recipe.data, Source(**task.source))
+    height, width, channels = splits.image_shape
+    model = build_model(
+        recipe.model, (channels, height, width), len(splits.class_names), seed=recipe.fit.seed
+    )
+    run.path.mkdir(parents=True, exist_ok=True)
+    with run.lock():
+        begun = (run.checkpoint / "state.safetensors").is_file()
+        if not begun:
+            begin_run(run, recipe, splits, device, task.command)
+        if not begun or _unfinished(read_state(run.path), task.until):
+            for epoch in fit(model, splits, recipe, run, device=device, resume=begun):
+                yield {"event": "epoch", **asdict(epoch)}
+                if epoch.epoch == task.until:
+                    break
+        yield _ended(read_state(run.path), model.parameter_counts()[0])
+
+
+def _unfinished(state: State, until: int | None) -> bool:
+    """Whether there is an epoch to train: a driver may die after a trial's last epoch and before noting its end."""
+    return state.stop_reason is None and (until is None or state.epoch < until)
+
+
+def _ended(state: State, parameters: int) -> Report:
+    """What the driver notes of a trial: the validation figures of its best epoch, and its cost."""
+    best = state.history[state.best_epoch - 1] if state.best_epoch else {}
+    name = "failed" if state.failed else "paused" if state.stop_reason is None else "done"
+    outcome = {
+        "score": best.get("validation_accuracy"),
+        "loss": best.get("validation_loss"),
+        "best_epoch": state.best_epoch,
+        "epochs": state.epoch,
+        "seconds": round(sum(record["seconds"] for record in state.history), 3),
+        "parameters": parameters,
+        "error" if state.failed else "reason": state.stop_reason,
+    }
+    return {"event": "ended", "state": name, "outcome": outcome}
+
+
+def _failed(error: str) -> Report:
+    return {"event": "ended", "state": "failed", "outcome": {"error": error}}
+
+
+def _explained(error: RuntimeError, memory: int | None) -> str:
+    text = str(error)
+    if "can't allocate memory" not in text and "out of memory" not in text:
+        return f"{type(error).__name__}: {text}"
+    limit = f" than --memory {memory} allows" if memory else " than there is"
+    return f"needs more memory{limit}: {text.splitlines()[0]}"
+
+
+@contextmanager
+def _limited(mebibytes: int | None) -> Iterator[None]:
+    """Let the process take so much more memory and then refuse it, as the kernel counts data (RLIMIT_DATA)."""
+    if mebibytes is None or not sys.platform.startswith("linux"):
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (_data_size() + mebibytes * 2**20, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _data_size() -> int:
+    """Bytes of private memory that this process has mapped."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 2**10
+    raise RuntimeError("/proc/self/status has no VmData")
