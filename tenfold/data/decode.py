@@ -142,8 +142,10 @@ def _fit(image: Image.Image, pixels: np.ndarray, gray: bool, target: Target) -> 
 def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     """The largest centred part with the shape of `size` (width, height), resized to it (bicubic, antialiased)."""
     scale = min(image.width / size[0], image.height / size[1])
-    left, top = (image.width - size[0] * scale) / 2, (image.height - size[1] * scale) / 2
-    box = (left, top, left + size[0] * scale, top + size[1] * scale)
+    # Rounding can put a full side's box a hair outside the picture, which Pillow refuses.
+    width, height = min(size[0] * scale, image.width), min(size[1] * scale, image.height)
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    box = (left, top, left + width, top + height)
     return image.resize(size, Image.Resampling.BICUBIC, box=box)
 
 
