@@ -15,6 +15,7 @@ from tenfold.checkpoint import load_model
 from tenfold.data import Source, Splits, load_splits
 from tenfold.errors import InputError, TenfoldError
 from tenfold.files import explained_write, write_json, write_text
+from tenfold.inline import History, run_html
 from tenfold.models import Classifier
 from tenfold.predictions import Predictions, read_predictions
 from tenfold.recipe import Recipe, load_recipe
@@ -38,6 +39,9 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        return run_html(self.path)
 
     @property
     def name(self) -> str:
@@ -85,14 +89,13 @@ class Run:
         return self._json("metrics.json")
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> History:
         """One record per finished epoch (`history.csv`), numbers as numbers."""
         with self._existing("history.csv").open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
-        return [
-            {key: int(value) if key == "epoch" else float(value) for key, value in row.items()}
-            for row in rows
-        ]
+        return History(
+            {key: int(value) if key == "epoch" else float(value) for key, value in row.items()} for row in rows
+        )
 
     def predictions(self, split: str) -> Predictions:
         """Saved predictions on "validation" or "test"."""
@@ -172,7 +175,7 @@ def create_run(out: Path, name: str | None, default_name: str, *, overwrite: boo
     Raises InputError where `name` exists and `overwrite` is not set, or where the folder is not a run, and
     TenfoldError where `out` cannot be written.
     """
-    if name is not None and (not name or Path(name).name != name):
+    if name is not None and (name in {"", ".."} or Path(name).name != name):
         raise InputError(f"--name {name!r}: expected a plain folder name; use --out for the folder above it.")
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,172 @@
+"""A run that is killed or interrupted ends with the same bits as one that never was; real processes and signals."""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small import tenfold, words
+
+from tenfold.checkpoint import read_state
+from tenfold.run import load_run
+
+# Everything random takes part: starting weights, order, augmentation, dropout.
+RECIPE = ("digits", "model.filters=[4]", "model.dense=8", "fit.epochs=8", "--seed", "3")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    """The run as it should end."""
+    out = tmp_path_factory.mktemp("whole")
+    answer = tenfold("train", *RECIPE, "--out", out, "--name", "run")
+    assert answer.status == 0, answer.err
+    return out / "run"
+
+
+@contextmanager
+def training(out: Path, epochs: int) -> Iterator[subprocess.Popen]:
+    """A process that trains the same recipe, as soon as `epochs` of it are finished."""
+    command = words("train", *RECIPE, "--out", out, "--name", "run")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            wait_for(lambda: finished_epochs(out / "run") >= epochs, process)
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    end = time.monotonic() + 100
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "the process does not get there"
+        time.sleep(0.005)
+
+
+def finished_epochs(run: Path) -> int:
+    """How many epochs the history tells of; -1 before training has begun."""
+    if (run / "history.csv").is_file():
+        return len((run / "history.csv").read_text().splitlines()) - 1
+    return 0 if (run / "checkpoint" / "lock").is_file() else -1
+
+
+def without_seconds(run: Path) -> list[dict]:
+    return [{**record, "seconds": None} for record in load_run(run).history]
+
+
+def assert_same(run: Path, expected: Path) -> None:
+    """Equal bits everywhere, times apart."""
+    for name in ("model.safetensors", "checkpoint/state.safetensors"):
+        tensors, others = load_file(run / name), load_file(expected / name)
+        assert tensors.keys() == others.keys()
+        assert [key for key in tensors if not torch.equal(tensors[key], others[key])] == []
+    assert without_seconds(run) == without_seconds(expected)
+    state, other = read_state(run), read_state(expected)
+    state.history = other.history = []
+    assert state == other
+    for name in ("recipe.toml", "data.json", "model.json"):
+        assert (run / name).read_bytes() == (expected / name).read_bytes()
+    for name in ("test", "validation"):
+        assert load_run(run).metrics[name] == load_run(expected).metrics[name]
+        assert (
+            load_run(run).predictions(name).predicted.tolist()
+            == load_run(expected).predictions(name).predicted.tolist()
+        )
+
+
+def leftovers(run: Path) -> list[str]:
+    """Temporary files in a run folder."""
+    return [path.name for path in run.rglob("*") if path.suffix == ".tmp"]
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(uninterrupted, tmp_path):
+    with training(tmp_path, epochs=3) as process:
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    run = tmp_path / "run"
+    assert 3 <= finished_epochs(run) < 8
+    assert not (run / "metrics.json").exists()
+    answer = tenfold("resume", run)
+    assert answer.status == 0, answer.err
+    assert f"report         {run / 'report.html'}" in answer.out
+    assert_same(run, uninterrupted)
+
+
+def test_a_run_killed_before_its_first_epoch_ended_begins_anew(uninterrupted, tmp_path, command):
+    with training(tmp_path, epochs=0) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    answer = command("resume", tmp_path / "run")
+    assert answer.status == 0, answer.err
+    assert_same(tmp_path / "run", uninterrupted)
+
+
+def test_ctrl_c_says_how_to_go_on_and_a_run_in_use_is_refused(uninterrupted, tmp_path, command):
+    run = tmp_path / "run"
+    with training(tmp_path, epochs=2) as process:
+        process.send_signal(signal.SIGSTOP)
+        for arguments in (
+            ("resume", run),
+            ("train", *RECIPE, "--out", tmp_path, "--name", "run", "--overwrite"),
+        ):
+            answer = command(*arguments)
+            assert answer.status == 1
+            assert (
+                f"{run}: another process is working on this run. Wait for it, or end it first." in answer.err
+            )
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGCONT)
+        out, err = process.communicate(timeout=100)
+        assert process.returncode == 130
+    assert f"stopped. `tenfold resume {run}` goes on from the last finished epoch." in out
+    assert "Traceback" not in err
+    assert leftovers(run) == []
+    assert 2 <= finished_epochs(run) < 8
+    answer = command("resume", run)
+    assert answer.status == 0, answer.err
+    assert f"epoch {finished_epochs(run)}/8" in answer.out
+    assert_same(run, uninterrupted)
+
+
+def test_a_finished_run_is_evaluated_again_to_the_same_results(uninterrupted, command):
+    before = json.loads((uninterrupted / "metrics.json").read_text())
+    weights = (uninterrupted / "model.safetensors").read_bytes()
+    (uninterrupted / "metrics.json").unlink()
+    assert command("resume", uninterrupted).status == 0
+    after = json.loads((uninterrupted / "metrics.json").read_text())
+    for metrics in (before, after):
+        del metrics["training"]["peak_memory_mib"]
+    assert after == before
+    assert (uninterrupted / "model.safetensors").read_bytes() == weights
+
+
+def test_data_that_changed_since_are_refused(finished, tmp_path, command):
+    folder, _ = finished
+    run = tmp_path / "changed"
+    shutil.copytree(folder, run)
+    text = (run / "data.json").read_text()
+    (run / "data.json").write_text(text.replace(load_run(run).data["fingerprint"], "0" * 32))
+    answer = command("resume", run)
+    assert answer.status == 2
+    assert "its data have changed since it began" in answer.err
+    assert "Restore them, or train a new run." in answer.err
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_else_is_touched(finished, tmp_path, command):
+    folder, _ = finished
+    run = tmp_path / "damaged"
+    shutil.copytree(folder, run)
+    checkpoint = run / "checkpoint" / "state.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    answer = command("resume", run)
+    assert answer.status == 2
+    assert f"{checkpoint}: is damaged" in answer.err
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
