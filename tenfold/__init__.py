@@ -13,11 +13,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tenfold.comparison import compare as compare
     from tenfold.data import Source as Source
     from tenfold.errors import InputError as InputError
     from tenfold.errors import TenfoldError as TenfoldError
+    from tenfold.leaderboard import list_runs as list_runs
     from tenfold.recipe import Recipe as Recipe
     from tenfold.recipe import load_recipe as load_recipe
+    from tenfold.reporting import renew_report as renew_report
     from tenfold.run import Run as Run
     from tenfold.run import load_run as load_run
     from tenfold.sweeps import sweep as sweep
@@ -32,10 +35,13 @@ _HOME = {
     "Recipe": "recipe",
     "Run": "run",
     "Source": "data",
+    "compare": "comparison",
     "evaluate": "workbench",
+    "list_runs": "leaderboard",
     "load_recipe": "recipe",
     "load_run": "run",
     "load_splits": "workbench",
+    "renew_report": "reporting",
     "resume": "workbench",
     "sweep": "sweeps",
     "train": "workbench",
@@ -47,10 +53,13 @@ __all__ = [
     "Run",
     "Source",
     "TenfoldError",
+    "compare",
     "evaluate",
+    "list_runs",
     "load_recipe",
     "load_run",
     "load_splits",
+    "renew_report",
     "resume",
     "sweep",
     "train",

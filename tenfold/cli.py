@@ -1,5 +1,6 @@
 """The command line: one thin function per verb. Heavy imports wait inside the verbs, so that `--help` is instant."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -162,6 +163,57 @@ def sweep(
         )
     except KeyboardInterrupt:  # The sweep has said how to go on.
         raise typer.Exit(1) from None
+
+
+@app.command()
+def report(
+    run: RunArgument,
+    corruptions: Annotated[
+        bool, typer.Option("--corruptions", help="Also measure accuracy under noise, blur and the like.")
+    ] = False,
+    device: DeviceOption = "auto",
+) -> None:
+    """Write a run's figures and report again, with where the model looked in the telling images."""
+    from tenfold.reporting import renew_report
+
+    print(renew_report(run, corruptions=corruptions, device=device))
+
+
+@app.command()
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN RUN...", help="Two runs or more, tested on the same images.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the page.")] = Path("comparison"),
+) -> None:
+    """Compare runs with paired statistics; runs that differ only in their seed are pooled."""
+    from tenfold.comparison import compare, print_comparison
+
+    print_comparison(compare(runs, out))
+
+
+@app.command("runs")
+def list_runs(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of run folders.")] = Path(
+        "runs"
+    ),
+    sort: Annotated[
+        str, typer.Option(metavar="COLUMN", help="A column; with a minus, the other way.")
+    ] = "accuracy",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="Such as accuracy>0.7 or name=base*; repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List all runs of a folder, best first."""
+    from tenfold import leaderboard
+
+    rows = leaderboard.list_runs(folder, sort, where or ())
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        leaderboard.print_runs(rows)
 
 
 @app.command()

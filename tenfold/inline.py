@@ -1,52 +1,47 @@
 """What a notebook shows for a run, a history or a table of runs: small HTML, with every name escaped."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from markupsafe import Markup, escape
 
 _CELL = 'style="text-align:left;padding:.2em 1em .2em 0"'
 
 
-class RunFolder(Protocol):
-    """What `run_html` needs to know of a run."""
-
-    name: str
-    path: Path
-    figures: Path
-    report: Path
-    metrics: dict[str, Any]
-
-
-def run_html(run: RunFolder) -> str:
+def run_html(folder: Path) -> str:
     """A run's result, its learning curves, and where its report lies; what is missing is left out."""
-    parts = [Markup("<h4>{}</h4>").format(run.name)]
-    if (run.path / "metrics.json").is_file():
-        test, training = run.metrics["test"], run.metrics["training"]
-        low, high = test["accuracy_ci95"]
-        parts.append(
-            Markup(
-                "<p><b>{:.2%}</b> of {:,} test images right (95% interval {:.1%} to {:.1%}); macro F1 {:.2%}; "
-            ).format(test["accuracy"], test["n"], low, high, test["f1_macro"])
-            + Markup("best epoch {} of {}; {:.1f} s.</p>").format(
-                training["best_epoch"], training["epochs"], training["seconds"]
-            )
+    parts = [Markup("<h4>{}</h4>").format(folder.name)]
+    if (folder / "metrics.json").is_file():
+        parts.append(_result(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))))
+    if (folder / "figures" / "learning_curves.png").is_file():
+        data = base64.b64encode((folder / "figures" / "learning_curves.png").read_bytes()).decode()
+        image = (
+            '<img src="data:image/png;base64,{}" alt="learning curves" style="max-width:100%;width:760px">'
         )
-    parts.append(_picture(run, "learning_curves"))
-    if run.report.is_file():
-        parts.append(Markup("<p>Report: <code>{}</code></p>").format(run.report))
+        parts.append(Markup(image).format(data))
+    if (folder / "report.html").is_file():
+        parts.append(Markup("<p>Report: <code>{}</code></p>").format(folder / "report.html"))
     return str(Markup("").join(parts))
 
 
-def _picture(run: RunFolder, name: str) -> Markup:
-    path = run.figures / f"{name}.png"
-    if not path.is_file():
-        return Markup("")
-    data = base64.b64encode(path.read_bytes()).decode()
-    return Markup('<img src="data:image/png;base64,{}" alt="{}" style="max-width:100%;width:760px">').format(
-        data, name.replace("_", " ")
+def _result(metrics: dict[str, Any]) -> Markup:
+    test, training = metrics["test"], metrics["training"]
+    low, high = test["accuracy_ci95"]
+    return Markup(
+        "<p><b>{:.2%}</b> of {:,} test images right (95% interval {:.1%} to {:.1%}); macro F1 {:.2%}; "
+        "best epoch {} of {}; {:.1f} s.</p>"
+    ).format(
+        test["accuracy"],
+        test["n"],
+        low,
+        high,
+        test["f1_macro"],
+        training["best_epoch"],
+        training["epochs"],
+        training["seconds"],
     )
 
 

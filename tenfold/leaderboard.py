@@ -141,6 +141,23 @@ def _sorted(rows: list[dict[str, Any]], key: str, *, turned: bool) -> list[dict[
     ]
 
 
+def print_runs(rows: Sequence[dict[str, Any]]) -> None:
+    """Show the rows as a table in the terminal."""
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    headings = ("run", "test accuracy (95%)", "macro F1", "epochs", "time", "parameters", "model", "data")
+    table = Table(
+        *(Column(heading, no_wrap=place < 5) for place, heading in enumerate(headings)),
+        box=None,
+        pad_edge=False,
+    )
+    for line in describe_runs(rows):
+        table.add_row(*(Text(text) for text in line))
+    Console().print(table)
+
+
 def describe_runs(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The rows as short texts for a terminal: name, accuracy with interval, macro F1, epochs, time, model, data."""
     return [

@@ -94,7 +94,8 @@ class Run:
         with self._existing("history.csv").open(encoding="utf-8", newline="") as lines:
             rows = list(csv.DictReader(lines))
         return History(
-            {key: int(value) if key == "epoch" else float(value) for key, value in row.items()} for row in rows
+            {key: int(value) if key == "epoch" else float(value) for key, value in row.items()}
+            for row in rows
         )
 
     def predictions(self, split: str) -> Predictions:

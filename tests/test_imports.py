@@ -12,7 +12,7 @@ import tenfold
 # Each module or package may import those of the lines above its own, and nothing else of tenfold.
 LAYERS = (
     ("errors", "randomness"),
-    ("files", "recipe", "metrics", "environment"),
+    ("files", "recipe", "metrics", "environment", "inline"),
     ("weights",),
     ("data", "augment", "models", "optim"),
     ("batches", "checkpoint"),
@@ -21,7 +21,8 @@ LAYERS = (
     ("fit",),
     ("transfer",),
     ("findings", "progress"),
-    ("report",),
+    ("report", "explain"),
+    ("comparison", "leaderboard", "reporting", "track"),
     ("workbench",),
     ("sweeps", "show"),
     ("cli",),

@@ -259,6 +259,23 @@ def _class_changes(a: Group, b: Group, class_names: Sequence[str]) -> dict[str, 
     return changes
 
 
+def print_comparison(comparison: Comparison) -> None:
+    """Show the table and the sentences in the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        "recipe", "test accuracy (95%)", "macro F1", "seconds", "parameters", box=None, pad_edge=False
+    )
+    for line in describe_rows(comparison.rows):
+        table.add_row(*(Text(text) for text in line))
+    console = Console()
+    console.print(table)
+    for sentence in (*comparison.sentences, f"page: {comparison.page}"):
+        console.print(Text(sentence), soft_wrap=True)
+
+
 def describe_rows(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The comparison's table as text, for a terminal: name, accuracy with interval, seconds, parameters."""
     return [
