@@ -291,7 +291,7 @@ def test_pictures_show_the_original_each_augmentation_and_all():
     rows = picture_augmentations(choices, pixels)
     assert [title for title, _ in rows] == [
         "original",
-        "flip horizontal=1.0",
+        "flip horizontal=1",
         "contrast factor=0.5",
         "mixup",
         "all together",
@@ -303,7 +303,12 @@ def test_pictures_show_the_original_each_augmentation_and_all():
 
 def test_pictures_of_one_augmentation_have_no_row_for_all():
     pixels = images_of(2).permute(0, 2, 3, 1).numpy()
-    assert [title for title, _ in picture_augmentations([Choice(name="hue", factor=0.1)], pixels)] == [
+    assert [
+        title
+        for title, _ in picture_augmentations(
+            [Choice(name="random_resized_crop", ratio=(0.75, 4 / 3))], pixels
+        )
+    ] == [
         "original",
-        "hue factor=0.1",
+        "random_resized_crop ratio=0.75..1.33",
     ]

@@ -65,4 +65,10 @@ def _augmented(choices: Sequence[Choice], pixels: np.ndarray, seed: int) -> np.n
 
 
 def _title(choice: Choice) -> str:
-    return " ".join([choice.name, *(f"{name}={value}" for name, value in choice.options.items())])
+    return " ".join([choice.name, *(f"{name}={_short(value)}" for name, value in choice.options.items())])
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return "..".join(map(_short, value))
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
