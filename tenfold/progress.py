@@ -47,18 +47,24 @@ class Display:
         self.stop = Stop()
 
     @contextmanager
-    def decoding(self) -> Iterator[Note]:
-        """Give a function (done, total) that shows how far reading the images is."""
+    def decoding(self, what: str = "reading images") -> Iterator[Note]:
+        """Give a function (done, total) that shows how far reading the images, or other work on each, is."""
         with self._progress() as bar:
-            task = bar.add_task("reading images", total=None, visible=False)
+            task = bar.add_task(what, total=None, visible=False)
+            self.logged = time.monotonic()
 
             def note(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total, visible=True)
+                if not self.live and time.monotonic() - self.logged > LOG_EVERY:
+                    self.logged = time.monotonic()
+                    self.console.print(f"{what}: {done:,} of {total:,}")
 
             yield note
 
     @contextmanager
-    def training(self, run: Run, model: Classifier, splits: Splits, device: str) -> Iterator[None]:
+    def training(
+        self, run: Run, model: Classifier, splits: Splits, device: str, epochs: int | None = None
+    ) -> Iterator[None]:
         """Say what is trained on what, and keep the live bar while the block runs."""
         counts = ", ".join(f"{len(split):,} {split.name}" for split in splits)
         trainable, _ = model.parameter_counts()
@@ -71,7 +77,7 @@ class Display:
             self.console.print(f"[yellow]left out[/] {escape(f'{bad.path}: {bad.reason}')}")
         if len(splits.bad_files) > 5:
             self.console.print(f"[yellow]left out[/] {len(splits.bad_files) - 5} more; all are in data.json")
-        self.epochs, self.stop = run.recipe.fit.epochs, run.recipe.stop
+        self.epochs, self.stop = epochs or run.recipe.fit.epochs, run.recipe.stop
         for record in run.history if (run.path / "history.csv").is_file() else ():
             self._is_best(Epoch(**record))
         self.began = self.logged = time.monotonic()

@@ -73,9 +73,14 @@ class About(Table):
 
 
 class Data(Table):
-    """How a source becomes equal-sized uint8 images in three splits."""
+    """How a source becomes equal-sized uint8 images in three splits.
+
+    `image_size` (pixels a side) is what every image is brought to; without it images keep their own size, and are
+    brought to `unequal_size` where their sizes differ or are too large.
+    """
 
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    unequal_size: Annotated[int, Field(ge=4, le=1024)] = 64
     channels: Literal["auto", "rgb", "grayscale"] = "auto"
     validation_fraction: Share = 0.1
     test_fraction: Share = 0.1

@@ -1,6 +1,6 @@
 """The verbs in Python, one function each: what the command line calls and `import tenfold` offers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tenfold.environment import (
 )
 from tenfold.errors import TenfoldError
 from tenfold.files import explained_write, write_json, write_text
-from tenfold.fit import fit
+from tenfold.fit import Epoch, fit
 from tenfold.metrics import measure
 from tenfold.models import Classifier, build_model
 from tenfold.predictions import predict_split, predict_splits
@@ -27,6 +27,10 @@ from tenfold.progress import Display, display_for
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.report import write_report
 from tenfold.run import Run, create_run, load_run
+from tenfold.transfer import Task, check_recipe, for_evaluation, on_features, split_on_features
+
+# What a frozen backbone does to each image before its head is trained.
+_FEATURES = "computing features"
 
 # One folder or several.
 Folders = str | Path | Iterable[str | Path]
@@ -63,7 +67,8 @@ def train(
     display = display_for(progress)
     with display.decoding() as note:
         splits = read_splits(chosen.data, source, note)
-    model = build_model(chosen.model, _channels_first(splits), len(splits.class_names), seed=chosen.fit.seed)
+    model = _new_model(chosen, splits)
+    check_recipe(model, chosen)
     default_name = Path(recipe).stem if isinstance(recipe, str | Path) else suitable_recipe(source)
     run = create_run(Path(out), name, default_name, overwrite=overwrite)
     begin_run(run, chosen, splits, where, command_line())
@@ -96,9 +101,8 @@ def resume(run: str | Path | Run, *, device: str = "auto", progress: bool = True
     run = run if isinstance(run, Run) else load_run(run)
     where = choose_device(device)
     splits = run.splits()
-    model = build_model(
-        run.recipe.model, _channels_first(splits), len(splits.class_names), seed=run.recipe.fit.seed
-    )
+    # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
+    model = run.model() if _has_checkpoint(run) else _new_model(run.recipe, splits)
     return _carry_out(run, model, splits, where, display_for(progress))
 
 
@@ -118,7 +122,9 @@ def evaluate(
         return run
     splits, model = run.splits(), run.model()
     with run.lock():
-        _finish(run, model, splits, where)
+        with display.decoding(_FEATURES) as note:
+            task = for_evaluation(model, splits, run.recipe, where, note)
+        _finish(run, task, splits, where)
     display.finished(run)
     return run
 
@@ -133,7 +139,7 @@ def make_source(data: "str | Path | None", train: Folders, validation: Folders, 
 
 def suitable_recipe(source: Source) -> str:
     """The built-in recipe to take for a source when none is named."""
-    return "digits" if source.data == "digits" else "model-s-augmented"
+    return "digits" if source.data == "digits" else "backbone"
 
 
 def choose_recipe(
@@ -156,18 +162,19 @@ def begin_run(run: Run, recipe: Recipe, splits: Splits, device: torch.device, co
 
 def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device, display: Display) -> Run:
     with run.lock():
-        resuming = (run.checkpoint / "state.safetensors").is_file()
+        resuming = _has_checkpoint(run)
         try:
-            with display.training(run, model, splits, device_name(device)):
-                epochs = fit(
-                    model, splits, run.recipe, run, device=device, resume=resuming, watch=display.step
-                )
-                for epoch in epochs:
+            with display.decoding(_FEATURES) as note:
+                task = on_features(model, splits, run.recipe, device, note)
+            if task.features and not resuming:
+                write_json(run.path / "transfer.json", task.features)
+            with display.training(run, model, splits, device_name(device), task.recipe.fit.epochs):
+                for epoch in _fit(task, run, device, resuming, display):
                     display.epoch(epoch)
             state = read_state(run.path)
             if not state.best_epoch:
                 raise TenfoldError(f"{run.path}: no epoch ended with a usable model: {state.stop_reason}.")
-            _finish(run, model, splits, device)
+            _finish(run, task, splits, device)
         except KeyboardInterrupt:
             display.interrupted(run)
             raise
@@ -179,15 +186,28 @@ def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device
     return run
 
 
-def _finish(run: Run, model: Classifier, splits: Splits, device: torch.device) -> None:
+def _fit(task: Task, run: Run, device: torch.device, resuming: bool, display: Display) -> Iterator[Epoch]:
+    return fit(
+        task.model,
+        task.splits,
+        task.recipe,
+        run,
+        device=device,
+        resume=resuming,
+        watch=display.step,
+        method=task.method,
+    )
+
+
+def _finish(run: Run, task: Task, splits: Splits, device: torch.device) -> None:
     """Predictions, metrics, figures and report of a trained model: the one time that the test split is read."""
-    predictions = predict_splits(model, splits, run.path, device)
+    predictions = predict_splits(task.model, task.splits, run.path, device)
     measured = {name: measure(p.labels, p.probabilities, p.class_names) for name, p in predictions.items()}
     run.write_metrics(
         {
             "test": measured["test"],
             "validation": measured["validation"],
-            "training": _cost(run, model, splits, device),
+            "training": _cost(run, task.model, task.splits, device),
         }
     )
     write_report(run, splits)
@@ -201,6 +221,8 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
     )
     with display.decoding() as note:
         split = load_test_split(wanted, source, run.class_names, note)
+    with display.decoding(_FEATURES) as note:
+        model, split = split_on_features(model, split, device, note)
     predictions = predict_split(model, split, run.class_names, device)
     folder = run.path / "evaluations" / Path(source.data or "").stem
     measured = measure(predictions.labels, predictions.probabilities, run.class_names)
@@ -228,6 +250,15 @@ def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> 
         "peak_memory_mib": peak_memory_mib(),
         "device": device_name(device),
     }
+
+
+def _has_checkpoint(run: Run) -> bool:
+    return (run.checkpoint / "state.safetensors").is_file()
+
+
+def _new_model(recipe: Recipe, splits: Splits) -> Classifier:
+    shape = _channels_first(splits)
+    return build_model(recipe.model, shape, len(splits.class_names), seed=recipe.fit.seed, pretrained=True)
 
 
 def _channels_first(splits: Splits) -> tuple[int, int, int]:

@@ -26,7 +26,6 @@ from tenfold.errors import InputError, nearest
 from tenfold.files import cache_folder, explained_write, write_json
 
 VERSION = 1  # of the decoding and of the files' layout; another version makes other packs
-FALLBACK_SIZE = 64  # pixels a side, where the images' own sizes differ or are too large to be meant
 LARGEST_OWN_SIZE = 1024
 
 Progress = Callable[[int, int], None]  # images done, images in all
@@ -68,7 +67,7 @@ def open_pack(data: recipe.Data, source: Source, progress: Progress | None = Non
 def _names(data: recipe.Data, opened: OpenSource) -> tuple[str, str]:
     """The part of a pack's name that says which source and options it is for, and the part for its files' state."""
     source = opened.source
-    kind = json.dumps([VERSION, asdict(source), data.image_size, data.channels])
+    kind = json.dumps([VERSION, asdict(source), data.image_size, data.unequal_size, data.channels])
     label = Path(source.data or source.train[0]).name
     readable = "".join(letter if letter.isalnum() else "_" for letter in label)[:32]
     return f"{readable}-{_hash(kind)}", _hash(opened.stamp)
@@ -134,7 +133,7 @@ def _decode_all(
         try:
             return _decode_to(path, groups, target, progress)
         except Misfit as misfit:
-            target = _relaxed(target, misfit)
+            target = _relaxed(target, misfit, data.unequal_size)
 
 
 def _first_target(groups: Sequence[Group], data: recipe.Data) -> Target:
@@ -143,15 +142,15 @@ def _first_target(groups: Sequence[Group], data: recipe.Data) -> Target:
     height, width = pixels.shape[:2]
     own_size = data.image_size is None and max(height, width) <= LARGEST_OWN_SIZE
     if not own_size:
-        height = width = data.image_size or FALLBACK_SIZE
+        height = width = data.image_size or data.unequal_size
     only_gray = data.channels == "auto" and original.gray
     channels = 1 if only_gray or data.channels == "grayscale" else 3
     return Target(height, width, channels, own_size, only_gray)
 
 
-def _relaxed(target: Target, misfit: Misfit) -> Target:
+def _relaxed(target: Target, misfit: Misfit, size: int) -> Target:
     if misfit.args == ("size",):
-        return replace(target, height=FALLBACK_SIZE, width=FALLBACK_SIZE, own_size=False)
+        return replace(target, height=size, width=size, own_size=False)
     return replace(target, channels=3, only_gray=False)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tenfold.errors import InputError
-from tenfold.models.classifier import Preprocessing
+from tenfold.models.classifier import Classifier, Preprocessing
 from tenfold.models.plain import Dense, Flatten
 from tenfold.recipe import Count, Positive, Share
 from tenfold.weights import WeightsFile, find_weights, pretrained_configuration, put_weights
@@ -287,6 +287,11 @@ def _mlp(shape: Shape, classes: int, standardise: bool, dense: int, dropout: flo
 
 def _standardise(features: int, wanted: bool) -> list[nn.Module]:
     return [Standardise(features)] if wanted else []
+
+
+def transfer_network(model: Classifier) -> Transfer:
+    """The network of a classifier that was built as a backbone and a head."""
+    return cast(Transfer, model.network)
 
 
 HEADS = {"logistic": _logistic, "mlp": _mlp}
