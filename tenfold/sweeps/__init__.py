@@ -5,6 +5,7 @@ results.winner, results.test["accuracy"], results.verdict
 """
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
@@ -163,6 +164,9 @@ def _opened(journal: Journal, plan: Plan | None, retry: bool) -> Ledger:
 
 def _hire(cluster: str | None, workers: int | None, threads: int | None, folder: Path) -> Workers:
     if cluster is not None:
+        if cluster.startswith(("127.", "localhost:")):
+            # Unless it is told before its import, Ray takes the loopback address for the machine's outer one.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         from tenfold.sweeps.ray_cluster import RayWorkers
 
         return RayWorkers(cluster, workers, threads or 1)

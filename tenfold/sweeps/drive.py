@@ -36,7 +36,7 @@ class Driver:
         began = time.monotonic()
         while time.monotonic() < self.deadline:
             self._start_trials()
-            if not any(trial.state == "running" for trial in self.ledger.trials):
+            if self.workers.idle() and not any(trial.state == "running" for trial in self.ledger.trials):
                 return True
             for report in self.workers.reports(min(TICK, max(0.0, self.deadline - time.monotonic()))):
                 self._note(report)
