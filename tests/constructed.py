@@ -8,14 +8,15 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from tenfold.data import Source, load_splits
+from tenfold.data import Source, Split, Splits, load_splits
+from tenfold.data.splits import SPLIT_NAMES
 from tenfold.files import write_json, write_text
-from tenfold.metrics import measure
+from tenfold.metrics import cross_entropy, measure
 from tenfold.predictions import Predictions
 from tenfold.recipe import load_recipe
 from tenfold.run import Run
 
-STEPS = 12
+STEPS = 6
 
 
 def digits_run(path: Path, *, strength: float = 1.0, seed: int = 0, recipe: str = "digits") -> Run:
@@ -28,7 +29,7 @@ def digits_run(path: Path, *, strength: float = 1.0, seed: int = 0, recipe: str 
     rows = random.permutation(len(splits.train))[: len(splits.train) * 2 // 3]
     history, answers = [], {}
     for epoch in range(1, STEPS + 1):
-        regression = LogisticRegression(C=strength, max_iter=epoch, tol=1e-9)
+        regression = LogisticRegression(C=strength, max_iter=2 * epoch, tol=1e-9)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # Stopping early is the point.
             regression.fit(flat["train"][rows], splits.train.labels[rows])
@@ -37,7 +38,10 @@ def digits_run(path: Path, *, strength: float = 1.0, seed: int = 0, recipe: str 
             probabilities = regression.predict_proba(flat[split.name]).astype(np.float32)
             labels = np.asarray(split.labels)
             answers[split.name] = Predictions(split.paths, labels, probabilities, splits.class_names)
-            measured[split.name] = measure(split.labels, probabilities, splits.class_names)
+            measured[split.name] = {
+                "loss": cross_entropy(labels, probabilities),
+                "accuracy": float((answers[split.name].predicted == labels).mean()),
+            }
         history.append(epoch_record(epoch, measured["train"], measured["validation"]))
     finish_run(run, history, {name: answers[name] for name in ("validation", "test")})
     return run
@@ -48,7 +52,9 @@ def new_run(path: Path, recipe: str = "digits", seed: int = 0) -> Run:
     path.mkdir(parents=True)
     run = Run(path)
     write_text(path / "recipe.toml", load_recipe(recipe, [f"fit.seed={seed}"]).to_toml())
-    write_json(path / "environment.json", {"command": "tenfold train", "python": "3.11", "versions": {"numpy": "2"}})
+    write_json(
+        path / "environment.json", {"command": "tenfold train", "python": "3.11", "versions": {"numpy": "2"}}
+    )
     return run
 
 
@@ -94,3 +100,36 @@ def finish_run(run: Run, history: list[dict], answers: dict[str, Predictions]) -
             "preprocessing": {"mean": [0.0], "deviation": [255.0]},
         },
     )
+
+
+def large_run(path: Path, images: int = 100_000, classes: int = 100, side: int = 32) -> tuple[Run, Splits]:
+    """A run with many classes and test images: noisy pictures, and answers that confuse neighbouring classes."""
+    run = new_run(path)
+    random = np.random.default_rng(0)
+    names = tuple(f"class number {k:03}" for k in range(classes))
+    labels = np.arange(images) % classes
+    pixels = random.integers(0, 256, (2000, side, side, 3), dtype=np.uint8)
+    logits = random.normal(size=(images, classes)).astype(np.float32)
+    logits[np.arange(images), labels] += 4
+    logits[np.arange(images), (labels + 1) % classes] += 2
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    paths = [f"test/{names[label]}/{number:06}.png" for number, label in enumerate(labels)]
+    splits = pictured_splits(pixels, labels, paths, names)
+    write_json(run.path / "data.json", splits.describe())
+    test = Predictions(paths, labels, probabilities, names)
+    held_out = Predictions(paths[:5000], labels[:5000], probabilities[:5000], names)
+    measured = measure(held_out.labels, held_out.probabilities, names)
+    history = [epoch_record(epoch, measured, measured) for epoch in range(1, 6)]
+    finish_run(run, history, {"validation": held_out, "test": test})
+    return run, splits
+
+
+def pictured_splits(
+    pixels: np.ndarray, labels: np.ndarray, paths: list[str], names: tuple[str, ...]
+) -> Splits:
+    """Three splits with the same images, whose pixels repeat where there are fewer of them than labels."""
+    rows = np.arange(len(labels)) % len(pixels)
+    parts = [
+        Split(name, pixels, rows, labels, paths, (len(labels),), f"hash of {name}") for name in SPLIT_NAMES
+    ]
+    return Splits(*parts, class_names=names, source=Source(data="pictures"))

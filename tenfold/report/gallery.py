@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tenfold.predictions import Predictions
 
 # What the pictures of one page may weigh, before base64 adds a third; a page stays below 3 MB.
-SHEET_BYTES = 1_200_000
+SHEET_BYTES = 1_000_000
 TILES = 1500
 LARGEST_TILE = 96
 TOP = 3

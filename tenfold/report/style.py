@@ -107,7 +107,7 @@ def settle(figure: Figure) -> None:
     """Lay the figure out now and for good, so that saving it twice does not do so twice."""
     with styled():
         figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
 
 
 def to_svg(figure: Figure) -> str:
