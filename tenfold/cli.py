@@ -258,10 +258,25 @@ def cache(
     show_cache(clear)
 
 
+@app.command()
+def weights(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[BACKBONE]...", help="Backbones whose weights to fetch.")
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare with the checksums that are stated.")
+    ] = False,
+) -> None:
+    """List the pretrained weights on this machine; fetch those of a backbone ahead of time; verify them."""
+    from tenfold.show import show_weights
+
+    show_weights(names or [], verify)
+
+
 def main() -> None:
     """Run the command line; errors that tenfold explains end it with their message and exit status."""
     try:
-        app()
+        app(prog_name="tenfold")
     except TenfoldError as error:
         print(f"tenfold: {error}", file=sys.stderr)
         sys.exit(error.exit_status)

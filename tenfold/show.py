@@ -17,6 +17,8 @@ from tenfold.models import Classifier, build_model, summarise
 from tenfold.recipe import Recipe, builtin_recipes, load_recipe, read_about
 from tenfold.report.figures import picture_rows
 from tenfold.report.style import to_png
+from tenfold.transfer.features import cached_features, remove_cached_features
+from tenfold.weights import all_local_weights, check_sum, fetch_weights, local_weights, weights_folder
 from tenfold.workbench import make_source
 
 # What a recipe is shown for when no source is named: the notebooks' images.
@@ -65,7 +67,8 @@ def show_cache(clear: bool) -> None:
     """Print what the cache holds, or remove it all."""
     console = Console(highlight=False, soft_wrap=True)
     if clear:
-        console.print(f"{_size(remove_cache_entries())} removed from {escape(str(cache_folder()))}")
+        freed = remove_cache_entries() + remove_cached_features()
+        console.print(f"{_size(freed)} removed from {escape(str(cache_folder()))}")
         return
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column()
@@ -73,11 +76,30 @@ def show_cache(clear: bool) -> None:
     entries = cache_entries()
     for entry in entries:
         table.add_row(escape(entry.name), _size(entry.bytes))
-    table.add_row("[bold]together[/]", f"[bold]{_size(sum(entry.bytes for entry in entries))}[/]")
+    features = cached_features()
+    if features:
+        table.add_row(f"features of {len(features)} split(s)", _size(sum(size for _, size in features)))
+    total = sum(entry.bytes for entry in entries) + sum(size for _, size in features)
+    table.add_row("[bold]together[/]", f"[bold]{_size(total)}[/]")
     console.print(table)
     console.print(
         f"in {escape(str(cache_folder()))}; `tenfold cache --clear` removes it, and it is made again when needed"
     )
+
+
+def show_weights(names: Iterable[str], verify: bool) -> None:
+    """Print the pretrained weights on this machine; fetch those of `names` first; check them all with `verify`."""
+    console = Console(highlight=False, soft_wrap=True)
+    for name in names:
+        if local_weights(name) is None:
+            fetch_weights(name)
+    wanted = set(names)
+    files = [file for file in all_local_weights() if not wanted or file.backbone in wanted]
+    for file in files:
+        checked = f"  {check_sum(file)}" if verify else ""
+        console.print(f"[bold]{file.backbone}[/]  {file.origin}  {escape(str(file.path))}{checked}")
+    if not files:
+        console.print(f"none yet; `tenfold weights NAME` fetches one, or bring a file to {weights_folder()}")
 
 
 def layers_table(model: Classifier) -> Table:

@@ -8,6 +8,7 @@ how many rows are safely on the disk, so that a killed run goes on where it stop
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -186,6 +187,19 @@ def _blocks(split: Split, views: Views, done: int) -> Iterator[np.ndarray]:
                 )
                 pixels = changed.permute(0, 2, 3, 1).numpy()
             yield pixels
+
+
+def cached_features() -> list[tuple[str, int]]:
+    """(folder's name, bytes) of every feature set in the cache, begun ones included."""
+    folders = [path for path in (cache_folder() / "features").glob("*") if path.is_dir()]
+    return [(path.name, sum(f.stat().st_size for f in path.iterdir())) for path in sorted(folders)]
+
+
+def remove_cached_features() -> int:
+    """Remove all feature sets; give how many bytes that freed."""
+    freed = sum(size for _, size in cached_features())
+    shutil.rmtree(cache_folder() / "features", ignore_errors=True)
+    return freed
 
 
 def as_split(split: Split, features: np.ndarray, views: int) -> Split:
