@@ -1,0 +1,178 @@
+"""The pages in a real browser: headless Chromium, found as TENFOLD_CHROMIUM or on the path."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from constructed import digits_run, large_run
+
+from tenfold.comparison import compare
+from tenfold.report import write_report
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+CHROMIUM = os.environ.get("TENFOLD_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium; name it in TENFOLD_CHROMIUM"),
+    # Playwright's driver and its event loop close when the interpreter does.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """Paths of a report, of a comparison, and of a report with many classes."""
+    folder = tmp_path_factory.mktemp("runs")
+    weak = digits_run(folder / "weak", strength=0.01)
+    strong = digits_run(folder / "strong", strength=1, seed=1)
+    recipe = strong.path / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("epochs = 20", "epochs = 21"))
+    large, splits = large_run(folder / "large", images=3000, classes=40)
+    return {
+        "report": write_report(weak),
+        "comparison": compare([weak.path, strong.path], folder / "comparison").page,
+        "large": write_report(large, splits),
+    }
+
+
+@pytest.fixture
+def visit(browser, pages):
+    """Open a page; whatever it says on the console, throws or asks for is a failure in the end."""
+    contexts, faults = [], []
+
+    def open_page(name, viewport=DESK, **options):
+        context = browser.new_context(viewport=viewport, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: faults.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: faults.append(f"error: {error}"))
+        page.on("request", lambda request: faults.append(request.url) if _outside(request.url) else None)
+        page.goto(pages[name].as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not faults
+
+
+def _outside(url):
+    return not url.startswith(("file:", "data:"))
+
+
+@pytest.mark.parametrize("name", ["report", "comparison", "large"])
+@pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_open_silently_and_fit_the_screen(visit, name, viewport, scheme):
+    page = visit(name, viewport, color_scheme=scheme)
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= viewport["width"]
+    broken = page.evaluate("[...document.images].filter((image) => !image.naturalWidth).length")
+    assert broken == 0
+
+
+def test_a_cell_opens_its_images_and_closes_again(visit):
+    page = visit("report")
+    cell = page.locator(".matrix [data-cell]").first
+    row, column = cell.get_attribute("data-cell").split("-")
+    cell.click()
+    dialog = page.locator("#viewer")
+    assert dialog.is_visible()
+    shown = page.evaluate(f"data.cells['{row}-{column}'].length")
+    assert dialog.locator(".t").count() == shown > 0
+    background = dialog.locator(".t").first.evaluate("(element) => getComputedStyle(element).backgroundImage")
+    assert background.startswith('url("data:image/webp')
+    page.keyboard.press("Escape")
+    assert not dialog.is_visible()
+
+
+def test_the_matrix_is_one_stop_of_the_tab_key_and_walks_by_arrows(visit):
+    page = visit("report")
+    assert page.locator('.matrix button[tabindex="0"]').count() == 1
+    matrix = np.array(page.evaluate("data.matrix"))
+    column = next(k for k in range(10) if np.count_nonzero(matrix[:, k]) > 1)
+    first, second = np.flatnonzero(matrix[:, column])[:2]
+    page.locator(f'.matrix [data-cell="{first}-{column}"]').focus()
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.dataset.cell") == f"{second}-{column}"
+    assert page.locator('.matrix button[tabindex="0"]').count() == 1
+    page.keyboard.press("Enter")
+    assert page.locator("#viewer").is_visible()
+
+
+def test_a_finding_opens_its_images(visit):
+    page = visit("report")
+    page.locator("[data-tiles]").first.click()
+    assert page.locator("#viewer .t").count() > 0
+
+
+def test_a_heading_sorts_the_classes_both_ways(visit):
+    page = visit("report")
+    table = page.locator("#classes table").last
+    heading = table.get_by_role("button", name="Recall")
+    for state in ("ascending", "descending"):
+        heading.click()
+        assert heading.locator("..").get_attribute("aria-sort") == state
+        values = table.locator("tbody tr td:nth-child(3)").evaluate_all(
+            "(cells) => cells.map((c) => +c.dataset.value)"
+        )
+        assert values == sorted(values, reverse=state == "descending")
+
+
+def test_dark_mode_is_dark_and_print_is_light(visit, tmp_path):
+    page = visit("report", color_scheme="dark")
+    assert _brightness(page) < 60
+    page.pdf(path=tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").stat().st_size > 20_000
+    page.emulate_media(media="print", color_scheme="light")
+    assert _brightness(page) > 240
+    assert page.locator("nav").is_hidden()
+    assert page.locator(".matrix table").is_visible()
+
+
+def _brightness(page):
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return np.mean([int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")])
+
+
+def test_without_scripts_the_matrix_is_a_picture(visit):
+    page = visit("report", java_script_enabled=False)
+    assert page.get_by_role("img", name="Confusion matrix").is_visible()
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("report", "light"), ("report", "dark"), ("comparison", "dark"), ("large", "light")]
+)
+def test_axe_finds_nothing_serious(visit, pages, browser, name, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
+    # axe runs its script inside the page, which the page's own policy would forbid.
+    context = browser.new_context(viewport=DESK, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(pages[name].as_uri())
+    if name == "report":
+        page.locator(".matrix [data-cell]").first.click()
+        closed = _serious(axe.Axe().run(page))
+        page.keyboard.press("Escape")
+        assert closed == []
+    found = _serious(axe.Axe().run(page))
+    context.close()
+    assert found == []
+
+
+def _serious(results):
+    return [
+        (fault["id"], fault["nodes"][0]["html"][:200], len(fault["nodes"]))
+        for fault in results.response["violations"]
+        if fault["impact"] in {"serious", "critical"}
+    ]
