@@ -103,6 +103,14 @@ function buildMatrix(holder) {
   const first = table.querySelector("button");
   if (first) first.tabIndex = 0;
   table.addEventListener("keydown", (event) => walk(event, table));
+  table.addEventListener("focusin", (event) => keepStop(event.target, table));
+}
+
+// The tab key stops at one cell only: the last that was focused.
+function keepStop(button, table) {
+  if (!button.dataset.cell) return;
+  table.querySelector('button[tabindex="0"]').tabIndex = -1;
+  button.tabIndex = 0;
 }
 
 const STEPS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
@@ -119,8 +127,6 @@ function walk(event, table) {
     if (data.matrix[row][column]) break;
   }
   const next = table.querySelector('[data-cell="' + row + "-" + column + '"]');
-  event.target.tabIndex = -1;
-  next.tabIndex = 0;
   next.focus();
 }
 
