@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from small import SHAPES, SMALL, Answer, draw_pictures, first, tenfold
+from small import DEMO, SHAPES, SMALL, Answer, draw_pictures, first, tenfold
 
 # One thread, here and in every process that a test starts: tests of equal bits need equal thread counts, and a
 # network of a few hundred parameters gains nothing from a second one.
@@ -79,3 +79,16 @@ def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     answer = tenfold("train", "digits", *SMALL, "--data", pictures, "--out", out, "--name", "shapes")
     assert answer.status == 0, answer.err
     return out / "shapes", answer
+
+
+@pytest.fixture(scope="session")
+def demo_answer(cache, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
+    """The folder in which the real command trained on the digits, without being told where, and what it said."""
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, tenfold("train", *DEMO, folder=folder)
+
+
+@pytest.fixture(scope="session")
+def demo(demo_answer: tuple[Path, Answer]) -> Path:
+    """The run folder of the demo."""
+    return demo_answer[0] / "runs" / "digits-1"

@@ -32,17 +32,17 @@ def refused(command, tmp_path):
 # End to end --------------------------------------------------------------------------------------------------
 
 
-def test_digits_without_any_argument_are_trained_tested_and_reported(tmp_path):
-    answer = tenfold("train", "fit.epochs=2", folder=tmp_path)
+def test_digits_are_trained_tested_and_reported_without_naming_recipe_data_or_folder(demo_answer):
+    folder, answer = demo_answer
     assert answer.status == 0, answer.err
     assert answer.err == ""
     assert "\x1b" not in answer.out
-    run = load_run(tmp_path / "runs" / "digits-1")
+    run = load_run(folder / "runs" / "digits-1")
     assert run.metrics["test"]["n"] == run.data["splits"]["test"]["images"] > 150
     assert run.metrics["test"]["accuracy"] > 0.5
     assert answer.out.splitlines()[-1] == f"report         {Path('runs') / 'digits-1' / 'report.html'}"
     assert f"test accuracy  {run.metrics['test']['accuracy']:.2%} (95 % interval" in answer.out
-    assert (tmp_path / "runs" / "digits-1" / "report.html").stat().st_size > 10_000
+    assert run.report.stat().st_size > 10_000
 
 
 def test_a_folder_of_pictures_is_trained_tested_and_reported(finished):
@@ -140,9 +140,7 @@ def test_the_public_functions_do_the_same_in_python(tmp_path):
         progress=False,
     )
     assert run.recipe.fit.seed == 5
-    measured = run.metrics["test"]
-    (run.path / "metrics.json").unlink()
-    assert tenfold.evaluate(run.path, progress=False).metrics["test"] == measured
+    assert run.metrics["training"]["epochs"] == 1
     splits = tenfold.load_splits("digits", test_fraction=0.2)
     assert len(splits.test) == pytest.approx(0.2 * 1797, abs=5)
     with pytest.raises(
@@ -307,7 +305,7 @@ def test_a_full_disk_ends_with_status_1_and_the_run_goes_on_later(command, tmp_p
 
     arguments = ("train", "digits", "model.filters=[4]", "model.dense=600", "fit.epochs=2", "--out", tmp_path)
     done = subprocess.run(
-        words(*arguments, "--name", "full"), preexec_fn=limited, capture_output=True, text=True, timeout=120
+        words(*arguments, "--name", "full"), preexec_fn=limited, capture_output=True, text=True, timeout=400
     )
     run = tmp_path / "full"
     assert done.returncode == 1
