@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from tenfold.report.style import BEST, CLASSES, GRID, INK, MUTED, TRAINING, new_figure, styled, title
+from tenfold.report.style import BEST, CLASSES, INK, MUTED, TRAINING, new_figure, styled, title
 from tenfold.sweeps.space import value_label
 
 # Beyond this many lines colours can no longer be told apart.
@@ -38,7 +38,16 @@ class Point:
     rank: str
 
 
-_COLOURS = {"winner": BEST, "alike": TRAINING, "other": MUTED, "pruned": GRID}
+@dataclass(frozen=True)
+class Axis:
+    """How a key is drawn: by the logarithm of its values, or by their names in this order."""
+
+    key: str
+    log: bool = False
+    names: Sequence[str] = ()
+
+
+_COLOURS = {"winner": BEST, "alike": TRAINING, "other": MUTED, "pruned": CLASSES[3]}
 _MEANING = {
     "winner": "winner",
     "alike": "cannot be told from it",
@@ -51,7 +60,8 @@ def overlay(curves: Sequence[Curves]) -> Figure:
     """Training and validation accuracy of the candidates by epoch, their best epochs marked."""
     shown = curves[:LEGIBLE]
     with styled():
-        figure, panels = new_figure(10, 4.4, columns=2, sharey=True)
+        columns = 1 if _longest([curve.name for curve in shown]) > 40 else 3
+        figure, panels = new_figure(10, 4 + 0.2 * -(-len(shown) // columns), columns=2, sharey=True)
         for number, curve in enumerate(shown):
             for axes, values in zip(panels, (curve.training, curve.validation), strict=True):
                 epochs = np.arange(1, len(values) + 1)
@@ -71,51 +81,43 @@ def overlay(curves: Sequence[Curves]) -> Figure:
             handles,
             labels,
             loc="outside lower center",
-            ncols=1 if _longest(labels) > 40 else 3,
+            ncols=columns,
             title=heading,
         )
     return figure
 
 
-def by_value(points: Sequence[Point], key: str, log: bool = False) -> Figure:
+def by_value(points: Sequence[Point], axis: Axis) -> Figure:
     """Validation accuracy against one key: a dot a seed, and where it is the only key, mean and deviation."""
     with styled():
         figure, axes = new_figure(7.4, 4.4)
-        places, labels = _places(points, key)
+        places = _places(points, axis)
         alone = len(points[0].values) == 1
         for point, place in sorted(
             zip(points, places, strict=True), key=lambda pair: pair[0].rank == "winner"
         ):
-            colour = MUTED if point.rank == "pruned" else _COLOURS[point.rank]
-            hollow = "none" if point.rank == "pruned" else colour
-            axes.plot(
-                [place] * len(point.scores), point.scores, "o", color=colour, markerfacecolor=hollow,
-                markersize=4, alpha=0.6,
-            )  # fmt: skip
+            style = {"color": _COLOURS[point.rank]}
+            if point.rank == "pruned":
+                style["markerfacecolor"] = "none"
+            axes.plot([place] * len(point.scores), point.scores, "o", markersize=4, alpha=0.6, **style)
             if alone:
                 deviation = float(np.std(point.scores, ddof=1)) if len(point.scores) > 1 else 0.0
-                axes.errorbar(
-                    [place], [float(np.mean(point.scores))], [deviation], fmt="o", color=colour,
-                    markersize=8, markerfacecolor=hollow, capsize=5,
-                )  # fmt: skip
-        if labels is None and log:
-            axes.set_xscale("log")
-            axes.xaxis.set_minor_locator(NullLocator())
-        _tick_values(axes, places, labels, log)
-        axes.set(xlabel=key, ylabel="validation accuracy")
+                mean = float(np.mean(point.scores))
+                axes.errorbar([place], [mean], [deviation], fmt="o", markersize=8, capsize=5, **style)
+        _draw_axis(axes, places, axis)
+        axes.set(xlabel=axis.key, ylabel="validation accuracy")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
         note = "mean and standard deviation over the seeds" if alone else "a dot for each run"
-        title(axes, f"Accuracy by {key}", note)
+        title(axes, f"Accuracy by {axis.key}", note)
         _legend(figure, points)
     return figure
 
 
-def parallel(points: Sequence[Point], logarithmic: Sequence[str] = ()) -> Figure:
+def parallel(points: Sequence[Point], keys: Sequence[Axis]) -> Figure:
     """Parallel coordinates: a line a candidate through its values, to its validation accuracy."""
-    keys = list(points[0].values)
     with styled():
         figure, axes = new_figure(max(6.0, 2.2 * (len(keys) + 1)), 4.6)
-        columns = [_scaled(points, key, key in logarithmic) for key in keys]
+        columns = [_scaled(points, axis) for axis in keys]
         scores = np.array([float(np.mean(point.scores)) for point in points])
         low, high = float(scores.min()), float(scores.max())
         heights = [*(places for places, _ in columns), (scores - low) / (high - low or 1.0)]
@@ -134,7 +136,7 @@ def parallel(points: Sequence[Point], logarithmic: Sequence[str] = ()) -> Figure
                     text, (x, height), (4, 0), textcoords="offset points", va="center", size=8, color=INK,
                     bbox={"facecolor": "#ffffff", "edgecolor": "none", "alpha": 0.8, "pad": 1},
                 )  # fmt: skip
-        axes.set_xticks(range(len(keys) + 1), [*keys, "validation accuracy"])
+        axes.set_xticks(range(len(keys) + 1), [*(axis.key for axis in keys), "validation accuracy"])
         axes.set(yticks=[], xlim=(-0.1, len(keys) + 0.35), ylim=(-0.06, 1.06))
         axes.grid(False)
         axes.spines[:].set_visible(False)
@@ -159,42 +161,47 @@ def importances(shares: Mapping[str, float]) -> Figure:
 
 def spread_out(values: Sequence[Any]) -> bool:
     """Whether numbers are better shown by their logarithm: all positive, and over a factor of eight or more."""
-    return all(_is_number(value) and value > 0 for value in values) and max(values) >= 8 * min(values)
+    return min(values) > 0 and max(values) >= 8 * min(values)
 
 
-def _places(points: Sequence[Point], key: str) -> tuple[list[float], list[str] | None]:
-    """Where each point lies along a key, and the names of the places where its values are not all numbers."""
-    values = [point.values[key] for point in points]
-    if all(map(_is_number, values)):
-        return [float(value) for value in values], None
-    names = list(dict.fromkeys(map(value_label, values)))
-    return [float(names.index(value_label(value))) for value in values], names
+def _places(points: Sequence[Point], axis: Axis) -> list[float]:
+    """Where each point lies along a key."""
+    values = [point.values[axis.key] for point in points]
+    return [float(axis.names.index(value_label(value)) if axis.names else value) for value in values]
 
 
-def _tick_values(axes: Axes, places: Sequence[float], labels: Sequence[str] | None, log: bool) -> None:
-    if labels is not None:
-        axes.set_xticks(range(len(labels)), labels)
-        if _longest(labels) * len(labels) > 70:
+def _draw_axis(axes: Axes, places: Sequence[float], axis: Axis) -> None:
+    if axis.names:
+        axes.set_xticks(range(len(axis.names)), axis.names)
+        axes.margins(x=0.1)
+        if _longest(axis.names) * len(axis.names) > 70:
             axes.tick_params("x", rotation=20)
-    elif len(set(places)) <= LEGIBLE:
-        ticks = sorted(set(places))
-        axes.set_xticks(ticks, [value_label(int(t) if t.is_integer() else t) for t in ticks])
-    if labels is None and log:
+        return
+    if axis.log:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
         axes.margins(x=0.08)
+    if len(set(places)) <= LEGIBLE:
+        axes.set_xticks(sorted(set(places)), [_plain(place) for place in sorted(set(places))])
 
 
-def _scaled(points: Sequence[Point], key: str, log: bool) -> tuple[np.ndarray, list[tuple[float, str]]]:
+def _plain(number: float) -> str:
+    return value_label(int(number) if float(number).is_integer() else float(number))
+
+
+def _scaled(points: Sequence[Point], axis: Axis) -> tuple[np.ndarray, list[tuple[float, str]]]:
     """Heights 0 to 1 of the points' values on an axis of their own, and what to write beside it."""
-    places, labels = _places(points, key)
-    values = np.log(places) if labels is None and log else np.array(places)
+    places = np.array(_places(points, axis))
+    values = np.log(places) if axis.log else places
     low, span = float(values.min()), float(np.ptp(values)) or 1.0
     heights = (values - low) / span
-    if labels is not None:
-        return heights, [((place - low) / span, name) for place, name in enumerate(labels)]
     named = {
-        float(height): value_label(point.values[key]) for height, point in zip(heights, points, strict=True)
+        float(height): value_label(point.values[axis.key])
+        for height, point in zip(heights, points, strict=True)
     }
-    if len(named) > LEGIBLE:
+    if len(named) > LEGIBLE and not axis.names:
         named = {height: text for height, text in named.items() if height in (0.0, 1.0)}
     return heights, list(named.items())
 
@@ -212,7 +219,3 @@ def _legend(figure: Figure, points: Sequence[Point]) -> None:
 
 def _longest(names: Sequence[str]) -> int:
     return max(map(len, names), default=0)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)

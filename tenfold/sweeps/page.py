@@ -9,6 +9,7 @@ from tenfold.files import write_text
 from tenfold.findings.base import percent
 from tenfold.report.page import HERE, duration, render_page
 from tenfold.report.style import adaptive
+from tenfold.sweeps.space import value_label
 
 if TYPE_CHECKING:
     from tenfold.sweeps.results import Results
@@ -42,7 +43,10 @@ def write_page(results: "Results", drawn: list[str]) -> None:
         rows=results.rows,
         runs=[(run.name, (run.path / "report.html").is_file()) for run in results.winning_runs],
         charts=charts,
-        space={key: _number(value) for key, value in ledger.plan.space.items()},
+        space={
+            key: value if isinstance(value, str) else ", ".join(map(value_label, value))
+            for key, value in ledger.plan.space.items()
+        },
         recipe=ledger.plan.recipe,
         version=version("tenfold"),
     )

@@ -21,7 +21,7 @@ from tenfold.sweeps import figures
 from tenfold.sweeps.journal import Journal
 from tenfold.sweeps.ledger import Candidate, Ledger
 from tenfold.sweeps.propose import study_of
-from tenfold.sweeps.space import Values, value_label
+from tenfold.sweeps.space import Values, is_number, value_label
 from tenfold.sweeps.verdict import judge, noise_of, told_apart
 
 # With fewer candidates, shares of importance would be made of noise.
@@ -149,11 +149,12 @@ class Results:
         if curves := self._curves():
             drawn["curves"] = figures.overlay(curves)
         if len(points) > 1:
-            for number, key in enumerate(self.ledger.plan.space):
-                drawn[f"accuracy_{number}"] = figures.by_value(points, key, self._is_log(key))
-            if len(self.ledger.plan.space) > 1:
-                logs = [key for key in self.ledger.plan.space if self._is_log(key)]
-                drawn["parallel"] = figures.parallel(points, logs)
+            axes = [self._axis(key) for key in self.ledger.plan.space]
+            drawn |= {
+                f"accuracy_{number}": figures.by_value(points, axis) for number, axis in enumerate(axes)
+            }
+            if len(axes) > 1:
+                drawn["parallel"] = figures.parallel(points, axes)
         if len(self.importance) > 1:
             drawn["importance"] = figures.importances(self.importance)
         return drawn
@@ -247,11 +248,13 @@ class Results:
             )
         return curves
 
-    def _is_log(self, key: str) -> bool:
+    def _axis(self, key: str) -> figures.Axis:
         dimension = self.ledger.plan.dimensions[key]
-        if isinstance(dimension, Values):
-            return figures.spread_out(dimension.values)
-        return dimension.log
+        if not isinstance(dimension, Values):
+            return figures.Axis(key, dimension.log)
+        if all(map(is_number, dimension.values)):
+            return figures.Axis(key, figures.spread_out(dimension.values))
+        return figures.Axis(key, names=[value_label(value) for value in dimension.values])
 
 
 def read_results(path: Path) -> Results:

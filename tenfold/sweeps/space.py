@@ -119,6 +119,11 @@ def value_label(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is a number; True and False are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 _RANGE = re.compile(r"([-+\w.]+?)\.\.([-+\w.]+)(?::(\w+))?")
 
 
@@ -151,9 +156,7 @@ def _read_dimension(key: str, written: Any) -> Dimension:
 
 def _read_range(key: str, written: str, low: str, high: str, scale: str | None) -> Range:
     ends = parse_value(low), parse_value(high)
-    if not all(
-        isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end) for end in ends
-    ):
+    if not all(is_number(end) and math.isfinite(end) for end in ends):
         raise InputError(f"{key}={written}: the ends of a range are numbers, as in 1e-4..1e-1:log.")
     if scale not in (None, "log"):
         raise InputError(f"{key}={written}: there is no scale {scale!r}; a range may end in :log.")

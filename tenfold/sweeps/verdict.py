@@ -6,14 +6,13 @@ deviation), because the winner is picked for being the best of many, which pairw
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from tenfold.findings.base import Finding, interval, listed, percent, points
 from tenfold.report.page import duration
 from tenfold.sweeps.ledger import Candidate, Ledger
-from tenfold.sweeps.space import label, value_label
+from tenfold.sweeps.space import is_number, label, value_label
 
 LEVEL = 0.05
 # A candidate that cannot be told from the winner is worth a sentence if it is so much smaller.
@@ -165,7 +164,7 @@ def _edge(ledger: Ledger, complete: Sequence[Candidate], noise: Noise | None) ->
     if len(keys) != 1 or len(complete) < 2:
         return
     key = keys[0]
-    if not all(_is_number(candidate.values[key]) for candidate in complete):
+    if not all(is_number(candidate.values[key]) for candidate in complete):
         return
     ordered = sorted(complete, key=lambda candidate: candidate.values[key])
     for end, neighbour, side in ((ordered[-1], ordered[-2], "largest"), (ordered[0], ordered[1], "smallest")):
@@ -223,7 +222,3 @@ def _score(candidate: Candidate) -> float:
 
 def _parameters(candidate: Candidate) -> float:
     return candidate.mean("parameters") or 0.0
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
