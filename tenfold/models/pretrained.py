@@ -30,7 +30,7 @@ def backbone(
     *,
     backbone: str = "tf_efficientnet_lite0",
     weights: str = "auto",
-    image_size: Count | None = None,
+    image_size: Annotated[int, Field(ge=0)] = 0,
     features: Literal["average", "map"] = "average",
     stages: Stages = 0,
     head: Literal["logistic", "mlp"] = "logistic",
@@ -46,7 +46,7 @@ def backbone(
 ) -> nn.Module:
     """A pretrained timm model under a new head.
 
-    `image_size`: what images are resized to (default: the backbone's own). `features`: the backbone's own pooled
+    `image_size`: what images are resized to (0: the backbone's own). `features`: the backbone's own pooled
     features, or its last feature map, flattened; `stages` adds the averages of that many last stages. `head`: a
     logistic regression whose strength is chosen among `strengths` on validation data, or a layer of `dense` units;
     `standardise` centres and scales features by the training images'. `views`: versions of each training image in the
@@ -86,7 +86,7 @@ class Extractor(nn.Module):
         image_shape: Shape,
         backbone: str,
         weights: str,
-        image_size: int | None,
+        image_size: int,
         features: str,
         stages: int,
     ) -> None:
@@ -138,9 +138,9 @@ class Extractor(nn.Module):
             "stages": self.stages,
         }
 
-    def _chosen_size(self, wanted: int | None) -> int:
+    def _chosen_size(self, wanted: int) -> int:
         own = int(self.configuration.get("input_size", (3, 224, 224))[-1])
-        if wanted is not None and wanted != own and self.configuration.get("fixed_input_size"):
+        if wanted not in (0, own) and self.configuration.get("fixed_input_size"):
             raise InputError(
                 f"model.image_size={wanted}: {self.backbone} takes images of {own}x{own} only. Leave it out."
             )
