@@ -18,6 +18,7 @@ from tenfold.environment import (
     peak_memory_mib,
 )
 from tenfold.errors import TenfoldError
+from tenfold.explain import explain
 from tenfold.files import explained_write, write_json, write_text
 from tenfold.fit import Epoch, fit
 from tenfold.metrics import measure
@@ -210,6 +211,7 @@ def _finish(run: Run, task: Task, splits: Splits, device: torch.device) -> None:
             "training": _cost(run, task.model, task.splits, device),
         }
     )
+    explain(run, run.model(), splits.test, device)
     write_report(run, splits)
 
 

@@ -42,9 +42,10 @@ def validation_and_test(evidence: Evidence) -> Iterator[Finding]:
     difference = test["accuracy"] - held_out["accuracy"]
     margin = metrics.normal_quantile(0.95) * np.sqrt(_variance(test) + _variance(held_out))
     side = "below" if difference < 0 else "above"
+    distance = f"lies {points(difference)} {side}" if abs(difference) >= 0.0005 else "equals"
     judgement = "within the noise" if abs(difference) <= margin else "more than chance explains"
     yield Finding(
-        f"Test accuracy lies {points(difference)} {side} validation accuracy ({percent(held_out['accuracy'])}), "
+        f"Test accuracy {distance} validation accuracy ({percent(held_out['accuracy'])}), "
         f"{judgement} (95% margin {points(margin)}).",
         "validation_and_test",
         "verdict",

@@ -84,7 +84,11 @@ def why_stopped(evidence: Evidence) -> Iterator[Finding]:
         sentence = f"Training ran all {epochs} epochs" + (
             f"; the best was epoch {best}, so it may not have finished learning."
             if _still_improving(evidence.history, best)
-            else f", {epochs - best} of them after the best one."
+            else (
+                f", {epochs - best} of them after the best one."
+                if epochs > best
+                else "; the last was the best."
+            )
         )
     yield Finding(sentence, "why_stopped", "training", numbers)
 

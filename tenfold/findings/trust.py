@@ -38,6 +38,16 @@ def calibration(evidence: Evidence) -> Iterator[Finding]:
     answers = evidence.predictions
     if answers is None:
         return
+    mistakes = int((answers.predicted != answers.labels).sum())
+    if not mistakes:
+        n = len(answers.labels)
+        yield Finding(
+            f"Without a mistake in {n:,} test images there is nothing to judge confidence by.",
+            "calibration",
+            "calibration",
+            {"mistakes": 0, "images": n},
+        )
+        return
     surplus = answers.probabilities.max(axis=1) - (answers.predicted == answers.labels)
     mean = float(surplus.mean())
     margin = metrics.normal_quantile(0.95) * float(surplus.std()) / np.sqrt(len(surplus))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # A curve on a page needs no more points than it has pixels.
 CURVE_POINTS = 200
-SAMPLE_ROWS, SAMPLE_COLUMNS = 4, 10
+SAMPLE_ROWS, SAMPLE_COLUMNS, SAMPLE_PIXELS = 4, 10, 80
 
 
 def draw_figures(run: "Run", evidence: Evidence, splits: "Splits | None" = None) -> None:
@@ -143,6 +143,8 @@ def _samples(splits: "Splits") -> Figure:
         if number < len(positions)
     ]
     chosen = np.array(rounds[: SAMPLE_ROWS * SAMPLE_COLUMNS])
-    images = list(splits.train.images(chosen))
+    # A figure needs no more pixels than it shows; every second or third will do.
+    step = max(1, max(splits.image_shape[:2]) // SAMPLE_PIXELS)
+    images = list(splits.train.images(chosen)[:, ::step, ::step])
     columns = len(names) if 2 <= len(names) <= SAMPLE_COLUMNS else SAMPLE_COLUMNS
     return figures.sample_grid(images, [names[labels[position]] for position in chosen], columns)

@@ -188,8 +188,16 @@ def _tiles(evidence: Evidence) -> list[tuple[str, str, str]]:
         ),
         ("ROC AUC", _plain(test["roc_auc_macro"]), "mean over the classes"),
         ("Training time", duration(seconds), f"{training['images_per_second']:,.0f} images a second"),
-        ("Parameters", f"{training['parameters_total']:,}", f"{training['parameters_trainable']:,} trained"),
+        (
+            "Parameters",
+            _count(training["parameters_total"]),
+            f"{_count(training['parameters_trainable'])} trained",
+        ),
     ]
+
+
+def _count(number: int) -> str:
+    return f"{number / 1e6:.3g} M" if number >= 1_000_000 else f"{number:,}"
 
 
 def duration(seconds: float) -> str:
