@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from filelock import FileLock
-from rich.console import Console
-from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from tenfold.errors import TenfoldError
 from tenfold.files import cache_folder, explained_write
@@ -124,6 +122,9 @@ def _fetch_rest(url: str, partial: Path) -> None:
 
 
 def _copy(answer: Any, file: BinaryIO, name: str, start: int, total: int | None) -> None:
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(f"Fetching {name}", total=total, completed=start)

@@ -12,7 +12,6 @@ from tenfold.data.cifar import find_cifar, read_cifar
 from tenfold.data.download import DOWNLOADS, check, fetch
 from tenfold.data.folders import read_folders
 from tenfold.data.groups import Group
-from tenfold.data.parquet import read_parquet
 from tenfold.data.splits import SPLIT_NAMES, Source
 from tenfold.data.trees import Tree, open_tree
 from tenfold.errors import InputError
@@ -89,6 +88,8 @@ def _read_tree(tree: Tree) -> list[Group]:
     if form := find_cifar(tree):
         return read_cifar(tree, form)
     if parquet := [name for name in tree.files if name.endswith(".parquet")]:
+        from tenfold.data.parquet import read_parquet  # pyarrow is slow to load and seldom needed
+
         return read_parquet(tree, parquet)
     arrays = [name for name in tree.files if name.endswith(".npz")]
     if len(arrays) == 1:

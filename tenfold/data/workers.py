@@ -4,10 +4,10 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 
 from tenfold.data.decode import Encoded, Misfit, Original, Target, decode
@@ -15,6 +15,8 @@ from tenfold.data.decode import Encoded, Misfit, Original, Target, decode
 CHUNK_IMAGES = 256
 CHUNK_BYTES = 1 << 22  # of encoded pictures; bounds what waits between the processes
 INLINE_SECONDS = 0.3  # about what starting the processes takes
+
+IDLE_SECONDS = 2  # after which the processes end: training needs their memory
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,20 @@ def decode_into(path: Path, offset: int, work: Iterator[Chunk], target: Target) 
         yield decode_chunk(path, offset, chunk, target)
         if time.perf_counter() - start > INLINE_SECONDS:
             break
-    processes = joblib.cpu_count()
-    parallel = joblib.Parallel(n_jobs=processes, return_as="generator_unordered", max_nbytes=None)
-    outcomes: Any = parallel(joblib.delayed(decode_chunk)(path, offset, chunk, target) for chunk in work)
+    first = next(work, None)
+    if first is None:
+        return
+    import joblib  # slow to load, and needed only here
+
+    parallel = joblib.Parallel(
+        n_jobs=joblib.cpu_count(),
+        return_as="generator_unordered",
+        max_nbytes=None,
+        idle_worker_timeout=IDLE_SECONDS,
+    )
+    outcomes: Any = parallel(
+        joblib.delayed(decode_chunk)(path, offset, chunk, target) for chunk in chain([first], work)
+    )
     yield from outcomes
 
 

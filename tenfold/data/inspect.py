@@ -1,0 +1,302 @@
+"""A look at the data before anything is trained: counts, balance, sizes, unreadable files, duplicates and leaks."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tenfold import recipe
+from tenfold.data.duplicates import exact_duplicates, near_duplicates
+from tenfold.data.pack import Pack, open_pack
+from tenfold.data.splits import BadFile, Source, Split, Splits, make_splits
+
+MILD_IMBALANCE = 1.5  # the largest class over the smallest
+STRONG_IMBALANCE = 10.0
+SMALLEST_FOR_NEAR = 16  # pixels a side; below, similar pictures cannot be told from near duplicates
+BLOCK = 4096
+LISTED = 10
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One image: its path, its split, and the class that it is labelled with."""
+
+    path: str
+    split: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Images of equal pixels ("exact", two or more), or a pair of nearly the same picture ("near")."""
+
+    kind: str
+    images: tuple[Place, ...]
+    similarity: float = 1.0
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the images lie in different splits: then what is tested on was trained on."""
+        return len({image.split for image in self.images}) > 1
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the images are labelled with different classes."""
+        return len({image.label for image in self.images}) > 1
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect_source` found; `splits` has the images themselves.
+
+    counts: images of each class in each split; sizes ("32x32") and modes: how many of the original files have each;
+    channel_mean, channel_std: over the training images, on 0..255; balance: the largest training class over the
+    smallest; bad_files: unreadable, not in `splits`; usual_similarity: see near_duplicates, None where the images
+    are too small to look for them.
+    """
+
+    splits: Splits
+    counts: dict[str, dict[str, int]]
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    channel_mean: tuple[float, ...]
+    channel_std: tuple[float, ...]
+    bad_files: tuple[BadFile, ...]
+    duplicates: tuple[Duplicates, ...]
+    usual_similarity: float | None
+
+    @property
+    def balance(self) -> float:
+        """The number of images of the largest training class over that of the smallest."""
+        counts = self.counts["train"].values()
+        return max(counts) / min(counts)
+
+    @property
+    def balance_verdict(self) -> str:
+        """One sentence on whether the balance of the classes is a problem."""
+        if self.balance <= MILD_IMBALANCE:
+            return "The classes are balanced: accuracy says what it seems to say."
+        counts = self.counts["train"]
+        largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
+        said = f"{largest} has {self.balance:.1f} times as many training images as {smallest}"
+        if self.balance < STRONG_IMBALANCE:
+            return (
+                f"The classes are mildly imbalanced ({said}): read macro-averaged scores beside the accuracy."
+            )
+        return (
+            f"The classes are strongly imbalanced ({said}): the accuracy is mostly the large classes'; read "
+            "macro-averaged scores, and collect images of the small classes."
+        )
+
+    @property
+    def leaks(self) -> tuple[Duplicates, ...]:
+        """Duplicates that lie in different splits."""
+        return tuple(found for found in self.duplicates if found.leaks)
+
+    @property
+    def disagreements(self) -> tuple[Duplicates, ...]:
+        """Duplicates that are labelled with different classes."""
+        return tuple(found for found in self.duplicates if found.disagrees)
+
+    def leaked(self, split: str, other: str, kind: str | None = None) -> set[str]:
+        """The paths of the images of `split` that have a duplicate (of `kind`) in the split `other`."""
+        return {
+            image.path
+            for found in self.duplicates
+            if kind in {None, found.kind} and any(image.split == other for image in found.images)
+            for image in found.images
+            if image.split == split
+        }
+
+    @property
+    def attention(self) -> tuple[str, ...]:
+        """What needs attention, a sentence each; empty when the data are fine."""
+        return tuple(self._attention())
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether anything needs attention."""
+        return bool(self.attention)
+
+    def _attention(self) -> Iterator[str]:
+        if self.bad_files:
+            yield f"{len(self.bad_files)} file(s) cannot be read; training leaves them out."
+        if self.balance >= STRONG_IMBALANCE:
+            yield self.balance_verdict
+        for split, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
+            found = self.leaked(split, other)
+            if found:
+                exact, size = len(self.leaked(split, other, "exact")), len(self.splits[split])
+                yield (
+                    f"{len(found)} of {size:,} {split} images ({len(found) / size:.2%}) have a duplicate in the "
+                    f"{other} split, {exact} of them an exact one: scores on them flatter the model."
+                )
+        if self.disagreements:
+            yield f"{len(self.disagreements)} group(s) of duplicates are labelled with different classes."
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the images, for machines."""
+        return {
+            "source": asdict(self.splits.source),
+            "fingerprint": self.splits.fingerprint,
+            "class_names": list(self.splits.class_names),
+            "image_shape": list(self.splits.image_shape),
+            "counts": self.counts,
+            "balance": {"largest_over_smallest": round(self.balance, 4), "verdict": self.balance_verdict},
+            "sizes": self.sizes,
+            "modes": self.modes,
+            "channel_mean": [round(value, 4) for value in self.channel_mean],
+            "channel_std": [round(value, 4) for value in self.channel_std],
+            "bad_files": [asdict(bad) for bad in self.bad_files],
+            "duplicates": [
+                {**asdict(found), "leaks": found.leaks, "disagrees": found.disagrees}
+                for found in self.duplicates
+            ],
+            "usual_similarity": self.usual_similarity,
+            "attention": list(self.attention),
+            "needs_attention": self.needs_attention,
+        }
+
+
+def inspect_source(data: recipe.Data, source: Source, progress: Progress | None = None) -> Inspection:
+    """Look at a source as training with `data` would see it, unreadable files included.
+
+    `progress` is called with (images decoded, images in all) where they are not in the cache yet. Raises
+    InputError where the source cannot be split at all.
+    """
+    pack = open_pack(data, source, progress)
+    splits = make_splits(pack.table, pack.pixels, data, source, pack.bad_files)
+    mean, std = channel_statistics(splits.train)
+    duplicates, usual = _find_duplicates(splits)
+    return Inspection(
+        splits=splits,
+        counts={name: facts["classes"] for name, facts in splits.describe()["splits"].items()},
+        sizes=_sizes(pack),
+        modes=_most_common([pack.modes[mode] for mode in pack.originals["mode"].tolist()]),
+        channel_mean=mean,
+        channel_std=std,
+        bad_files=pack.bad_files,
+        duplicates=tuple(duplicates),
+        usual_similarity=usual,
+    )
+
+
+def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over all pixels of the split's images, on 0..255."""
+    sums = squares = np.zeros(split.pixels.shape[3])
+    for start in range(0, len(split), BLOCK):
+        values = split.images(slice(start, start + BLOCK)).reshape(-1, split.pixels.shape[3])
+        counts = np.stack([np.bincount(channel, minlength=256) for channel in values.T])
+        sums = sums + counts @ np.arange(256)
+        squares = squares + counts @ np.arange(256) ** 2
+    size = len(split) * split.pixels[0, ..., 0].size
+    mean = sums / size
+    std = np.sqrt(np.maximum(squares / size - mean**2, 0))
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def sample_images(splits: Splits, each: int = 8) -> tuple[list[np.ndarray], list[str]]:
+    """The first `each` training images (H, W, C) of every class, and the class's name for each: for a figure."""
+    labels = splits.train.labels
+    positions = np.concatenate(
+        [np.flatnonzero(labels == label)[:each] for label in range(len(splits.class_names))]
+    )
+    names = [splits.class_names[label] for label in labels[positions]]
+    return list(splits.train.images(positions)), names
+
+
+def summary(inspection: Inspection) -> list[str]:
+    """The inspection as lines of plain text."""
+    splits = inspection.splits
+    width = max(len(name) for name in ("class", *splits.class_names))
+    lines = ["".join([f"{'class':{width}}", *(f"{split.name:>12}" for split in splits)])]
+    for name in splits.class_names:
+        lines.append(
+            f"{name:{width}}" + "".join(f"{inspection.counts[split.name][name]:12,}" for split in splits)
+        )
+    lines += [
+        f"{'all':{width}}" + "".join(f"{len(split):12,}" for split in splits),
+        inspection.balance_verdict,
+        f"original sizes: {_shares(inspection.sizes)}; modes: {_shares(inspection.modes)}",
+        f"channel means {_numbers(inspection.channel_mean)}, standard deviations {_numbers(inspection.channel_std)}",
+        *_duplicate_lines(inspection),
+        *(f"cannot be read: {bad.path}: {bad.reason}" for bad in inspection.bad_files[:LISTED]),
+    ]
+    return [*lines, *(f"attention: {sentence}" for sentence in inspection.attention)]
+
+
+def _duplicate_lines(inspection: Inspection) -> Iterator[str]:
+    kinds = Counter(found.kind for found in inspection.duplicates)
+    near = (
+        f"{kinds['near']} pair(s) of near duplicates"
+        if inspection.usual_similarity is not None
+        else (
+            f"near duplicates not looked for: pictures under {SMALLEST_FOR_NEAR} pixels are too small to tell them"
+        )
+    )
+    yield f"{kinds['exact']} group(s) of exact duplicates; {near}"
+    for title, found in (("leak", inspection.leaks), ("labels disagree", inspection.disagreements)):
+        for group in found[:LISTED]:
+            places = " = ".join(f"{image.path} ({image.split}, {image.label})" for image in group.images[:4])
+            yield f"{title}, {group.kind} ({group.similarity:.2f}): {places}"
+        if len(found) > LISTED:
+            yield f"{title}: {len(found) - LISTED} more; --json lists all"
+
+
+# Parts -------------------------------------------------------------------------------------------------------
+
+
+def _find_duplicates(splits: Splits) -> tuple[list[Duplicates], float | None]:
+    """Exact duplicates first, then near ones, each by falling similarity; and the usual similarity.
+
+    The smaller splits come first among the positions, because each image keeps just its best later partners.
+    """
+    order = (splits.test, splits.validation, splits.train)
+    rows = np.concatenate([split.rows for split in order])
+    pixels = splits.train.pixels
+    bounds = np.cumsum([len(split) for split in order])
+
+    def place(position: int) -> Place:
+        number = int(np.searchsorted(bounds, position, side="right"))
+        split = order[number]
+        inside = position - (int(bounds[number - 1]) if number else 0)
+        return Place(split.paths[inside], split.name, splits.class_names[split.labels[inside]])
+
+    exact = exact_duplicates(pixels, rows)
+    found = [Duplicates("exact", tuple(place(i) for i in group.tolist())) for group in exact]
+    if min(splits.image_shape[:2]) < SMALLEST_FOR_NEAR:
+        return found, None
+    copies = {int(group[0]): group for group in exact}
+    kept = np.setdiff1d(
+        np.arange(len(rows)), np.concatenate([np.empty(0, int), *(group[1:] for group in exact)])
+    )
+    pairs, similarity, usual = near_duplicates(pixels, rows[kept])
+    for index in np.argsort(-similarity).tolist():
+        first, second = kept[pairs[index]].tolist()
+        both = [int(i) for one in (first, second) for i in copies.get(one, [one])]
+        found.append(Duplicates("near", tuple(place(i) for i in both), round(float(similarity[index]), 4)))
+    return found, usual
+
+
+def _sizes(pack: Pack) -> dict[str, int]:
+    sizes = np.stack([pack.originals["width"], pack.originals["height"]], 1)
+    values, counts = np.unique(sizes, axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    return {f"{values[i, 0]}x{values[i, 1]}": int(counts[i]) for i in order}
+
+
+def _most_common(values: Sequence[str]) -> dict[str, int]:
+    return dict(Counter(values).most_common())
+
+
+def _shares(counts: dict[str, int], most: int = 4) -> str:
+    shown = ", ".join(f"{name} ({count:,})" for name, count in list(counts.items())[:most])
+    return shown if len(counts) <= most else f"{shown} and {len(counts) - most} others"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
