@@ -4,7 +4,6 @@ results = tenfold.sweep("sweep-filters", {"model.filters": [16, 32, 64]}, seeds=
 results.winner, results.test["accuracy"], results.verdict
 """
 
-import json
 import os
 import shutil
 import time
@@ -147,7 +146,7 @@ def _opened(journal: Journal, plan: Plan | None, retry: bool) -> Ledger:
             )
         journal.append({"event": "plan", "version": VERSION, "plan": plan.to_json()})
     ledger = Ledger(journal.events)
-    changed = [] if plan is None else differences(ledger.plan, Plan(**json.loads(json.dumps(plan.to_json()))))
+    changed = [] if plan is None else differences(ledger.plan, plan)
     if changed:
         raise InputError(
             f"{journal.folder}: was begun as another sweep: {'; '.join(changed)}. Choose another --name, give "

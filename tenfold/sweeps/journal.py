@@ -25,7 +25,12 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / FILE
-        self.events: list[Event] = read_events(self.path) if self.path.is_file() else []
+        self.events: list[Event] = []
+        self.read()
+
+    def read(self) -> None:
+        """Read the lines again."""
+        self.events = read_events(self.path) if self.path.is_file() else []
 
     def append(self, event: Event) -> None:
         """Write one line and sync it. Raises TenfoldError where the disk is full."""
@@ -62,6 +67,7 @@ class Journal:
                     f"{self.folder}: another process is driving this sweep. Wait for it, or end it first."
                 ) from None
             self.mend()
+            self.read()
             yield
 
 

@@ -94,7 +94,9 @@ def make_plan(
         title=title,
         recipe=base.to_toml(),
         space=write_space(space),
-        source=asdict(source),
+        source={
+            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(source).items()
+        },
         seeds=seeds,
         search=_chosen_search(search or table.search, space),
         trials=trials or table.trials,

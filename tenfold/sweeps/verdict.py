@@ -6,6 +6,7 @@ deviation), because the winner is picked for being the best of many, which pairw
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -35,11 +36,15 @@ def noise_of(scores: Sequence[Sequence[float]]) -> Noise | None:
     groups, seeds = len(scores), min(map(len, scores), default=0)
     if groups < 2 or seeds < 2:
         return None
+    variance = float(np.mean([np.var(each, ddof=1) for each in scores]))
+    return Noise(variance**0.5, _quantile(groups, groups * (seeds - 1)) * (variance / seeds) ** 0.5)
+
+
+@cache
+def _quantile(groups: int, freedom: int) -> float:
     from scipy.stats import studentized_range
 
-    variance = float(np.mean([np.var(each, ddof=1) for each in scores]))
-    quantile = float(studentized_range.ppf(1 - LEVEL, groups, groups * (seeds - 1)))
-    return Noise(variance**0.5, quantile * (variance / seeds) ** 0.5)
+    return float(studentized_range.ppf(1 - LEVEL, groups, freedom))
 
 
 def judge(ledger: Ledger, importance: Mapping[str, float]) -> list[Finding]:
