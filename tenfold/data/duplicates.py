@@ -51,9 +51,8 @@ def near_duplicates(
     counts: the threshold lies as far towards 1. At most CANDIDATES_PER_IMAGE pairs of an image are looked at.
     """
     pairs = _candidates(_descriptors(pixels, rows), progress or (lambda done, total: None))
-    similarity = np.concatenate(
-        [_similarity(pixels, rows[chunk]) for chunk in np.array_split(pairs, len(pairs) // BLOCK + 1)]
-    )
+    blocks = [rows[pairs[start : start + BLOCK]] for start in range(0, len(pairs), BLOCK)]
+    similarity = np.concatenate([np.empty(0), *(_similarity(pixels, block) for block in blocks)])
     best = np.zeros(len(rows))
     for column in (0, 1):
         np.maximum.at(best, pairs[:, column], similarity)
@@ -72,7 +71,9 @@ def _descriptors(pixels: np.ndarray, rows: np.ndarray) -> np.ndarray:
     mean = sample.mean(0)
     variances, components = np.linalg.eigh(np.cov((sample - mean).T))
     variances, components = variances[-COMPONENTS:], components[:, -COMPONENTS:]
-    whiten = (components / np.sqrt(variances + SHRINKAGE * variances.mean() + 1e-12)).astype(np.float32)
+    # The fewer images, the less their components are to be trusted, and the less is whitened.
+    shrinkage = (SHRINKAGE + COMPONENTS / len(sample)) * variances.mean() + 1e-12
+    whiten = (components / np.sqrt(variances + shrinkage)).astype(np.float32)
     projected = np.concatenate([(traits - mean) @ whiten for traits in _traits(pixels, rows)])
     return projected / np.maximum(np.linalg.norm(projected, axis=1, keepdims=True), 1e-6)
 
@@ -140,7 +141,7 @@ def _similarity(pixels: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     down, across = height // 16, width // 16
     centre = left[:, down : height - down, across : width - across]
     centre = centre - centre.mean((1, 2), keepdims=True)
-    size = centre[0].size if len(centre) else 1
+    size = centre[0].size
     spread = _variance(centre, size)
     best = np.full(len(pairs), -1.0, np.float32)
     for y in range(2 * down + 1):
