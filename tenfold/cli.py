@@ -1,6 +1,7 @@
 """The command line: one thin function per verb. Heavy imports wait inside the verbs, so that `--help` is instant."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -52,6 +53,10 @@ def train(
     seed: Annotated[int | None, typer.Option(min=0, help="Short for fit.seed=N.")] = None,
     device: DeviceOption = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run of that name.")] = False,
+    track: Annotated[
+        str | None,
+        typer.Option(metavar="tensorboard|mlflow", help="Also log into a tracker (extra `track`)."),
+    ] = None,
 ) -> None:
     """Train a recipe on a source, test it, and write its report."""
     from tenfold import workbench
@@ -68,6 +73,7 @@ def train(
         out=out,
         name=name,
         overwrite=overwrite,
+        track=track,
         seed=seed,
         device=device,
         overrides=overrides,
@@ -216,6 +222,28 @@ def list_runs(
         leaderboard.print_runs(rows)
 
 
+@app.command("inspect")
+def inspect_data(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="A folder, archive or file, or a source's name.")
+    ] = None,
+    train: TrainOption = None,
+    validation: ValidationOption = None,
+    test: TestOption = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to draw counts and samples.")] = Path(
+        "inspection"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and draw nothing.")] = False,
+) -> None:
+    """Look at the data first: counts, balance, bad files, duplicates, leaks; exit status 1 if any need attention."""
+    from tenfold.show import show_inspection
+    from tenfold.workbench import make_source
+
+    folders = make_source(source, train or (), validation or (), test or ())
+    if show_inspection(folders, out=out, as_json=as_json):
+        raise typer.Exit(1)
+
+
 @app.command()
 def recipes() -> None:
     """List the built-in recipes with the accuracy and time measured for them."""
@@ -275,6 +303,7 @@ def weights(
 
 def main() -> None:
     """Run the command line; errors that tenfold explains end it with their message and exit status."""
+    _wait_politely()
     try:
         app(prog_name="tenfold")
     except TenfoldError as error:
@@ -285,6 +314,16 @@ def main() -> None:
             "\ntenfold: stopped. `tenfold resume RUN` goes on from the last finished epoch.", file=sys.stderr
         )
         sys.exit(1)
+
+
+def _wait_politely() -> None:
+    """Let PyTorch's threads spin only briefly for each other, unless the user has chosen how they wait.
+
+    libgomp, which PyTorch on Linux brings, spins for milliseconds by default; beside another busy process that
+    makes training several times slower (docs/log.md). It reads this when PyTorch is first imported.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 def _recipe_and_overrides(words: list[str]) -> tuple[str | None, list[str]]:

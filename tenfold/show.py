@@ -1,21 +1,25 @@
-"""What the verbs that only look at things print: recipes and the cache."""
+"""What the verbs that only look at things print: data, recipes, the cache, weights."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
 from tenfold.augment import picture_augmentations
-from tenfold.data import cache_entries, load_splits, remove_cache_entries
+from tenfold.data import Source, cache_entries, load_splits, remove_cache_entries
+from tenfold.data.inspect import inspect_source, sample_images, summary
 from tenfold.errors import InputError
-from tenfold.files import atomic, cache_folder
+from tenfold.files import atomic, cache_folder, explained_write
 from tenfold.models import Classifier, build_model, summarise
-from tenfold.recipe import Recipe, builtin_recipes, load_recipe, read_about
-from tenfold.report.figures import picture_rows
+from tenfold.progress import display_for
+from tenfold.recipe import Data, Recipe, builtin_recipes, load_recipe, read_about
+from tenfold.report.figures import class_counts, picture_rows, sample_grid
 from tenfold.report.style import to_png
 from tenfold.transfer.features import cached_features, remove_cached_features
 from tenfold.weights import all_local_weights, check_sum, fetch_weights, local_weights, weights_folder
@@ -58,9 +62,33 @@ def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out:
     rows = picture_augmentations(
         recipe.augment, train.images(first_of_class[:_PICTURED]), seed=recipe.fit.seed
     )
-    with atomic(out) as temporary:
-        temporary.write_bytes(to_png(picture_rows(rows)))
+    _draw(picture_rows(rows), out)
     Console(highlight=False, soft_wrap=True).print(f"drawn in {escape(str(out))}")
+
+
+def show_inspection(source: Source, *, out: Path, as_json: bool = False) -> bool:
+    """Print what `inspect_source` finds and draw counts and samples below `out`; whether it needs attention.
+
+    As JSON, nothing is drawn. Raises InputError where the source cannot be used.
+    """
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    with display_for(console.is_terminal and not as_json).decoding() as note:
+        inspection = inspect_source(Data(), source, note)
+    if as_json:
+        print(json.dumps(inspection.to_json(), indent=2))
+        return inspection.needs_attention
+    console.print("\n".join(summary(inspection)))
+    with explained_write(out):
+        out.mkdir(parents=True, exist_ok=True)
+    counts = {split: list(classes.values()) for split, classes in inspection.counts.items()}
+    drawn = {
+        "class_counts": class_counts(counts, inspection.splits.class_names),
+        "samples": sample_grid(*sample_images(inspection.splits), columns=8),
+    }
+    for name, figure in drawn.items():
+        _draw(figure, out / f"{name}.png")
+    console.print(f"drawn in {out}: {', '.join(f'{name}.png' for name in drawn)}")
+    return inspection.needs_attention
 
 
 def show_cache(clear: bool) -> None:
@@ -131,3 +159,8 @@ def _shape(recipe: Recipe, data: str | None) -> tuple[tuple[int, int, int], int]
 
 def _size(count: int) -> str:
     return f"{count / 2**20:,.1f} MiB"
+
+
+def _draw(figure: Figure, path: Path) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(to_png(figure))
