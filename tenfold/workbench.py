@@ -28,6 +28,7 @@ from tenfold.progress import Display, display_for
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.report import write_report
 from tenfold.run import Run, create_run, load_run
+from tenfold.track import check_tracker, tracking
 from tenfold.transfer import Task, check_recipe, for_evaluation, on_features, split_on_features
 
 # What a frozen backbone does to each image before its head is trained.
@@ -51,17 +52,19 @@ def train(
     device: str = "auto",
     overrides: Iterable[str] | Mapping[str, Any] = (),
     progress: bool = True,
+    track: str | None = None,
 ) -> Run:
     """Train a recipe on a source, evaluate it, write its report, and give the run.
 
     `recipe` is a built-in recipe's name, a TOML file or a Recipe (default: one that suits the data); `data`, or
     `train`, `validation` and `test` folders, are the source (default: scikit-learn's digits). `overrides` are
-    `key=value` texts or a mapping such as `{"fit.epochs": 5}`. Raises InputError for what cannot be used and
-    TenfoldError for what goes wrong on the way.
+    `key=value` texts or a mapping such as `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow".
+    Raises InputError for what cannot be used and TenfoldError for what goes wrong on the way.
 
         run = tenfold.train("model-s-baseline", data="photos", overrides={"fit.epochs": 5})
         run.metrics["test"]["accuracy"]
     """
+    check_tracker(track)
     source = make_source(data, train, validation, test)
     chosen = choose_recipe(recipe, source, overrides, seed)
     where = choose_device(device)
@@ -73,7 +76,7 @@ def train(
     default_name = Path(recipe).stem if isinstance(recipe, str | Path) else suitable_recipe(source)
     run = create_run(Path(out), name, default_name, overwrite=overwrite)
     begin_run(run, chosen, splits, where, command_line())
-    return _carry_out(run, model, splits, where, display)
+    return _carry_out(run, model, splits, where, display, track)
 
 
 def load_splits(
@@ -161,8 +164,15 @@ def begin_run(run: Run, recipe: Recipe, splits: Splits, device: torch.device, co
     write_json(run.path / "environment.json", describe_environment(device, command))
 
 
-def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device, display: Display) -> Run:
-    with run.lock():
+def _carry_out(
+    run: Run,
+    model: Classifier,
+    splits: Splits,
+    device: torch.device,
+    display: Display,
+    track: str | None = None,
+) -> Run:
+    with run.lock(), tracking(track, run) as tracker:
         resuming = _has_checkpoint(run)
         try:
             with display.decoding(_FEATURES) as note:
@@ -172,10 +182,12 @@ def _carry_out(run: Run, model: Classifier, splits: Splits, device: torch.device
             with display.training(run, model, splits, device_name(device), task.recipe.fit.epochs):
                 for epoch in _fit(task, run, device, resuming, display):
                     display.epoch(epoch)
+                    tracker.epoch(asdict(epoch))
             state = read_state(run.path)
             if not state.best_epoch:
                 raise TenfoldError(f"{run.path}: no epoch ended with a usable model: {state.stop_reason}.")
             _finish(run, task, splits, device)
+            tracker.finished()
         except KeyboardInterrupt:
             display.interrupted(run)
             raise
