@@ -230,17 +230,14 @@ def _apply_overrides(tables: dict[str, Any], overrides: Iterable[str] | Mapping[
     """Write each override into `tables`; return the faults."""
     faults, values = [], []
     if isinstance(overrides, Mapping):
-        values = [
-            (key, list(value) if isinstance(value, tuple) else value) for key, value in overrides.items()
-        ]
-        overrides = ()
+        values, overrides = list(overrides.items()), ()
     for override in overrides:
         key, equals, text = override.partition("=")
         if equals:
             values.append((key, parse_value(text)))
         else:
             faults.append(f"{override!r}: expected TABLE.KEY=VALUE, for instance fit.epochs=5")
-    # Names first: changing a component's name drops what only the old component understood.
+    # Names first: changing a component's name drops what the new component does not understand.
     for key, value in sorted(values, key=lambda pair: pair[0] != "augment" and not pair[0].endswith(".name")):
         fault = _set(tables, key.split("."), value)
         faults += [f"{key}={value!r}: {fault}"] if fault else []
@@ -264,13 +261,13 @@ def _set(tables: dict[str, Any], keys: list[str], value: Any) -> str | None:
             tables["augment"] = value
             return None
         case ["augment", which, key]:
-            table = _find_augmentation(tables, which)
+            table = _augmentations(tables).get(which)
         case [name, key] if name and key and name != "augment":
             table = tables.setdefault(name, {})
         case _:
             return "expected TABLE.KEY=VALUE or augment.NAME.OPTION=VALUE, for instance fit.epochs=5"
     if not isinstance(table, dict):
-        names = ", ".join(str(entry.get("name")) for entry in _augmentations(tables)) or "none"
+        names = ", ".join(sorted(name for name in _augmentations(tables) if not name.isdecimal())) or "none"
         return f"there is no such augmentation here; there are: {names}" if len(keys) == 3 else None
     if key == "name" and keys[0] in COMPONENTS:
         _forget_options(table, keys[0], value)
@@ -278,23 +275,23 @@ def _set(tables: dict[str, Any], keys: list[str], value: Any) -> str | None:
     return None
 
 
-def _augmentations(tables: dict[str, Any]) -> list[dict[str, Any]]:
-    """The `[[augment]]` tables; anything else in their place is for the check to report."""
+def _augmentations(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The `[[augment]]` tables by number and by name; anything else in their place is for the check to report."""
     value = tables.get("augment")
-    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-
-
-def _find_augmentation(tables: dict[str, Any], which: str) -> dict[str, Any] | None:
-    entries = _augmentations(tables)
-    if which.isdecimal() and int(which) < len(entries):
-        return entries[int(which)]
-    return next((entry for entry in entries if entry.get("name") == which), None)
+    entries = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list | tuple) else []
+    return {str(e.get("name")): e for e in reversed(entries)} | {str(i): e for i, e in enumerate(entries)}
 
 
 def _forget_options(table: dict[str, Any], kind: str, name: Any) -> None:
+    """Before a component's name changes: drop the options that the new one does not have or take."""
     component = components(kind).get(name) if isinstance(name, str) else None
-    if component is not None and name != table.get("name"):
-        for option in set(table) - set(options_of(component)):
+    if component is None or name == table.get("name"):
+        return
+    for option, value in list(table.items()):
+        faults: list[str] = []
+        if option in options_of(component):
+            _checked_value(option, _types(component)[option], value, faults)
+        if option not in options_of(component) or faults:
             del table[option]
 
 
@@ -307,7 +304,7 @@ def _check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
     tables = {name: value for name, value in tables.items() if value is not None}
     for kind in COMPONENTS:
         value = tables.get(kind)
-        if kind == "augment" and isinstance(value, list):
+        if kind == "augment" and isinstance(value, list | tuple):
             tables[kind] = tuple(
                 _check_choice(kind, entry, faults) if isinstance(entry, dict) else entry for entry in value
             )
