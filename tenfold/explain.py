@@ -1,11 +1,12 @@
 """What needs the model to be explained, saved as plain files in the run folder, so that a report never needs it.
 
-`gradcam.npz` holds, for the images that a report shows, where the model looked; `robustness.json` the accuracy on
-corrupted test images. Both are optional: a report is complete without them.
+`layers.json` lists the model's layers; `gradcam.npz` holds, for the images that a report shows, where the model
+looked; `robustness.json` the accuracy on corrupted test images. All are optional: a report is complete without them.
 """
 
 import io
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 
 from tenfold.files import atomic, write_json
 from tenfold.findings.picks import picks
+from tenfold.models import summarise
 
 if TYPE_CHECKING:
     from tenfold.data import Split
@@ -33,7 +35,11 @@ BATCH = 200
 
 
 def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.device = "cpu") -> bool:
-    """Save Grad-CAM pictures of the telling test images; False where the model has no convolution to look at."""
+    """Save the model's layers, and Grad-CAM pictures of the telling test images.
+
+    False where the model has no convolution to look at, and so no pictures are saved.
+    """
+    write_json(run.path / "layers.json", [asdict(layer) for layer in summarise(model)])
     answers = run.predictions("test")
     chosen = picks(answers.labels, answers.probabilities)
     positions = np.array(

@@ -60,6 +60,7 @@ def test_explanations_are_saved_and_shown(run, model):
         assert saved["pictures"].shape == (len(saved["positions"]), 8, 8, 3)
     page = write_report(run).read_text()
     assert "Grad-CAM" in page
+    assert "<td>MaxPool2d</td><td>8 × 4 × 4</td>" in page
     assert 'class="g g-0"' in page
 
 

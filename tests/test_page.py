@@ -15,6 +15,7 @@ from tenfold.files import write_json
 from tenfold.metrics import measure
 from tenfold.predictions import Predictions
 from tenfold.report import write_report
+from tenfold.report.about import leaks
 from tenfold.report.gallery import Album, by_cell, fill, sheet_css, tile_limit, tile_side
 
 HOSTILE = (
@@ -206,6 +207,17 @@ def test_a_hundred_classes_and_a_hundred_thousand_images(tmp_path):
     payload = Reader(path.read_text()).payload
     wrong = [cell for cell in payload["cells"] if len(set(cell.split("-"))) == 2]
     assert len(wrong) > 1000
+
+
+def test_copies_across_splits_are_warned_of():
+    labels = np.zeros(10, int)
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
+    splits = pictured_splits(pixels, labels, [str(k) for k in range(10)], ("a", "b"))
+    assert [sentence.split(":")[0] for sentence in leaks(splits)] == [
+        "10 of 10 test images are also in the train split",
+        "10 of 10 test images are also in the validation split",
+        "10 of 10 validation images are also in the train split",
+    ]
 
 
 # Galleries -----------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ policy forbids every request and every script or style but its own, by their has
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +19,7 @@ from tenfold.errors import TenfoldError
 from tenfold.files import write_text
 from tenfold.findings import Evidence, Finding, find, gather, short
 from tenfold.findings.picks import picks
+from tenfold.report.about import about_data, about_model, flat, source_of
 from tenfold.report.draw import draw_figures
 from tenfold.report.gallery import Album, by_cell, fill, sheet_css, tile_limit
 from tenfold.report.style import adaptive
@@ -103,15 +103,15 @@ def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) 
         verdict=" ".join(finding.sentence for finding in verdict),
         tiles=_tiles(evidence),
         charts=_charts(run),
-        data=_data(run),
+        data=about_data(run, splits),
         class_count=len(evidence.class_names),
         show_matrix=len(evidence.class_names) <= MATRIX_CLASSES,
         pictures_note=note,
         command=evidence.command,
         recipe=run.recipe.to_toml(),
-        environment=_flat(run.environment),
+        environment=flat(run.environment),
         version=version("tenfold"),
-        **_model(run, evidence),
+        **about_model(run, evidence),
         **pictured,
     )
 
@@ -171,7 +171,9 @@ def _verdict(found: list[Finding]) -> list[Finding]:
 
 def _kicker(run: "Run", evidence: Evidence) -> str:
     seconds = duration(evidence.training["seconds"])
-    return f"{run.recipe.model.name} on {_data(run)['source']}, trained in {seconds} on {evidence.training['device']}"
+    return (
+        f"{run.recipe.model.name} on {source_of(run)}, trained in {seconds} on {evidence.training['device']}"
+    )
 
 
 def _tiles(evidence: Evidence) -> list[tuple[str, str, str]]:
@@ -224,44 +226,6 @@ def _chart(run: "Run", name: str) -> str | None:
 def chart_uri(svg: str) -> str:
     """An SVG as a data URI."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def _data(run: "Run") -> dict[str, Any]:
-    data = run.data
-    height, width, channels = data["image_shape"]
-    source = data["source"]
-    folders = [folder for split in ("train", "validation", "test") for folder in source.get(split) or ()]
-    return {
-        "source": source.get("data") or ", ".join(folders),
-        "images": f"{sum(entry['images'] for entry in data['splits'].values()):,}",
-        "shape": f"{width} × {height} pixels ({'grayscale' if channels == 1 else 'colour'})",
-        "bad_files": data.get("bad_files", []),
-        "warnings": data.get("warnings", []),
-    }
-
-
-def _model(run: "Run", evidence: Evidence) -> dict[str, Any]:
-    """The model's summary, and its layers where the run saved them."""
-    saved = json.loads((run.path / "model.json").read_text(encoding="utf-8"))
-    architecture = dict(saved["architecture"])
-    training = evidence.training
-    model = {
-        "architecture": architecture.pop("name"),
-        **{key: str(value) for key, value in architecture.items()},
-        "input": " × ".join(map(str, saved["image_shape"])),
-        "parameters": f"{training['parameters_total']:,} ({training['parameters_trainable']:,} trained)",
-    }
-    return {"model": model, "layers": saved.get("layers", [])}
-
-
-def _flat(values: dict[str, Any]) -> dict[str, str]:
-    """Nested tables as one list of keys, for reading."""
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        flat |= (
-            {f"{key} {k}": str(v) for k, v in value.items()} if isinstance(value, dict) else {key: str(value)}
-        )
-    return flat
 
 
 # Pictures ----------------------------------------------------------------------------------------------------
