@@ -83,22 +83,15 @@ def assemble(parts, image_shape=(32, 32, 3)):
 
 
 def copy_weights(source, target: nn.Module) -> None:
-    """Put the weights of Keras' `source` into tenfold's `target`, layer by layer in their common order."""
-    learned = [
-        module for module in target.modules() if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d)
-    ]
-    weighted = [layer for layer in source.layers if layer.weights]
-    for layer, module in zip(weighted, learned, strict=True):
-        with torch.no_grad():
-            for tensor, weight in zip(tensors_of(module), layer.weights, strict=True):
-                tensor.copy_(as_torch(weight.value.detach()))
+    """Put the weights of Keras' `source` into tenfold's `target`."""
+    for _, theirs, ours in weight_pairs(source, target):
+        ours.copy_(theirs)
 
 
 def weight_pairs(source, target: nn.Module):
-    """(name, Keras' weight in PyTorch's order, tenfold's) of every weight and moving average."""
-    learned = [
-        module for module in target.modules() if isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d)
-    ]
+    """(name, Keras' weight in PyTorch's order, tenfold's), layer by layer in the order that both share."""
+    kinds = nn.Conv2d | nn.Linear | nn.BatchNorm2d
+    learned = [module for module in target.modules() if isinstance(module, kinds)]
     for layer, module in zip([layer for layer in source.layers if layer.weights], learned, strict=True):
         for weight, tensor in zip(layer.weights, tensors_of(module), strict=True):
             yield f"{layer.name}/{weight.name}", as_torch(weight.value.detach()), tensor.detach()
