@@ -6,11 +6,15 @@ that the first epoch warms up and the second is timed, without their validation.
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+# As the command line does, before PyTorch is imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import torch
 
