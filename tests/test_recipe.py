@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small import first, small_recipe
+from small import first
 
 from tenfold.errors import InputError
 from tenfold.fit import fit
@@ -309,8 +308,3 @@ def test_a_mapping_and_a_recipe_do_as_well_as_texts_and_a_name():
     assert load_recipe(texts, {"optimizer.nesterov": True}).optimizer.options["nesterov"] is True
     with pytest.raises(InputError, match=r"^the recipe cannot be used:\n  fit.epochs='5'"):
         load_recipe(texts, {"fit.epochs": "5"})
-
-
-def test_the_small_recipe_of_these_tests_is_the_one_for_digits():
-    assert small_recipe().model.name == load_recipe("digits").model.name
-    assert torch.get_num_threads() == 1
