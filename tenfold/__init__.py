@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tenfold.reporting import renew_report as renew_report
     from tenfold.run import Run as Run
     from tenfold.run import load_run as load_run
-    from tenfold.sweeps import sweep as sweep
+    from tenfold.sweeps.conduct import sweep as sweep
     from tenfold.workbench import evaluate as evaluate
     from tenfold.workbench import load_splits as load_splits
     from tenfold.workbench import resume as resume
@@ -43,7 +43,7 @@ _HOME = {
     "load_splits": "workbench",
     "renew_report": "reporting",
     "resume": "workbench",
-    "sweep": "sweeps",
+    "sweep": "sweeps.conduct",
     "train": "workbench",
 }
 

@@ -138,12 +138,13 @@ def sweep(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sweep of that name.")] = False,
 ) -> None:
     """Vary a recipe over values and seeds; choose on validation images, test the winner once."""
-    from tenfold import sweeps
+    from tenfold.sweeps.conduct import sweep as conduct
+    from tenfold.sweeps.space import split_words
 
     recipe, rest = _recipe_and_overrides(words or [])
-    space, overrides = sweeps.split_words(rest)
+    space, overrides = split_words(rest)
     try:
-        sweeps.sweep(
+        conduct(
             recipe,
             space,
             data=data,

@@ -116,6 +116,12 @@ class Run:
         """The best epoch's classifier, on the CPU, in evaluation mode."""
         return load_model(self.path)
 
+    def begin(self, recipe: Recipe, splits: Splits, environment: dict[str, Any]) -> None:
+        """Write down, in a new run's folder, all that is known before the first epoch."""
+        write_text(self.path / "recipe.toml", recipe.to_toml())
+        write_json(self.path / "data.json", splits.describe())
+        write_json(self.path / "environment.json", environment)
+
     def write_history(self, records: list[dict[str, Any]]) -> None:
         """Write `history.csv`, whole."""
         lines = [",".join(HISTORY), *(",".join(str(record[key]) for key in HISTORY) for record in records)]

@@ -19,7 +19,7 @@ from tenfold.environment import (
 )
 from tenfold.errors import TenfoldError
 from tenfold.explain import explain
-from tenfold.files import explained_write, write_json, write_text
+from tenfold.files import explained_write, write_json
 from tenfold.fit import Epoch, fit
 from tenfold.metrics import measure
 from tenfold.models import Classifier, build_model
@@ -75,7 +75,7 @@ def train(
     check_recipe(model, chosen)
     default_name = Path(recipe).stem if isinstance(recipe, str | Path) else suitable_recipe(source)
     run = create_run(Path(out), name, default_name, overwrite=overwrite)
-    begin_run(run, chosen, splits, where, command_line())
+    run.begin(chosen, splits, describe_environment(where, command_line()))
     return _carry_out(run, model, splits, where, display, track)
 
 
@@ -155,13 +155,6 @@ def choose_recipe(
     """The recipe named, or the one that suits the source, with overrides and seed applied."""
     chosen = load_recipe(recipe or suitable_recipe(source), overrides)
     return chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})
-
-
-def begin_run(run: Run, recipe: Recipe, splits: Splits, device: torch.device, command: str) -> None:
-    """Write down, in a new run's folder, all that is known before the first epoch."""
-    write_text(run.path / "recipe.toml", recipe.to_toml())
-    write_json(run.path / "data.json", splits.describe())
-    write_json(run.path / "environment.json", describe_environment(device, command))
 
 
 def _carry_out(

@@ -11,13 +11,12 @@ from typing import Any
 
 from tenfold.checkpoint import State, read_state
 from tenfold.data import Source, Splits
-from tenfold.environment import choose_device
+from tenfold.environment import choose_device, describe_environment
 from tenfold.errors import TenfoldError
 from tenfold.fit import fit
 from tenfold.models import build_model
 from tenfold.recipe import Data, parse_recipe
 from tenfold.run import Run
-from tenfold.workbench import begin_run
 
 Report = dict[str, Any]
 OpenSplits = Callable[[Data, Source], Splits]
@@ -72,7 +71,7 @@ def _train(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
     with run.lock():
         begun = (run.checkpoint / "state.safetensors").is_file()
         if not begun:
-            begin_run(run, recipe, splits, device, task.command)
+            run.begin(recipe, splits, describe_environment(device, task.command))
         if not begun or _unfinished(read_state(run.path), task.until):
             for epoch in fit(model, splits, recipe, run, device=device, resume=begun):
                 yield {"event": "epoch", **asdict(epoch)}

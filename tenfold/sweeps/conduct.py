@@ -1,0 +1,235 @@
+"""The verb: settles a sweep or takes it up again, has it driven, names the winner, and only then tests it."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from tenfold.environment import command_line
+from tenfold.errors import InputError, TenfoldError
+from tenfold.files import explained_write
+from tenfold.metrics import wilson_interval
+from tenfold.recipe import Recipe
+from tenfold.sweeps.display import Display, continue_command
+from tenfold.sweeps.drive import Driver
+from tenfold.sweeps.journal import FILE, VERSION, Journal
+from tenfold.sweeps.ledger import Ledger
+from tenfold.sweeps.plan import Plan, differences, make_plan
+from tenfold.sweeps.results import Results, importance_of
+from tenfold.sweeps.workers import LocalWorkers, Workers, threads_each
+from tenfold.workbench import Folders, choose_recipe, evaluate, make_source, suitable_recipe
+
+
+def sweep(
+    recipe: str | Path | Recipe | None = None,
+    space: Mapping[str, Any] | None = None,
+    *,
+    data: str | Path | None = None,
+    train: Folders = (),
+    validation: Folders = (),
+    test: Folders = (),
+    out: str | Path = "runs",
+    name: str | None = None,
+    overwrite: bool = False,
+    seeds: int | None = None,
+    search: str | None = None,
+    trials: int | None = None,
+    prune: bool | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    memory: int | None = None,
+    minutes: float | None = None,
+    cluster: str | None = None,
+    retry: bool = False,
+    finish: bool = False,
+    device: str = "auto",
+    overrides: Iterable[str] | Mapping[str, Any] = (),
+    progress: bool = True,
+) -> Results:
+    """Vary a recipe over `space` and seeds, choose a winner on validation images, test it once, and report.
+
+    `space` maps keys to lists of values or to ranges ("1e-4..1e-1:log"), on top of the recipe's `[sweep]` table.
+    `search` is grid, random or tpe; `trials` counts the candidates; `prune` leaves the weaker ones behind early
+    (successive halving). `workers` processes of `threads` threads train side by side, or the nodes of a Ray
+    `cluster`; `memory` (MiB) limits what one trial may take; `minutes` limits the whole.
+
+    A `name` that exists goes on where it stands; without a recipe, with the settings that it has. `retry` tries
+    failed trials again; `finish` names the winner of what is there. Raises InputError for what cannot be used, and
+    TenfoldError where another process drives the sweep or every trial failed.
+
+        results = tenfold.sweep("sweep-filters", {"model.filters": [16, 32, 64]}, seeds=3, workers=2)
+        results.winner, results.test["accuracy"], results.verdict
+    """
+    display = Display(progress)
+    settings = {"seeds": seeds, "search": search, "trials": trials, "prune": prune}
+    source = {"data": data, "train": train, "validation": validation, "test": test}
+    folder = None if name is None else _folder(Path(out), name)
+    known = folder is not None and not overwrite and (folder / FILE).is_file()
+    if known and not any((recipe, space, *settings.values(), *source.values(), list(overrides))):
+        plan = None
+    else:
+        plan = _planned(recipe, space or {}, overrides, source, settings, minutes is not None, device)
+        folder = folder or _free_folder(Path(out), f"{plan.title}-sweep")
+    assert folder is not None
+    _make_folder(folder, overwrite)
+    journal = Journal(folder)
+    with journal.lock():
+        ledger = _opened(journal, plan, retry)
+        if minutes is None and ledger.plan.trials is None and not finish:
+            raise InputError(
+                "time alone ends this search: give --minutes, or --finish to name its winner now."
+            )
+        if ledger.winner is None and not finish:
+            crew = _hire(cluster, workers, threads, folder)
+            if not _drive(Driver(folder, journal, ledger, crew, display, command_line(), memory), minutes):
+                display.paused(folder, f"the {minutes:g} minutes are over")
+                return _saved(folder, ledger)
+        _conclude(journal, ledger, folder)
+        results = _saved(folder, ledger)
+    display.finished(results)
+    return results
+
+
+def _planned(
+    recipe: str | Path | Recipe | None,
+    space: Mapping[str, Any],
+    overrides: Iterable[str] | Mapping[str, Any],
+    source: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    timed: bool,
+    device: str,
+) -> Plan:
+    whence = make_source(**source)
+    title = Path(recipe).stem if isinstance(recipe, str | Path) else suitable_recipe(whence)
+    chosen = choose_recipe(recipe, whence, overrides)
+    return make_plan(title, chosen, space, whence, timed=timed, device=device, **settings)
+
+
+def _folder(out: Path, name: str) -> Path:
+    if not name or Path(name).name != name:
+        raise InputError(f"--name {name!r}: expected a plain folder name; use --out for the folder above it.")
+    return out / name
+
+
+def _free_folder(out: Path, name: str) -> Path:
+    return next(path for number in count(1) if not (path := out / f"{name}-{number}").exists())
+
+
+def _make_folder(folder: Path, overwrite: bool) -> None:
+    """Make the sweep's folder, or empty it; a folder that is something else is left alone."""
+    with explained_write(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if (folder / FILE).is_file():
+        if overwrite:
+            with Journal(folder).lock():
+                shutil.rmtree(folder)
+            folder.mkdir()
+    elif any(path.name != "lock" for path in folder.iterdir()):
+        raise InputError(f"{folder}: exists and is not a sweep. Choose another --name.")
+
+
+def _opened(journal: Journal, plan: Plan | None, retry: bool) -> Ledger:
+    """The sweep as it stands; a new one begins with its plan. Raises InputError where it has another plan."""
+    if not journal.events:
+        if plan is None:
+            raise InputError(
+                f"{journal.path}: is empty. Give the recipe and what to vary, to begin the sweep anew."
+            )
+        journal.append({"event": "plan", "version": VERSION, "plan": plan.to_json()})
+    ledger = Ledger(journal.events)
+    changed = [] if plan is None else differences(ledger.plan, plan)
+    if changed:
+        raise InputError(
+            f"{journal.folder}: was begun as another sweep: {'; '.join(changed)}. Choose another --name, give "
+            f"--overwrite to replace it, or go on with it as it is: `{continue_command(journal.folder)}`."
+        )
+    ledger.forget_running()
+    for trial in ledger.trials if retry and ledger.winner is None else []:
+        if trial.state == "failed":
+            event = {"event": "retry", "trial": trial.number}
+            journal.append(event)
+            ledger.apply(event)
+    return ledger
+
+
+def _hire(cluster: str | None, workers: int | None, threads: int | None, folder: Path) -> Workers:
+    if cluster is not None:
+        if cluster.startswith(("127.", "localhost:")):
+            # Unless it is told before its import, Ray takes the loopback address for the machine's outer one.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        from tenfold.sweeps.ray_cluster import RayWorkers
+
+        return RayWorkers(cluster, workers, threads or 1)
+    return LocalWorkers(workers or 1, threads or threads_each(workers or 1), folder / "workers.log")
+
+
+def _drive(driver: Driver, minutes: float | None) -> bool:
+    """Train what there is to train; False where the time was up before the plan was carried out."""
+    if minutes is not None:
+        driver.deadline = time.monotonic() + 60 * minutes
+    display, ledger = driver.display, driver.ledger
+    try:
+        with closing(driver.workers), display.running(ledger, driver.folder, driver.workers.described()):
+            return driver.run() or ledger.plan.trials is None
+    except KeyboardInterrupt:
+        display.paused(driver.folder, "stopped")
+        raise
+
+
+def _conclude(journal: Journal, ledger: Ledger, folder: Path) -> None:
+    """Name the winner, and only then open the test images, once."""
+    if ledger.winner is None:
+        best = ledger.choose_winner()
+        if best is None:
+            raise _nothing_to_choose(ledger, folder)
+        _note(journal, ledger, {"event": "winner", "candidate": best.number})
+    if ledger.tested is None:
+        _note(journal, ledger, {"event": "tested", "test": _tested(ledger, folder)})
+
+
+def _note(journal: Journal, ledger: Ledger, event: dict[str, Any]) -> None:
+    journal.append(event)
+    ledger.apply(event)
+
+
+def _tested(ledger: Ledger, folder: Path) -> dict[str, Any]:
+    """The winner's test accuracy over its seeds; a run that was tested before a kill is not tested again."""
+    assert ledger.winner is not None
+    runs = Results(folder, ledger).runs(ledger.winner)
+    for run in runs:
+        if not (run.path / "metrics.json").is_file():
+            evaluate(run, device=ledger.plan.device, progress=False)
+    measured = [run.metrics["test"] for run in runs]
+    accuracies, n = [test["accuracy"] for test in measured], measured[0]["n"]
+    # The seeds saw the same images, so that the interval is that of one reading of n images, not of several.
+    low, high = wilson_interval(fmean(accuracies) * n, n)
+    return {
+        "accuracy": fmean(accuracies),
+        "accuracy_ci95": [float(low), float(high)],
+        "accuracies": accuracies,
+        "n": n,
+    }
+
+
+def _nothing_to_choose(ledger: Ledger, folder: Path) -> TenfoldError:
+    failed = [trial for trial in ledger.trials if trial.state == "failed"]
+    if not failed:
+        return TenfoldError(
+            f"{folder}: no candidate is trained to the end yet. `{continue_command(folder)}` goes on."
+        )
+    return TenfoldError(
+        f"{folder}: no candidate could be trained to the end; {len(failed)} of {len(ledger.trials)} trials failed, "
+        f"the first ({failed[0].folder}) because: {failed[0].outcome['error']} When that is mended, "
+        f"`{continue_command(folder)} --retry` tries them again."
+    )
+
+
+def _saved(folder: Path, ledger: Ledger) -> Results:
+    results = Results(folder, ledger, importance_of(ledger))
+    results.save()
+    return results
