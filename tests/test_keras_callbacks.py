@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from keras_notebooks import keras
 
 from tenfold.data import Source, Split, Splits
-from tenfold.fit import Epoch, _Training
+from tenfold.fit import Epoch, Training
 from tenfold.models import build_model
 from tenfold.recipe import Choice, Fit, Recipe, Stop
 from tenfold.run import Run
@@ -99,7 +99,7 @@ def by_keras(values: list[float], rules: Rules) -> Decisions:
     return Decisions(rates, stop.best_epoch + 1)
 
 
-class Recorded(_Training):
+class Recorded(Training):
     """tenfold's training with recorded epochs in the place of the work: everything that decides is the real code."""
 
     values: list[float]
