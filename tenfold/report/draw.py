@@ -73,7 +73,7 @@ def _test_figures(evidence: Evidence) -> dict[str, Figure]:
     if predictions is None:
         return drawn
     labels, probabilities = predictions.labels, predictions.probabilities
-    coverage = _thinned(*metrics.accuracy_by_coverage(labels, probabilities))
+    coverage = thinned(*metrics.accuracy_by_coverage(labels, probabilities))
     return (
         drawn
         | _curves(labels, probabilities, test, names)
@@ -101,9 +101,9 @@ def _curves(
     for name in shown:
         k = list(names).index(name)
         truth, scores = labels == k, probabilities[:, k]
-        roc[name] = _thinned(*roc_curve(truth, scores)[:2])
+        roc[name] = thinned(*roc_curve(truth, scores)[:2])
         values = precision_recall_curve(truth, scores)
-        recall[name] = _thinned(values[1][::-1], values[0][::-1])
+        recall[name] = thinned(values[1][::-1], values[0][::-1])
         precision[name] = float(average_precision_score(truth, scores))
     return {
         "roc": figures.roc(roc, areas, note),
@@ -111,7 +111,7 @@ def _curves(
     }
 
 
-def _thinned(x: Any, y: Any) -> figures.Curve:
+def thinned(x: Any, y: Any) -> figures.Curve:
     """At most CURVE_POINTS points of a curve, evenly spaced along its course."""
     if len(x) <= CURVE_POINTS:
         return x, y
