@@ -3,7 +3,7 @@
     /path/to/keras/python bench/peers/keras_transfer.py TRAIN_FOLDER [IMAGES]
 
 Prints one line of JSON: seconds of a training and of a validation step of 64 images, bytes of the arrays per image,
-and the peak resident memory. The weights are random, which takes the same time as ImageNet's. IMAGES (default 1,280) are
+and the peak resident memory. The weights are random, which takes as long as ImageNet's. IMAGES (default 1,280) are
 resized; the homework resizes 60,000, whose arrays alone are 60,000 x 224 x 224 x 3 x 4 bytes.
 """
 
