@@ -1,12 +1,35 @@
-"""From a source of labelled images to three splits of equal-sized uint8 images."""
+"""From a source of labelled images to three splits of equal-sized uint8 images.
 
-from collections.abc import Callable
+The names below load what they need on first use: the processes that decode pictures need next to nothing of it.
+"""
 
-from tenfold import recipe
-from tenfold.data.pack import CacheEntry, Pack, cache_entries, open_pack, remove_cache_entries
-from tenfold.data.sources import NAMED_SOURCES
-from tenfold.data.splits import BadFile, Source, Split, Splits, make_splits, make_test_split
-from tenfold.errors import InputError
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tenfold.data.loading import load_splits as load_splits
+    from tenfold.data.loading import load_test_split as load_test_split
+    from tenfold.data.pack import CacheEntry as CacheEntry
+    from tenfold.data.pack import cache_entries as cache_entries
+    from tenfold.data.pack import remove_cache_entries as remove_cache_entries
+    from tenfold.data.sources import NAMED_SOURCES as NAMED_SOURCES
+    from tenfold.data.splits import BadFile as BadFile
+    from tenfold.data.splits import Source as Source
+    from tenfold.data.splits import Split as Split
+    from tenfold.data.splits import Splits as Splits
+
+_HOME = {
+    "BadFile": "splits",
+    "CacheEntry": "pack",
+    "NAMED_SOURCES": "sources",
+    "Source": "splits",
+    "Split": "splits",
+    "Splits": "splits",
+    "cache_entries": "pack",
+    "load_splits": "loading",
+    "load_test_split": "loading",
+    "remove_cache_entries": "pack",
+}
 
 __all__ = [
     "NAMED_SOURCES",
@@ -21,44 +44,8 @@ __all__ = [
     "remove_cache_entries",
 ]
 
-BAD_FILES_SHOWN = 10
 
-
-def load_splits(
-    data: recipe.Data, source: Source, progress: Callable[[int, int], None] | None = None
-) -> Splits:
-    """The training, validation and test images of `source`, decoded as `data` wants them.
-
-    The images are decoded on the first call and mapped from the cache afterwards; `progress` is called with
-    (images decoded, images in all). Raises InputError, naming the thing and the remedy, when the source cannot be
-    used or more files are unreadable than `data.bad_files_limit` allows.
-    """
-    pack = open_pack(data, source, progress)
-    _check_bad_files(pack, data.bad_files_limit)
-    return make_splits(pack.table, pack.pixels, data, source, pack.bad_files)
-
-
-def load_test_split(
-    data: recipe.Data,
-    source: Source,
-    class_names: tuple[str, ...],
-    progress: Callable[[int, int], None] | None = None,
-) -> Split:
-    """Labelled images to test a finished model on: a source's test split, or all of an unsplit source.
-
-    Raises InputError where the source cannot be used or has classes that are not among `class_names`.
-    """
-    pack = open_pack(data, source, progress)
-    _check_bad_files(pack, data.bad_files_limit)
-    return make_test_split(pack.table, pack.pixels, class_names)
-
-
-def _check_bad_files(pack: Pack, limit: float) -> None:
-    bad, total = pack.bad_files, len(pack.bad_files) + len(pack.table.rows)
-    if len(bad) > limit * total:
-        shown = "\n".join(f"  {file.path}: {file.reason}" for file in bad[:BAD_FILES_SHOWN])
-        more = f"\n  and {len(bad) - BAD_FILES_SHOWN} more" if len(bad) > BAD_FILES_SHOWN else ""
-        raise InputError(
-            f"{len(bad)} of {total} image files cannot be read, more than data.bad_files_limit={limit:g} allows:\n"
-            f"{shown}{more}\nMend or remove them, or raise the limit (1 goes on with whatever can be read)."
-        )
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tenfold.data' has no attribute {name!r}")
+    return getattr(import_module(f"tenfold.data.{_HOME[name]}"), name)

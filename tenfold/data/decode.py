@@ -4,6 +4,8 @@ import hashlib
 import io
 import os
 from dataclasses import dataclass
+from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -11,10 +13,12 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
 )
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
 LARGEST_FILE = 1 << 29  # bytes: what is larger is no picture to learn from, and would not fit in memory
 
-Image.init()  # registers every format, so that `formats` below only chooses among them
+
+for plugin in ("Bmp", "Gif", "Jpeg", "Png", "Tiff", "WebP"):  # each registers its formats
+    import_module(f"PIL.{plugin}ImagePlugin")
 
 
 @dataclass(frozen=True)
@@ -47,8 +51,7 @@ class Misfit(Exception):  # noqa: N818
     """An image that shows the guess of the common "size" or of "gray" (its one argument) to be wrong."""
 
 
-@dataclass(frozen=True)
-class Original:
+class Original(NamedTuple):
     """What an image was before: width and height upright (pixels), mode, and a 64-bit hash of its bytes.
 
     `gray` says whether its three colour channels are equal.
