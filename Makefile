@@ -2,16 +2,18 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+TESTABLE := .venv/.testable
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .PHONY: demo test lint clean
 
 demo: $(READY)
 	$(BIN)/tenfold train digits --name demo --overwrite
 
-test: $(READY)
+test: $(TESTABLE)
 	$(BIN)/python -m pytest
 
-lint: $(READY)
+lint: $(TESTABLE)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
@@ -22,5 +24,10 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	@echo "setting up .venv with the pinned versions (a few minutes and 6 GB, once: PyTorch brings its CUDA libraries)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(INSTALL) .
+	@touch $@
+
+$(TESTABLE): $(READY)
+	@echo "adding what the tests need to .venv (once)"
+	@$(INSTALL) '.[dev]'
 	@touch $@

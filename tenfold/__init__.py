@@ -9,7 +9,6 @@ The names below load what they need on first use, so that `import tenfold` is qu
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,6 +67,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("tenfold")
     if name not in _HOME:
         raise AttributeError(f"module 'tenfold' has no attribute {name!r}")

@@ -16,7 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # rich would take longer to import than all the rest of --help
 )
 
 DataOption = Annotated[
@@ -94,7 +94,7 @@ def evaluate(
     data: DataOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Test a run's model again, on its own data or on another labelled source, and write the report anew."""
+    """Test a run's model again, on its data or on other images."""
     from tenfold import workbench
 
     workbench.evaluate(run, data=data, device=device)
@@ -137,7 +137,7 @@ def sweep(
     device: DeviceOption = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sweep of that name.")] = False,
 ) -> None:
-    """Vary a recipe over values and seeds; choose on validation images, test the winner once."""
+    """Vary a recipe over values and seeds; test the winner once."""
     from tenfold.sweeps.conduct import sweep as conduct
     from tenfold.sweeps.space import split_words
 
@@ -180,7 +180,10 @@ def report(
     ] = False,
     device: DeviceOption = "auto",
 ) -> None:
-    """Write a run's figures and report again, with where the model looked in the telling images."""
+    """Draw a run's figures and report again.
+
+    With where the model looked in the telling images.
+    """
     from tenfold.reporting import renew_report
 
     print(renew_report(run, corruptions=corruptions, device=device))
@@ -236,7 +239,10 @@ def inspect_data(
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and draw nothing.")] = False,
 ) -> None:
-    """Look at the data first: counts, balance, bad files, duplicates, leaks; exit status 1 if any need attention."""
+    """Look at data: counts, balance, bad files, duplicates.
+
+    Exit status 1 where something needs attention.
+    """
     from tenfold.show import show_inspection
     from tenfold.workbench import make_source
 
@@ -247,7 +253,7 @@ def inspect_data(
 
 @app.command()
 def recipes() -> None:
-    """List the built-in recipes with the accuracy and time measured for them."""
+    """List the built-in recipes with what was measured of them."""
     from tenfold.show import show_recipes
 
     show_recipes()
@@ -267,7 +273,7 @@ def show(
         "augmentations.png"
     ),
 ) -> None:
-    """Print a recipe, resolved, and its model's layers for the images of a source."""
+    """Print a recipe, and its model's layers for a source."""
     from tenfold.show import picture_recipe, show_recipe
 
     recipe, overrides = _recipe_and_overrides(words)
@@ -281,7 +287,7 @@ def show(
 def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove everything in it.")] = False,
 ) -> None:
-    """Show what the cache of decoded images holds, or remove it."""
+    """Show what the cache holds, or remove it."""
     from tenfold.show import show_cache
 
     show_cache(clear)
@@ -296,7 +302,7 @@ def weights(
         bool, typer.Option("--verify", help="Compare with the checksums that are stated.")
     ] = False,
 ) -> None:
-    """List the pretrained weights on this machine; fetch those of a backbone ahead of time; verify them."""
+    """List, fetch and verify pretrained weights."""
     from tenfold.show import show_weights
 
     show_weights(names or [], verify)
