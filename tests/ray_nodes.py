@@ -13,7 +13,9 @@ NODE = {"node_ip_address": "127.0.0.1", "object_store_memory": 80 * 2**20}
 
 
 def main() -> None:
-    cluster = Cluster(initialize_head=True, head_node_args={**NODE, "num_cpus": 0, "include_dashboard": False})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={**NODE, "num_cpus": 0, "include_dashboard": False}
+    )
     nodes = [cluster.add_node(num_cpus=1, wait=False, **NODE) for _ in range(2)]
     cluster.wait_for_nodes()
     print(cluster.address, flush=True)
