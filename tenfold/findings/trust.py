@@ -116,12 +116,14 @@ def label_suspects(labels: NDArray, probabilities: NDArray) -> NDArray:
     Confident learning: a class's threshold is the mean probability that the images labelled with it get for it.
     An image is suspect when its most probable class among those above their thresholds is not its label. They
     are ranked by how much more probable that class is. C. Northcutt et al., JAIR 70 (2021), sections 3 and 4.
+    Thresholds are at least CONFIDENT here: a weak model's are so low that it would suspect its own mistakes.
     """
     classes = probabilities.shape[1]
     own = probabilities[np.arange(len(labels)), labels]
     images = np.bincount(labels, minlength=classes)
     # A class without images has no threshold to pass.
     thresholds = np.where(images > 0, np.bincount(labels, own, classes) / np.maximum(images, 1), np.inf)
+    thresholds = np.maximum(thresholds, CONFIDENT)
     passing = np.where(probabilities >= thresholds, probabilities, -1.0)
     other = passing.argmax(axis=1)
     suspects = np.flatnonzero((passing.max(axis=1) >= 0) & (other != labels))
@@ -143,8 +145,8 @@ def likely_label_errors(evidence: Evidence) -> Iterator[Finding]:
             else "1 test label deserves"
         )
         yield Finding(
-            f"{many} a second look: the model prefers another class as "
-            "surely as it usually does where it is right. Often the mistake is its own.",
+            f"{many} a second look: the model gives another class "
+            f"{CONFIDENT:.0%} or more, and as much as that class's own images get. Often the mistake is its own.",
             "likely_label_errors",
             "labels",
             {"suspects": len(suspects), "share": len(suspects) / len(answers.labels)},

@@ -63,7 +63,7 @@ def _test_figures(evidence: Evidence) -> dict[str, Figure]:
     test, names, predictions = evidence.test, evidence.class_names, evidence.predictions
     matrix = np.array(test["confusion_matrix"])
     right, support = np.diag(matrix), matrix.sum(axis=1)
-    low, high = metrics.wilson_interval(right, support)
+    low, high = metrics.wilson_interval(right, support, 1 - 0.05 / len(names))
     with np.errstate(invalid="ignore"):
         recall = right / support
     drawn = {

@@ -135,7 +135,10 @@ def roc(curves: Mapping[str, Curve], areas: Mapping[str, float], note: str = "")
         whole.set(xlim=(-0.01, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
         title(whole, "ROC, one class against the rest", note)
         _class_lines(corner, curves, areas)
-        corner.set(xlim=(-0.002, 0.2), ylim=(0.8, 1.002), xlabel="false positive rate")
+        reach = 0.2 if min(areas[name] for name in curves) > 0.97 else 0.5
+        corner.set(
+            xlim=(-0.01 * reach, reach), ylim=(1 - reach, 1 + 0.01 * reach), xlabel="false positive rate"
+        )
         title(corner, "Its upper left corner", "a fifth of each axis" if note else "")
         for axes in (whole, corner):
             axes.set_aspect("equal")
@@ -249,7 +252,10 @@ def _count_bars(counts: Mapping[str, Sequence[int]], class_names: Sequence[str])
 def class_scores(
     recall: Array, low: Array, high: Array, class_names: Sequence[str], average: float
 ) -> Figure:
-    """Recall of each class with its 95% interval, worst at the top, against the `average` of all images."""
+    """Recall of each class with its interval, worst at the top, against the `average` of all images.
+
+    The interval is one of 95% for all classes together, so that what it excludes is excluded in earnest.
+    """
     order = np.argsort(recall, kind="stable")
     if len(order) > 4 * LEGIBLE:
         order = np.concatenate([order[: 2 * LEGIBLE], order[-LEGIBLE:]])
@@ -265,7 +271,7 @@ def class_scores(
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_xlabel("recall with 95% interval")
+        axes.set_xlabel(f"recall with 95% interval, corrected for {len(class_names)} classes")
         title(
             axes,
             "Recall by class",
