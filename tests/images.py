@@ -18,6 +18,18 @@ def random_pixels(seed: int, height: int = 8, width: int = 8, channels: int = 3)
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
 
 
+def scene(seed: int, size: int = 32) -> np.ndarray:
+    """A picture with structure at every scale, less the finer it is, as photographs have."""
+    generator = np.random.default_rng(seed)
+    layers = [generator.normal(0, 160 / n, (n, n, 3)).clip(-127, 127) + 128 for n in (4, 8, 16, 32)]
+    enlarged = [Image.fromarray(layer.astype(np.uint8)).resize((size, size)) for layer in layers]
+    return np.clip(sum(np.asarray(layer, float) - 128 for layer in enlarged) + 128, 0, 255).astype(np.uint8)
+
+
+def darker(image: np.ndarray) -> np.ndarray:
+    return (image * 0.6 + 10).astype(np.uint8)
+
+
 def save(path: Path, pixels: np.ndarray, **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels.squeeze()).save(path, **options)

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from images import all_paths, class_folders, load, random_pixels, refused, save
 
@@ -233,6 +234,23 @@ def test_a_cache_that_cannot_be_written(photos, tmp_path, monkeypatch):
 def test_nothing_is_left_of_a_source_that_is_refused(tmp_path, own_cache):
     folder = class_folders(tmp_path / "p", {"a": 3, "b": 0})
     refused(folder, "holds no images")
+    assert packs(own_cache) == []
+
+
+def test_a_killed_decoding_process_is_told(tmp_path, own_cache, monkeypatch):
+    folder = class_folders(tmp_path / "p", {"a": 2000, "b": 2000})
+    monkeypatch.setattr("tenfold.data.workers.INLINE_SECONDS", 0)
+    killed: list[int] = []
+
+    def kill_one(done: int, total: int) -> None:
+        children = [p for p in psutil.Process().children() if "LokyProcess" in " ".join(p.cmdline())]
+        if children and not killed:
+            killed.append(children[0].pid)
+            children[0].kill()
+
+    with pytest.raises(TenfoldError, match="was killed"):
+        load_splits(Data(), Source(str(folder)), kill_one)
+    assert killed
     assert packs(own_cache) == []
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from images import load, random_pixels, refused, save
+from images import class_folders, load, random_pixels, refused, save
 
 
 def write_parquet(
@@ -76,6 +76,28 @@ def test_bad_parquet_files(tmp_path):
     refused(path, "reaches up to 2", "only 2 classes")
     path.write_bytes(b"PAR1 no")
     refused(path, "cannot be read as Parquet")
+
+
+def test_a_parquet_file_that_is_garbled_in_the_middle(tmp_path):
+    path = write_parquet(tmp_path / "all.parquet", 40, ["x", "y"] * 20)
+    contents = bytearray(path.read_bytes())
+    middle = len(contents) // 2
+    contents[middle - 200 : middle + 200] = b"?" * 400
+    path.write_bytes(contents)
+    refused(path, "all.parquet")
+
+
+def test_a_table_of_metadata_beside_pictures_is_passed_over(tmp_path):
+    class_folders(tmp_path, {"a": 3, "b": 3})
+    pq.write_table(pa.table({"file": ["a/0.png"], "author": ["x"]}), tmp_path / "metadata.parquet")
+    np.savez(tmp_path / "features.npz", x=np.zeros(3))
+    assert sum(map(len, load(tmp_path))) == 6
+
+
+def test_a_picture_beside_parquet_files_is_decoration(tmp_path):
+    write_parquet(tmp_path / "train-0.parquet", 20, ["x", "y"] * 10)
+    save(tmp_path / "assets" / "banner.png", random_pixels(1))
+    assert sum(map(len, load(tmp_path))) == 20
 
 
 def test_parquet_files_of_which_some_have_no_split(tmp_path):

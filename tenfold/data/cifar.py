@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -24,13 +23,16 @@ _CIFAR_FORMS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "CIFAR-100 binary": (("train.bin",), "test.bin", "fine_label_names.txt"),
 }
 
+# What unpickling, looking up and reshaping raise when a file is not what its name says.
+_DAMAGE = (LookupError, ValueError, TypeError, AttributeError, EOFError, OSError, pickle.UnpicklingError)
+
 
 def find_cifar(tree: Tree) -> str | None:
     """Which form of the CIFAR files the tree holds (a key of _CIFAR_FORMS), or None.
 
     One file of each kind is enough to recognise them, so that a missing one can be named.
     """
-    names = {PurePosixPath(name).name for name in tree.files}
+    names = {name.rpartition("/")[2] for name in tree.files}
     for form, (training, test, meta) in _CIFAR_FORMS.items():
         if len(names & {*training, test, meta}) >= 2 and meta in names:
             return form
@@ -43,7 +45,7 @@ def read_cifar(tree: Tree, form: str) -> list[Group]:
     Raises InputError for a file that is missing or damaged.
     """
     training, test, meta = _CIFAR_FORMS[form]
-    places = {PurePosixPath(name).name: name for name in tree.files}
+    places = {name.rpartition("/")[2]: name for name in tree.files}
     for name in (*training, test, meta):
         if name not in places:
             raise InputError(
@@ -57,15 +59,7 @@ def read_cifar(tree: Tree, form: str) -> list[Group]:
             with tree.open(places[name]) as file:
                 images, labels = read(file, form)
             classes = [class_names[label] for label in labels]
-        except (
-            ValueError,
-            KeyError,
-            IndexError,
-            TypeError,
-            AttributeError,
-            EOFError,
-            pickle.UnpicklingError,
-        ) as error:
+        except _DAMAGE as error:
             raise InputError(
                 f"{tree.path}: {places[name]} is no intact {form} file ({error}). Fetch the archive again."
             ) from None
@@ -100,7 +94,7 @@ def _read_class_names(tree: Tree, name: str, form: str) -> list[str]:
                 text.decode()
                 for text in meta[b"label_names" if form.startswith("CIFAR-10 ") else b"fine_label_names"]
             ]
-        except (KeyError, AttributeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        except _DAMAGE as error:
             raise InputError(
                 f"{tree.path}: {name} is no intact {form} file ({error}). Fetch the archive again."
             ) from None

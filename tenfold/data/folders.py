@@ -19,7 +19,7 @@ def read_folders(tree: Tree) -> list[Group]:
 
     Raises InputError for a layout that does not say the class of every image.
     """
-    images = [name for name in tree.files if _suffix(name) in SUFFIXES]
+    images = [name for name in tree.files if is_picture(name)]
     if not images:
         raise InputError(f"{tree.path}: it holds no images{_other_files(tree, '')}. {LAYOUT}.")
     root = _wrapping(images)
@@ -95,6 +95,11 @@ def _folders_in(tree: Tree, above: str) -> list[str]:
         for name in tree.folders
         if name.startswith(above) and "/" not in name[len(above) :]
     ]
+
+
+def is_picture(name: str) -> bool:
+    """Whether the name ends as a picture's does; whether it is one shows when it is decoded."""
+    return _suffix(name) in SUFFIXES
 
 
 def _suffix(name: str) -> str:

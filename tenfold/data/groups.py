@@ -35,3 +35,10 @@ class Group:
 def split_named(name: str) -> str | None:
     """The split that a folder's name stands for (`val`, `Training`, `train3`, ...), or None."""
     return next((split for split, pattern in _NAMES.items() if pattern.fullmatch(name)), None)
+
+
+def split_of_file(name: str) -> str | None:
+    """The split that a file's name or a folder above it says (`data/train-00000-of-00002.parquet`), or None."""
+    *folders, file = name.split("/")
+    parts = (*folders, re.split(r"[-_.]", file)[0])
+    return next((split for part in parts if (split := split_named(part))), None)

@@ -1,17 +1,16 @@
 """Parquet files in the Hugging Face image layout: an image column of {bytes, path} and a label column."""
 
 import json
-import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tenfold.data.decode import Encoded, Unreadable
-from tenfold.data.groups import Group, split_named
+from tenfold.data.groups import Group, split_of_file
 from tenfold.data.trees import Tree
 from tenfold.errors import InputError
 
@@ -32,7 +31,7 @@ def read_parquet(tree: Tree, names: list[str]) -> list[Group]:
     The split is told by names such as `train-00000-of-00002.parquet` and `train/0000.parquet`.
     Raises InputError for a file without an image or a label column, or with unlabelled images.
     """
-    splits = {name: _split_of(name) for name in names}
+    splits = {name: split_of_file(name) for name in names}
     known = [split for split in splits.values() if split]
     if known and len(known) < len(names):
         strange = next(name for name, split in splits.items() if not split)
@@ -45,22 +44,11 @@ def read_parquet(tree: Tree, names: list[str]) -> list[Group]:
     return [_read_file(tree, name, splits[name]) for name in ordered]
 
 
-def _split_of(name: str) -> str | None:
-    path = PurePosixPath(name)
-    for part in (*path.parts[:-1], re.split(r"[-_.]", path.name)[0]):
-        if split := split_named(part):
-            return split
-    return None
-
-
 def _read_file(tree: Tree, name: str, split: str | None) -> Group:
-    where = f"{tree.path if tree.path.is_file() else tree.path / name}"
-    try:
-        with tree.open(name) as stream, pq.ParquetFile(stream) as file:
-            columns = _find_columns(where, file.schema_arrow)
-            labels = file.read([columns.label]).column(0).to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{where}: cannot be read as Parquet ({error}). Fetch or make it again.") from None
+    where = _where(tree, name)
+    with _explained(where), tree.open(name) as stream, pq.ParquetFile(stream) as file:
+        columns = _find_columns(where, file.schema_arrow)
+        labels = file.read([columns.label]).column(0).to_pylist()
     missing = sum(label is None or (columns.names is not None and label < 0) for label in labels)
     if missing:
         raise InputError(
@@ -80,13 +68,25 @@ def _read_file(tree: Tree, name: str, split: str | None) -> Group:
 
 def _images(tree: Tree, name: str, column: str) -> Iterator[tuple[int, Encoded]]:
     position = 0
-    with tree.open(name) as stream, pq.ParquetFile(stream) as file:
+    with _explained(_where(tree, name)), tree.open(name) as stream, pq.ParquetFile(stream) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=[column]):
             values = batch.column(0)
             contents = values.field("bytes") if pa.types.is_struct(values.type) else values
             for picture in contents:
                 yield position, picture.as_py() or Unreadable("the row holds no picture's bytes")
                 position += 1
+
+
+def _where(tree: Tree, name: str) -> str:
+    return str(tree.path if tree.path.is_file() else tree.path / name)
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{where}: cannot be read as Parquet ({error}). Fetch or make it again.") from None
 
 
 def _find_columns(where: str, schema: pa.Schema) -> _Columns:

@@ -10,8 +10,8 @@ from pathlib import Path
 from tenfold.data.arrays import read_digits, read_npz
 from tenfold.data.cifar import find_cifar, read_cifar
 from tenfold.data.download import DOWNLOADS, check, fetch
-from tenfold.data.folders import read_folders
-from tenfold.data.groups import Group
+from tenfold.data.folders import is_picture, read_folders
+from tenfold.data.groups import Group, split_of_file
 from tenfold.data.splits import SPLIT_NAMES, Source
 from tenfold.data.trees import Tree, open_tree
 from tenfold.errors import InputError
@@ -87,12 +87,15 @@ def _read_tree(tree: Tree) -> list[Group]:
     """The groups of a folder, archive or file, whatever it turns out to hold."""
     if form := find_cifar(tree):
         return read_cifar(tree, form)
-    if parquet := [name for name in tree.files if name.endswith(".parquet")]:
+    tables = [name for name in tree.files if name.endswith(".parquet")]
+    arrays = [name for name in tree.files if name.endswith(".npz")]
+    pictures = any(map(is_picture, tree.files))
+    # Beside pictures, a table without a split's name is metadata, and a picture beside splits is decoration.
+    if tables and (not pictures or any(map(split_of_file, tables))):
         from tenfold.data.parquet import read_parquet  # pyarrow is slow to load and seldom needed
 
-        return read_parquet(tree, parquet)
-    arrays = [name for name in tree.files if name.endswith(".npz")]
-    if len(arrays) == 1:
+        return read_parquet(tree, tables)
+    if len(arrays) == 1 and not pictures:
         return read_npz(tree, arrays[0])
     return read_folders(tree)
 

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tenfold.data.decode import Encoded, Misfit, Original, Target, decode
+from tenfold.errors import TenfoldError
 
 CHUNK_IMAGES = 256
 CHUNK_BYTES = 1 << 22  # of encoded pictures; bounds what waits between the processes
@@ -77,7 +79,13 @@ def decode_into(path: Path, offset: int, work: Iterator[Chunk], target: Target) 
     outcomes: Any = parallel(
         joblib.delayed(decode_chunk)(path, offset, chunk, target) for chunk in chain([first], work)
     )
-    yield from outcomes
+    try:
+        yield from outcomes
+    except BrokenProcessPool:
+        raise TenfoldError(
+            "a process that decodes pictures was killed, most likely because the memory is used up. Close what "
+            "else needs much memory, and look for pictures of enormous size."
+        ) from None
 
 
 def decode_chunk(path: Path, offset: int, chunk: Chunk, target: Target) -> list[Outcome]:
