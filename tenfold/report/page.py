@@ -100,7 +100,8 @@ def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) 
             if anchor != "robustness" or evidence.robustness
         ],
         kicker=_kicker(run, evidence),
-        verdict=" ".join(finding.sentence for finding in verdict),
+        verdict=verdict,
+        sections=SECTIONS,
         tiles=_tiles(evidence),
         charts=_charts(run),
         data=about_data(run, splits),
