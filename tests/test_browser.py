@@ -112,7 +112,7 @@ def test_the_matrix_is_one_stop_of_the_tab_key_and_walks_by_arrows(visit):
 
 
 def test_a_finding_opens_its_images(visit):
-    page = visit("report")
+    page = visit("large")
     page.locator("[data-tiles]").first.click()
     assert page.locator("#viewer .t").count() > 0
 
