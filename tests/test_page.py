@@ -209,6 +209,19 @@ def test_a_hundred_classes_and_a_hundred_thousand_images(tmp_path):
     assert len(wrong) > 1000
 
 
+def test_more_classes_than_a_matrix_can_show(tmp_path):
+    run, splits = large_run(tmp_path / "large", images=4000, classes=200)
+    page = write_report(run, splits).read_text()
+    payload = Reader(page).payload
+    assert 'class="scroll matrix"' not in page
+    assert "With 200 classes the matrix is left to" in page
+    shown = re.findall(r'data-cell="(\d+)-(\d+)"', page)
+    matrix = run.metrics["test"]["confusion_matrix"]
+    assert len(shown) == 8
+    assert all(payload["matrix"][row][column] == matrix[int(row)][int(column)] for row, column in shown)
+    assert len(page) < 3_000_000
+
+
 def test_copies_across_splits_are_warned_of():
     labels = np.zeros(10, int)
     pixels = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
+# Cells of resampled tables held at once, so that many classes need megabytes, not gigabytes.
+_CELLS = 2_000_000
 Array = NDArray[Any]
 
 
@@ -113,8 +115,13 @@ def error_distribution_p(matrix_a: Array, matrix_b: Array, seed: int = 0) -> flo
         return 1.0
     random = np.random.default_rng(seed)
     pooled = table.sum(axis=0) / table.sum()
-    drawn = np.stack([random.multinomial(count, pooled, RESAMPLES) for count in mistakes], axis=1)
-    return float((1 + (_chi_square(drawn) >= _chi_square(table[None])[0]).sum()) / (1 + RESAMPLES))
+    found, larger = _chi_square(table[None])[0], 0
+    rounds = max(1, _CELLS // table.size)
+    for start in range(0, RESAMPLES, rounds):
+        size = min(rounds, RESAMPLES - start)
+        drawn = np.stack([random.multinomial(count, pooled, size) for count in mistakes], axis=1)
+        larger += int((_chi_square(drawn) >= found).sum())
+    return (1 + larger) / (1 + RESAMPLES)
 
 
 def _chi_square(tables: Array) -> Array:

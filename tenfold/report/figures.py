@@ -32,6 +32,8 @@ Array = NDArray[Any]
 Curve = tuple[Array, Array]
 # Beyond this many classes one figure cannot hold a line or a number for each.
 LEGIBLE = 10
+# Beyond this many, the names on an axis are too small to be read.
+NAMED = 150
 
 
 def learning_curves(
@@ -101,8 +103,9 @@ def confusion_matrix(matrix: Array, class_names: Sequence[str]) -> Figure:
         # The square root shows the rare confusions, which are what one looks for here.
         image = axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         names = [short(name, 16) for name in class_names]
-        axes.set_xticks(range(classes), names, rotation=90 if classes > 4 else 0, fontsize=size)
-        axes.set_yticks(range(classes), names, fontsize=size)
+        ticks = range(classes) if classes <= NAMED else []
+        axes.set_xticks(ticks, names[: len(ticks)], rotation=90 if classes > 4 else 0, fontsize=size)
+        axes.set_yticks(ticks, names[: len(ticks)], fontsize=size)
         axes.set(xlabel="predicted", ylabel="true")
         axes.grid(False)
         axes.spines[:].set_visible(False)

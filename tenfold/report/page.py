@@ -253,6 +253,8 @@ def _pictured(
     shown = _by_section(found, album if split else None)
     if split:
         cells = fill(album, by_cell(album.predictions, CELL_IMAGES))
+        if len(names) > MATRIX_CLASSES:
+            payload["matrix"] = _only(payload["matrix"], cells)
         payload["cells"] = {f"{row}-{column}": tiles for (row, column), tiles in cells.items() if tiles}
         payload["images"] = album.entries()
     else:
@@ -265,6 +267,14 @@ def _pictured(
         "payload": payload,
         "top_confusions": top,
     }
+
+
+def _only(matrix: list[list[int]], cells: Iterable[tuple[int, int]]) -> dict[int, dict[int, int]]:
+    """The counts of those cells, row by row: all that a page without the whole matrix can open."""
+    rows: dict[int, dict[int, int]] = {}
+    for row, column in cells:
+        rows.setdefault(row, {})[column] = matrix[row][column]
+    return rows
 
 
 def _without_pictures(found: list[Finding]) -> dict[str, Any]:
