@@ -140,6 +140,19 @@ def test_a_misfit_found_by_another_process_changes_the_shape(tmp_path, monkeypat
     assert load(folder).image_shape == (64, 64, 3)
 
 
+@pytest.mark.parametrize("name", ["pixels.npy", "index.npz", "pack.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_pack_is_made_anew(photos, own_cache, name, damage):
+    before = load(photos)
+    file = next(own_cache.glob(f"packs/*/{name}"))
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:100])
+    else:
+        file.unlink()
+    assert decoded(photos) == 27
+    assert load(photos).fingerprint == before.fingerprint
+
+
 # Several processes, and interruptions ------------------------------------------------------------------------
 
 LOAD = """

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -52,16 +53,19 @@ def open_pack(data: recipe.Data, source: Source, progress: Progress | None = Non
     opened = open_source(source)
     place, state = _names(data, opened)
     folder = _packs_folder() / f"{place}-{state}"
-    if not (folder / "pack.json").exists():
+    pack = _read(folder)
+    while pack is None:
         with explained_write(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.parent / f"{place}.lock"):
-                if not (folder / "pack.json").exists():
+                if _read(folder) is None:  # nor has another process made it meanwhile
+                    _remove(folder)
                     _make(folder, data, opened, progress or (lambda done, total: None))
-                    for other in folder.parent.glob(f"{place}-*"):
-                        if other != folder:
-                            _remove(other)
-    return _read(folder)
+                for other in folder.parent.glob(f"{place}-*"):
+                    if other != folder:
+                        _remove(other)
+        pack = _read(folder)
+    return pack
 
 
 def _names(data: recipe.Data, opened: OpenSource) -> tuple[str, str]:
@@ -84,10 +88,15 @@ def _packs_folder() -> Path:
 # Reading -----------------------------------------------------------------------------------------------------
 
 
-def _read(folder: Path) -> Pack:
-    about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
-    with np.load(folder / "index.npz") as index:
-        columns = {name: index[name] for name in index.files}
+def _read(folder: Path) -> Pack | None:
+    """The pack in `folder`, or None where there is none or it is damaged."""
+    try:
+        about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
+        with open(folder / "index.npz", "rb") as file, np.load(file) as index:
+            columns = {name: index[name] for name in index.files}
+        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
     table = Table(
         **{name: columns[name] for name in ("rows", "labels", "parts", "keys", "contents")},
         paths=columns["paths"].tobytes().decode().split("\0"),
@@ -97,7 +106,7 @@ def _read(folder: Path) -> Pack:
     )
     return Pack(
         folder=folder,
-        pixels=np.load(folder / "pixels.npy", mmap_mode="r"),
+        pixels=pixels,
         table=table,
         originals={name: columns[name] for name in ("width", "height", "mode", "gray")},
         modes=tuple(about["modes"]),
@@ -271,7 +280,11 @@ def _size(path: Path) -> int:
 
 
 def _remove(path: Path) -> None:
+    """Remove a pack or a file, so that no reader finds half of it."""
     if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
+        aside = path.with_name(f".{path.name}.removed")
+        shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed
+        path.rename(aside)
+        shutil.rmtree(aside)
     else:
         path.unlink(missing_ok=True)
