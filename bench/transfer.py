@@ -25,8 +25,8 @@ ROOT = Path(__file__).parents[1]
 SIZES = (96, 128, 160, 192, 224)
 # A head to compare with: the homework's layer, smaller, with dropout.
 MLP = (
-    "model.head=mlp model.dense=1024 model.dropout=0.5 optimizer.name=adamw optimizer.lr=0.0005 "
-    "optimizer.weight_decay=0.05 schedule.name=cosine fit.epochs=12 fit.label_smoothing=0.1 stop.patience=none"
+    "model.head=mlp model.dense=512 model.dropout=0.5 optimizer.name=adamw optimizer.lr=0.0005 "
+    "optimizer.weight_decay=0.05 schedule.name=cosine fit.epochs=8 fit.label_smoothing=0.1 stop.patience=none"
 ).split()
 # What homework 6 does in an epoch, and how often.
 HOMEWORK = {"train": 50_000, "validation": 10_000, "batch": 64, "epochs": 100}
