@@ -4,8 +4,8 @@
     python bench/transfer.py whole CIFAR10_FOLDER [KEY=VALUE ...] [--keras PYTHON]
     python bench/transfer.py photographs
 
-CIFAR10_FOLDER holds train1 ... train5 and test, as class folders of PNG files. Every run is `tenfold train` in a process
-of its own, with an empty cache where that is said; times are wall clocks from the command to the written report.
+CIFAR10_FOLDER holds train1 ... train5 and test, as class folders of PNG files. Every run is `tenfold train` in a
+process of its own, with an empty cache where that is said; times are wall clocks from the command to the written report.
 """
 
 import argparse
@@ -24,10 +24,11 @@ import tenfold
 ROOT = Path(__file__).parents[1]
 SIZES = (96, 128, 160, 192, 224)
 # A head to compare with: the homework's layer, smaller, with dropout.
-MLP = (
-    "model.head=mlp model.dense=512 model.dropout=0.5 optimizer.name=adamw optimizer.lr=0.0005 "
-    "optimizer.weight_decay=0.05 schedule.name=cosine fit.epochs=8 fit.label_smoothing=0.1 stop.patience=none"
-).split()
+MLP = [
+    *("model.head=mlp", "model.dense=512", "model.dropout=0.5"),
+    *("optimizer.name=adamw", "optimizer.lr=0.0005", "optimizer.weight_decay=0.05", "schedule.name=cosine"),
+    *("fit.epochs=8", "fit.label_smoothing=0.1", "stop.patience=none"),
+]
 # What homework 6 does in an epoch, and how often.
 HOMEWORK = {"train": 50_000, "validation": 10_000, "batch": 64, "epochs": 100}
 
@@ -132,7 +133,8 @@ def report(title: str, run: "tenfold.Run", seconds: float) -> None:
     print(f"\n{title}: {seconds:.1f} s from command to report, peak {training['peak_memory_mib']:.0f} MiB")
     print(
         f"  features: {facts['computed']:,} of {facts['images']:,} computed in {facts['seconds']:.1f} s "
-        f"({facts['images_per_second']:.0f} images/s, {facts['engine']}), {facts['mebibytes']:.0f} MiB, parity {facts['parity']}"
+        f"({facts['images_per_second']:.0f} images/s, {facts['engine']}), {facts['mebibytes']:.0f} MiB, "
+        f"parity {facts['parity']}"
     )
     print(f"  sanity: {json.dumps(facts['sanity'])}")
     print(f"  head: {training['seconds']:.1f} s, best epoch {training['best_epoch']} of {training['epochs']}")
