@@ -18,11 +18,15 @@ import tenfold
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("recipe")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help="after --: what `tenfold train` is given besides")
+    parser.add_argument(
+        "rest", nargs=argparse.REMAINDER, help="after --: what `tenfold train` is given besides"
+    )
     options = parser.parse_args()
     rest = [word for word in options.rest if word != "--"]
     runs = [train(options.recipe, seed, options.out, rest) for seed in range(options.seeds)]

@@ -196,7 +196,10 @@ def compare(
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the page.")] = Path("comparison"),
 ) -> None:
-    """Compare runs with paired statistics; runs that differ only in their seed are pooled."""
+    """Compare runs with paired statistics, as table and page.
+
+    Runs that differ only in their seed are pooled.
+    """
     from tenfold.comparison import compare, print_comparison
 
     print_comparison(compare(runs, out))
