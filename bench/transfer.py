@@ -5,7 +5,7 @@
     python bench/transfer.py photographs
 
 CIFAR10_FOLDER holds train1 ... train5 and test, as class folders of PNG files. Every run is `tenfold train` in a
-process of its own, with an empty cache where that is said; times are wall clocks from the command to the written report.
+process of its own, with an empty cache where that is said; times are wall clocks from command to report.
 """
 
 import argparse
