@@ -5,7 +5,7 @@ import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tenfold.fit import fit
 from tenfold.models import build_model
 from tenfold.recipe import Data, parse_recipe
 from tenfold.run import Run
+from tenfold.transfer import on_features
 
 Report = dict[str, Any]
 OpenSplits = Callable[[Data, Source], Splits]
@@ -64,16 +65,21 @@ def _train(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
     recipe, device, run = parse_recipe(task.recipe), choose_device(task.device), Run(task.folder)
     splits = open_splits(recipe.data, Source(**task.source))
     height, width, channels = splits.image_shape
-    model = build_model(
-        recipe.model, (channels, height, width), len(splits.class_names), seed=recipe.fit.seed
-    )
+    shape, classes = (channels, height, width), len(splits.class_names)
+    model = build_model(recipe.model, shape, classes, seed=recipe.fit.seed, pretrained=True)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
         begun = (run.checkpoint / "state.safetensors").is_file()
         if not begun:
             run.begin(recipe, splits, describe_environment(device, task.command))
         if not begun or _unfinished(read_state(run.path), task.until):
-            for epoch in fit(model, splits, recipe, run, device=device, resume=begun):
+            # Nothing that trains gets to see the test images.
+            locked = replace(splits, test=splits.validation)
+            todo = on_features(model, locked, recipe, device, lambda done, total: None)
+            epochs = fit(
+                todo.model, todo.splits, todo.recipe, run, device=device, resume=begun, method=todo.method
+            )
+            for epoch in epochs:
                 yield {"event": "epoch", **asdict(epoch)}
                 if epoch.epoch == task.until:
                     break
