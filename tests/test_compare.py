@@ -95,13 +95,42 @@ def test_seeds_widen_the_interval():
     assert wide[1] - wide[0] > 3 * (narrow[1] - narrow[0])
 
 
-def test_equal_kinds_of_mistakes_are_not_called_different():
+def answers(random, labels, shared, own, kinds):
+    """Answers of two models: they fail together on `shared` of the images, and each alone on its share of `own`."""
+    fails = random.random((2, len(labels))) < np.array(own)[:, None]
+    fails |= random.random(len(labels)) < shared
+    together = np.array([random.choice(len(kind), p=kind) for kind in np.array(kinds[0])[labels]])
+    predicted = []
+    for failed, kind in zip(fails, kinds, strict=True):
+        alone = np.array([random.choice(len(row), p=row) for row in np.array(kind)[labels]])
+        same = fails.all(axis=0) if kind is kinds[0] or kinds[0] == kinds[1] else np.zeros(len(labels), bool)
+        predicted.append(np.where(failed, np.where(same, together, alone), labels))
+    return predicted
+
+
+ONE_KIND = [[0, 0.5, 0.3, 0.2], [0.6, 0, 0.2, 0.2], [0.1, 0.1, 0, 0.8], [0.3, 0.3, 0.4, 0]]
+OTHER_KIND = [[0, 0.3, 0.5, 0.2], [0.2, 0, 0.6, 0.2], [0.5, 0.4, 0, 0.1], [0.3, 0.3, 0.4, 0]]
+
+
+def test_equal_kinds_of_mistakes_are_called_different_as_seldom_as_promised():
     random = np.random.default_rng(0)
-    kinds = np.array([[0, 5, 1], [3, 0, 1], [1, 1, 0]]) / 12
-    a, b = (random.multinomial(count, kinds.ravel()).reshape(3, 3) for count in (900, 450))
-    assert error_distribution_p(a, b) > 0.05
-    assert error_distribution_p(a, b.T) < 0.01
-    assert error_distribution_p(np.eye(3, dtype=int), b) == 1.0
+    labels = np.arange(2000) % 4
+    called = [
+        error_distribution_p(labels, *answers(random, labels, 0.15, (0.1, 0.02), (ONE_KIND, ONE_KIND))) < 0.05
+        for _ in range(60)
+    ]
+    assert np.mean(called) <= 0.12
+
+
+def test_other_kinds_of_mistakes_are_found_although_many_are_shared():
+    random = np.random.default_rng(0)
+    labels = np.arange(4000) % 4
+    shared = answers(random, labels, 0.2, (0.0, 0.0), (ONE_KIND, ONE_KIND))[0]
+    also = answers(random, labels, 0.0, (0.1, 0.1), (OTHER_KIND, OTHER_KIND))[0]
+    both = np.where(also != labels, also, shared)
+    assert error_distribution_p(labels, shared, both) < 0.01
+    assert error_distribution_p(labels, labels, both) == 1.0
+    assert error_distribution_p(labels, both, both) == 1.0
 
 
 # Runs ----------------------------------------------------------------------------------------------------------

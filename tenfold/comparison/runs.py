@@ -36,10 +36,6 @@ class Group:
         """(runs, N): which images each run got right."""
         return self.predicted == self.labels
 
-    def matrix(self, classes: int) -> NDArray[np.int64]:
-        """Confusion matrix of the first run."""
-        return metrics.confusion_matrix(self.labels, self.predicted[0], classes)
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -206,8 +202,7 @@ def _pairs(groups: Sequence[Group], class_names: Sequence[str]) -> tuple[Pair, .
 
 
 def _pair(a: Group, b: Group, difference: Difference, p_holm: float, class_names: Sequence[str]) -> Pair:
-    classes = len(class_names)
-    same_errors = error_distribution_p(a.matrix(classes), b.matrix(classes))
+    same_errors = error_distribution_p(a.labels, a.predicted[0], b.predicted[0])
     fewest = min(int((~group.correct[0]).sum()) for group in (a, b))
     sentence = _accuracy_sentence(a.name, b.name, difference, p_holm)
     if p_holm < 0.05 and fewest >= ENOUGH_MISTAKES:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 RESAMPLES = 2000
-# Cells of resampled tables held at once, so that many classes need megabytes, not gigabytes.
-_CELLS = 2_000_000
+# Kinds of mistakes with fewer in both together, or beyond the most frequent, have no share of their own.
+FEW, MOST = 20, 200
 Array = NDArray[Any]
 
 
@@ -100,33 +100,65 @@ def _over_seeds(accuracy: Array, random: np.random.Generator) -> Array:
     return (accuracy * weights).sum(axis=1)
 
 
-def error_distribution_p(matrix_a: Array, matrix_b: Array, seed: int = 0) -> float:
-    """p-value of "both make the same kinds of mistakes, whatever their number".
+def error_distribution_p(labels: Array, predicted_a: Array, predicted_b: Array) -> float:
+    """p-value of "both make the same kinds of mistakes, whatever their number"; arrays (N,) of class numbers.
 
-    The mistakes of each (its confusion matrix without the diagonal) are compared by the chi-square statistic;
-    its distribution under the hypothesis is drawn (Monte Carlo), because most cells are small. Treating the two
-    as independent although they saw the same images makes the test conservative. 1.0 without mistakes.
+    The shares of the mistakes that fall on each true class, on each predicted class, and on each pair of the two
+    are compared by a Wald test each, and the smallest p-value counts three times. Their covariance is summed over
+    the images (delta method), so that a mistake that both make on the same image does not count twice. 1.0 without
+    mistakes.
     """
-    off = ~np.eye(len(matrix_a), dtype=bool)
-    table = np.array([matrix_a[off], matrix_b[off]])
-    table = table[:, table.sum(axis=0) > 0]
-    mistakes = table.sum(axis=1)
-    if mistakes.min() == 0 or table.shape[1] < 2:
+    wrong_a, wrong_b = predicted_a != labels, predicted_b != labels
+    if not wrong_a.any() or not wrong_b.any():
         return 1.0
-    random = np.random.default_rng(seed)
-    pooled = table.sum(axis=0) / table.sum()
-    found, larger = _chi_square(table[None])[0], 0
-    rounds = max(1, _CELLS // table.size)
-    for start in range(0, RESAMPLES, rounds):
-        size = min(rounds, RESAMPLES - start)
-        drawn = np.stack([random.multinomial(count, pooled, size) for count in mistakes], axis=1)
-        larger += int((_chi_square(drawn) >= found).sum())
-    return (1 + larger) / (1 + RESAMPLES)
+    either = wrong_a | wrong_b
+    labels, predicted_a, predicted_b = labels[either], predicted_a[either], predicted_b[either]
+    wrong_a, wrong_b = wrong_a[either], wrong_b[either]
+    of_class = (labels.max() + 1) * np.array([predicted_a, predicted_b]) + labels
+    kinds = ((labels, labels), (predicted_a, predicted_b), (of_class[0], of_class[1]))
+    return min(1.0, len(kinds) * min(_shares_p(a, b, wrong_a, wrong_b) for a, b in kinds))
 
 
-def _chi_square(tables: Array) -> Array:
-    """Chi-square statistic of each of (R, 2, C) tables of counts."""
-    columns = tables.sum(axis=1, keepdims=True)
-    expected = columns * tables.sum(axis=2, keepdims=True) / tables.sum(axis=(1, 2), keepdims=True)
-    terms = np.divide((tables - expected) ** 2, expected, out=np.zeros(tables.shape), where=expected > 0)
-    return terms.sum(axis=(1, 2))
+def _shares_p(class_a: Array, class_b: Array, wrong_a: Array, wrong_b: Array) -> float:
+    """Wald test of equal shares of the wrong images' kinds; kinds with few mistakes are taken together."""
+    classes = int(max(class_a.max(), class_b.max())) + 1
+    counts = np.array(
+        [np.bincount(c[w], minlength=classes) for c, w in ((class_a, wrong_a), (class_b, wrong_b))]
+    )
+    group = _groups(counts.sum(axis=0))
+    groups = int(group.max()) + 1
+    merged = np.stack([np.bincount(group, row, groups) for row in counts])
+    totals = merged.sum(axis=1, keepdims=True)
+    shares = merged / totals
+    # Each image's part in the difference of the shares; its sum of squares is the difference's covariance.
+    parts = np.zeros((len(class_a), groups))
+    for sign, classes_of, wrong, share, total in (
+        (1, class_a, wrong_a, shares[0], totals[0, 0]),
+        (-1, class_b, wrong_b, shares[1], totals[1, 0]),
+    ):
+        rows = np.flatnonzero(wrong)
+        parts[rows] -= sign * share / total
+        parts[rows, group[classes_of[rows]]] += sign / total
+    return _wald_p(shares[0] - shares[1], parts.T @ parts) if groups > 1 else 1.0
+
+
+def _wald_p(difference: Array, covariance: Array) -> float:
+    """p-value of no difference, for estimates with that covariance, which may lack directions."""
+    from scipy.stats import chi2
+
+    variances, directions = np.linalg.eigh(covariance)
+    known = variances > 1e-9 * variances.max()
+    along = directions.T @ difference
+    if np.abs(along[~known]).max(initial=0) > 1e-6:
+        return 0.0  # They differ in what does not vary at all: no kind is common to both.
+    return float(chi2.sf((along[known] ** 2 / variances[known]).sum(), known.sum()))
+
+
+def _groups(counts: Array) -> Array:
+    """A group for each kind: its own for the MOST largest with at least FEW mistakes, the last one for the rest."""
+    large = np.zeros(len(counts), bool)
+    large[np.argsort(-counts, kind="stable")[:MOST]] = True
+    large &= counts >= FEW
+    group = np.cumsum(large) - 1
+    group[~large] = large.sum()
+    return group
