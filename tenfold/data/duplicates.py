@@ -18,9 +18,7 @@ from scipy.ndimage import uniform_filter
 
 DESCRIPTOR_SIZE = 16  # pixels a side of the thumbnails that are described
 COMPONENTS = 64
-SHRINKAGE = (
-    0.1  # of the components' mean variance, added to each: noise is not blown up to the size of content
-)
+SHRINKAGE = 0.1  # of the mean variance, added to each component's: noise is not blown up to content
 CANDIDATE = 0.6  # cosine of descriptors
 CANDIDATES_PER_IMAGE = 8
 DETAIL_SIZE = 32  # pixels a side at which details are compared
