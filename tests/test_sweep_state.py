@@ -1,6 +1,8 @@
 """The journal and what it says: torn lines, halving, proposals, verdicts; nothing here trains."""
 
+import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 from small import small_recipe
 
 from tenfold.data import Source
 from tenfold.errors import InputError, TenfoldError
 from tenfold.sweeps import figures
+from tenfold.sweeps.display import Display
 from tenfold.sweeps.journal import FILE, VERSION, Journal, read_events
 from tenfold.sweeps.ledger import MOST_LOSSES, Ledger
 from tenfold.sweeps.plan import Plan, make_plan
@@ -321,6 +325,30 @@ def test_parallel_coordinates_run_from_the_lowest_to_the_highest():
     lines = [list(line.get_ydata()) for line in figure.axes[0].lines if len(line.get_ydata()) == 3]
     assert sorted(lines) == [pytest.approx(ends) for ends in ([0, 0, 0], [0, 0.5, 0.5], [1, 1, 1])]
     assert figure.axes[0].get_xticklabels()[-1].get_text() == "validation accuracy"
+
+
+def test_the_live_table_shows_what_runs_and_how_far_it_is():
+    ledger = Ledger(begun(plan()))
+    for trial in (0, 1):
+        ledger.apply({"event": "started", "trial": trial})
+    screen = io.StringIO()
+    display = Display()
+    display.console = Console(file=screen, force_terminal=True, width=120, highlight=False, color_system=None)
+    with display.running(ledger, Path("runs/x"), "2 workers of 1 thread"):
+        display.epoch(1, {"epoch": 3, "loss": 0.5, "validation_accuracy": 0.75})
+        display.update(ledger, 100.0, 60.0)
+        assert display.live is not None
+        display.live.refresh()
+        ledger.apply(ended(0, 0.8))
+        display.ended(ledger, ledger.trials[0])
+        display.update(ledger, 50.0, 60.0)
+    text = screen.getvalue()
+    assert "digits, grid search, 5 candidates, to runs/x" in text
+    assert re.search(r"0 +model.dense=4 +starting", text)
+    assert re.search(r"1 +model.dense=8 +3 +0.5000 +75.00%", text)
+    assert "at this pace all trials take about 1 min 40 s more, and the time is up in 60.0 s" in text
+    assert "trial 0 (model.dense=4)  validation accuracy 80.00% at epoch 3 of 4, 1.5 s  *" in text
+    assert "1 of 5 trials done; best so far 80.00% with model.dense=4; about 50.0 s left" in text
 
 
 def test_a_range_is_drawn_by_its_own_scale():

@@ -111,12 +111,13 @@ class Display:
         table = Table("trial", "", "epoch", "loss", "validation accuracy", box=None, pad_edge=False)
         for trial in ledger.trials:
             if trial.state == "running":
-                record = self.latest.get(trial.number, {})
-                shown = f"{record['loss']:.4f}", f"{record['validation_accuracy']:.2%}" if record else ""
-                cells = shown if record else ("", "")
-                table.add_row(
-                    str(trial.number), trial_label(ledger, trial), str(record.get("epoch", "")), *cells
+                record = self.latest.get(trial.number)
+                cells = (
+                    (str(record["epoch"]), f"{record['loss']:.4f}", f"{record['validation_accuracy']:.2%}")
+                    if record
+                    else ("starting",)
                 )
+                table.add_row(str(trial.number), escape(trial_label(ledger, trial)), *cells)
         return table
 
     def _print(self, text: str) -> None:
