@@ -1,12 +1,16 @@
 import io
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from images import random_pixels, save
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from tenfold.data.decode import Misfit, Target, Unreadable, decode
+from tenfold.data.decode import Misfit, Target, Unreadable, _tiny_png, decode
 
 PIXELS = random_pixels(1, 10, 12)
 
@@ -183,6 +187,49 @@ def test_arrays_are_pictures_too():
 def test_the_wrong_ending_does_no_harm(tmp_path):
     save(tmp_path / "a.png", PIXELS).rename(tmp_path / "a.jpg")
     np.testing.assert_array_equal(read(tmp_path / "a.jpg"), PIXELS)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("optimize", [False, True])
+def test_tiny_plain_png_files_take_the_short_way_to_the_same_pixels(tmp_path, channels, optimize):
+    pixels = random_pixels(7, 33, 29, channels)
+    contents = save(tmp_path / "a.png", pixels, optimize=optimize).read_bytes()
+    short = _tiny_png(contents)
+    assert short is not None
+    np.testing.assert_array_equal(np.asarray(short), np.asarray(Image.open(io.BytesIO(contents))))
+
+
+def test_no_other_picture_takes_the_short_way(tmp_path):
+    pixels = random_pixels(7, 33, 29)
+    info = PngInfo()
+    info.add_text("comment", "x")
+    kinds = {
+        "palette.png": (Image.fromarray(pixels).quantize(16), {}),
+        "alpha.png": (Image.fromarray(pixels).convert("RGBA"), {}),
+        "deep.png": (Image.fromarray(pixels[..., 0].astype(np.uint16) * 257), {}),
+        "bits.png": (Image.fromarray(pixels[..., 0] > 9), {}),
+        "key.png": (Image.fromarray(pixels), {"transparency": (1, 2, 3)}),
+        "text.png": (Image.fromarray(pixels), {"pnginfo": info}),
+        "large.png": (Image.new("RGB", (300, 300)), {}),
+        "a.bmp": (Image.fromarray(pixels), {}),
+    }
+    for name, (image, options) in kinds.items():
+        image.save(tmp_path / name, **options)
+        assert _tiny_png((tmp_path / name).read_bytes()) is None, name
+
+
+@given(st.binary(max_size=80), st.integers(0, 400), st.data())
+def test_garbled_png_files_are_refused_or_read_but_never_worse(garbage, where, data):
+    stream = io.BytesIO()
+    Image.fromarray(random_pixels(5, 8, 8)).save(stream, "PNG")
+    contents = stream.getvalue()
+    contents = contents[:where] + garbage + contents[where + len(garbage) :]
+    contents = contents[: data.draw(st.integers(0, len(contents)))]
+    try:
+        pixels, _ = decode(contents, None)
+    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError):
+        return
+    assert pixels.dtype == np.uint8
 
 
 def damaged(name: str) -> bytes:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import struct
 from dataclasses import dataclass
 from importlib import import_module
 from typing import NamedTuple
@@ -14,6 +15,7 @@ SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
 )
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
+TINY = 1 << 16  # pixels
 LARGEST_FILE = 1 << 29  # bytes: what is larger is no picture to learn from, and would not fit in memory
 
 
@@ -91,6 +93,8 @@ def _open(encoded: Encoded, target: Target | None) -> tuple[bytes, Image.Image, 
         encoded = _read(encoded)
     if not encoded:
         raise ValueError("the file is empty")
+    if (image := _tiny_png(encoded)) is not None:
+        return encoded, image, image.mode, image.size
     try:
         image = Image.open(io.BytesIO(encoded), formats=FORMATS)
     except UnidentifiedImageError:
@@ -101,6 +105,24 @@ def _open(encoded: Encoded, target: Target | None) -> tuple[bytes, Image.Image, 
         image.draft(None, (2 * target.width, 2 * target.height))
     turned = _turn_upright(image)
     return encoded, image, mode, (size[1], size[0]) if turned else size
+
+
+def _tiny_png(contents: bytes) -> Image.Image | None:
+    """A small 8-bit gray or RGB PNG file of nothing but pixels, or None for every other picture and damaged ones.
+
+    Image.open takes nearly as long as the decoding of such pictures, which data sets for learning are full of.
+    """
+    if contents[:8] != b"\x89PNG\r\n\x1a\n" or contents[37:41] != b"IDAT":
+        return None
+    width, height, depth, kind, _, _, interlaced, length = struct.unpack_from(">IIBBBBBxxxxI", contents, 16)
+    mode = {0: "L", 2: "RGB"}.get(kind)
+    ends = contents[length + 49 : length + 53] == b"IEND"
+    if mode is None or depth != 8 or interlaced or not ends or not 0 < width * height <= TINY:
+        return None
+    try:
+        return Image.frombytes(mode, (width, height), contents[41 : 41 + length], "zip", mode, False)
+    except (ValueError, OSError):
+        return None  # Image.open says better what is wrong
 
 
 def _turn_upright(image: Image.Image) -> bool:

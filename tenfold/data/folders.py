@@ -1,5 +1,7 @@
 """Class folders, with or without folders of splits above them, on the disk or in an archive."""
 
+import sys
+from bisect import bisect_left
 from collections import Counter
 from itertools import chain
 
@@ -32,7 +34,7 @@ def read_folders(tree: Tree) -> list[Group]:
 def _group(tree: Tree, images: list[str], root: str, folder: str, split: str | None) -> Group:
     """All images of the class folders directly below `root` + `folder`."""
     above = root + folder
-    inside = [name for name in images if name.startswith(above)]
+    inside = images[bisect_left(images, above) : bisect_left(images, above + chr(sys.maxunicode))]
     stray = [name for name in inside if "/" not in name[len(above) :]]
     if stray:
         raise InputError(
