@@ -14,6 +14,7 @@ from tenfold.checkpoint import load_model, read_state
 from tenfold.errors import InputError
 from tenfold.fit import Epoch, Step, fit
 from tenfold.models import build_model
+from tenfold.optim import KerasAdam
 from tenfold.predictions import score
 from tenfold.run import Run
 
@@ -277,14 +278,14 @@ def test_rates_follow_the_schedule_step_by_step(few_digits, tmp_path):
         "schedule.name=one-cycle", "schedule.peak=0.5", "schedule.start=0.0", "optimizer.lr=0.06"
     )
     rates, model = [], build_model(recipe.model, (1, 8, 8), 10)
-    step = torch.optim.AdamW.step
+    step = KerasAdam.step
 
     def note(self, *arguments):
         rates.append(self.param_groups[0]["lr"])
         return step(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.AdamW, "step", note)
+        patch.setattr(KerasAdam, "step", note)
         records = list(fit(model, few_digits, recipe, Run(tmp_path)))
     assert rates == pytest.approx([0, 0.02, 0.04, 0.06, 0.04, 0.02])
     assert [record.learning_rate for record in records] == pytest.approx([0, 0.06])
