@@ -3,7 +3,7 @@
     python bench/seeds.py model-s-baseline --seeds 5 -- --train train1 --train train3 --train train4 --train train5 \
         --validation train2 --test test
 
-Every run is an ordinary run folder below --out; runs that are there and finished are read, not repeated.
+What follows -- goes to `tenfold train`. Every run is an ordinary run folder below --out; runs that are there and finished are read, not repeated.
 """
 
 import argparse
@@ -24,11 +24,8 @@ def main() -> None:
     parser.add_argument("recipe")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
-    parser.add_argument(
-        "rest", nargs=argparse.REMAINDER, help="after --: what `tenfold train` is given besides"
-    )
-    options = parser.parse_args()
-    rest = [word for word in options.rest if word != "--"]
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options, rest = parser.parse_args(sys.argv[1:split]), sys.argv[split + 1 :]
     runs = [train(options.recipe, seed, options.out, rest) for seed in range(options.seeds)]
     print(row(options.recipe, runs))
 
