@@ -3,7 +3,8 @@
     python bench/seeds.py model-s-baseline --seeds 5 -- --train train1 --train train3 --train train4 --train train5 \
         --validation train2 --test test
 
-What follows -- goes to `tenfold train`. Every run is an ordinary run folder below --out; runs that are there and finished are read, not repeated.
+What follows -- goes to `tenfold train`. Every run is an ordinary run folder below --out; runs that are there and
+finished are read, not repeated.
 """
 
 import argparse
@@ -58,7 +59,10 @@ def row(recipe: str, runs: list[tenfold.Run]) -> str:
         f"{np.mean(epoch_seconds):.1f}",
         f"{np.mean([c['peak_memory_mib'] for c in cost]):.0f}",
     ]
-    header = "recipe | n | test accuracy % | 95 % interval of the mean | range | best epochs | epochs | seconds | s/epoch | peak MiB"
+    header = (
+        "recipe | n | test accuracy % | 95 % interval of the mean | range | best epochs | epochs | seconds "
+        "| s/epoch | peak MiB"
+    )
     return f"| {header} |\n|{'---|' * len(cells)}\n| {' | '.join(cells)} |"
 
 

@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import NOTEBOOK_01, NOTEBOOK_03
 
-from tenfold.predictions import Predictions
 from tenfold.findings import Evidence, advice, find, gather, testing, training, trust
 from tenfold.findings.base import called, listed, short
 from tenfold.findings.picks import picks
 from tenfold.metrics import measure, with_temperature
+from tenfold.predictions import Predictions
 from tenfold.recipe import load_recipe
 
 NAMES = tuple("abcde")

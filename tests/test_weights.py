@@ -103,7 +103,9 @@ class Trap:
         return os.mkdir, (str(self.target),)
 
 
-@pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))])
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))]
+)
 def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(tmp_path, write):
     path = tmp_path / "trap.pth"
     write({"conv1.weight": Trap(tmp_path / "sprung")}, path)
