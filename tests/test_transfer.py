@@ -330,7 +330,7 @@ def test_a_transfer_run_is_an_ordinary_run(finished_transfer):
     assert facts["engine"] == "onnxruntime"
     assert facts["computed"] == facts["images"] == 48
     assert 0 <= facts["sanity"]["nearest_mean_accuracy"] <= 1
-    assert len(run.history) <= len(facts["strengths"]) == 8
+    assert len(run.history) <= len(facts["strengths"]) == 7
     second = json.loads((runs / "backbone-2" / "transfer.json").read_text())
     assert (second["engine"], second["computed"]) == ("cache", 0)
 

@@ -21,7 +21,7 @@ from tenfold.weights import WeightsFile, find_weights, pretrained_configuration,
 Shape = tuple[int, int, int]
 Stages = Annotated[int, Field(ge=0)]
 # Regularisation of the logistic head, strong to weak, about sqrt(10) apart: lambda in `loss + lambda / 2 * sum(w^2)`.
-STRENGTHS = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
+STRENGTHS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 
 
 def backbone(

@@ -10,11 +10,13 @@ from torch.nn import functional as F
 
 from tenfold.data import Split
 from tenfold.fit import NonFiniteLossError, Step, Training
+from tenfold.models.plain import Flatten
 from tenfold.models.pretrained import Standardise
 
 # Rows at a time: features stay float16 in the memory map, and only a block of them is ever float32.
 BLOCK = 4096
 ITERATIONS = 100  # of L-BFGS per strength; warm starts rarely need half of them
+TOLERANCE = 1e-6  # of the loss between two iterations: far below what validation can tell apart
 # How many images the sanity lines look at, at most: they are there to be compared with, not to be exact.
 SANITY_TRAIN, SANITY_VALIDATION, NEIGHBOURS = 10_000, 2_000, 20
 
@@ -36,7 +38,7 @@ class StrengthPath(Training):
             parameters,
             max_iter=ITERATIONS,
             history_size=10,
-            tolerance_grad=1e-5,
+            tolerance_change=TOLERANCE,
             line_search_fn="strong_wolfe",
         )
         began, evaluations = time.perf_counter(), 0
@@ -72,7 +74,7 @@ class StrengthPath(Training):
         loss_sum, correct = 0.0, 0
         for positions in self.train.in_order(BLOCK):
             features, labels = self.train.take(positions)
-            logits = self.model(features)
+            logits = F.linear(Flatten()(features).float(), *_folded(self.model.network))
             loss = F.cross_entropy(logits, labels, reduction="sum")
             (loss / len(self.train)).backward()
             loss_sum += loss.item()
@@ -82,6 +84,16 @@ class StrengthPath(Training):
     def _set_learning_rate(self, steps_an_epoch: int | None = None) -> float:
         """L-BFGS takes steps of its own length."""
         return 1.0
+
+
+def _folded(head: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a linear head on features as they are: its `Standardise` is taken into them."""
+    linear = next(module for module in head.modules() if isinstance(module, nn.Linear))
+    layer = next((module for module in head.modules() if isinstance(module, Standardise)), None)
+    if layer is None:
+        return linear.weight, linear.bias
+    weight = linear.weight / layer.deviation
+    return weight, linear.bias - weight @ layer.mean
 
 
 def measure_features(head: nn.Module, split: Split) -> None:
