@@ -1,6 +1,7 @@
 """What several tests share: digits, a folder of real pictures, the command line, a finished run."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,6 +10,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 from small import DEMO, SHAPES, SMALL, Answer, draw_pictures, first, tenfold
+
+# A shell that starts the tests in the background has interrupts ignored, and the processes that the tests start and
+# interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # One thread, here and in every process that a test starts: tests of equal bits need equal thread counts, and a
 # network of a few hundred parameters gains nothing from a second one.
