@@ -5,6 +5,7 @@ of the images and of `u`, (N, draws) numbers uniform in [0, 1): one row for each
 change depends on its own row only. Images are float32 (N, C, H, W) on 0..255 and are never changed in place.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -32,7 +33,7 @@ Ratios = Annotated[tuple[Ratio, Ratio], AfterValidator(_ordered)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Augmentation:
+class Augmentation(ABC):  # noqa: B024 - its kinds below say what is abstract
     """Common to all kinds: `draws` says how many random numbers one image needs."""
 
     draws: ClassVar[int] = 1
@@ -41,17 +42,17 @@ class Augmentation:
 class Geometric(Augmentation):
     """Moves pixels by an affine map; consecutive ones are composed, and the images resampled once."""
 
+    @abstractmethod
     def matrix(self, u: Tensor, height: int, width: int) -> Tensor:
         """(N, 3, 3): where each output pixel is read, (x, y, 1) in pixels from the centre of the image."""
-        raise NotImplementedError
 
 
 class Pixelwise(Augmentation):
     """Changes images one by one."""
 
+    @abstractmethod
     def apply(self, images: Tensor, u: Tensor) -> Tensor:
         """The changed images, same shape."""
-        raise NotImplementedError
 
 
 class Mixing(Augmentation):
@@ -60,9 +61,9 @@ class Mixing(Augmentation):
     How much is mixed belongs to the image (its row of `u`); what is mixed in, to the batch.
     """
 
+    @abstractmethod
     def mix(self, images: Tensor, targets: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
         """Mixed images and their targets (N, classes), whose rows still sum to one."""
-        raise NotImplementedError
 
 
 def spread(u: Tensor, factor: float) -> Tensor:
