@@ -42,9 +42,9 @@ def atomic(path: Path) -> Iterator[Path]:
     with explained_write(path):
         try:
             yield temporary
-            _sync(temporary)
+            sync(temporary)
             temporary.replace(path)
-            _sync(path.parent)
+            sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -65,7 +65,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TENFOLD_CACHE") or Path.home() / ".cache" / "tenfold")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the system put a file, or a folder's list of names, on the disk before going on."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

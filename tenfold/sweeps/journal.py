@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.errors import InputError, TenfoldError
-from tenfold.files import explained_write
+from tenfold.files import explained_write, sync
 
 VERSION = 1
 FILE = "sweep.jsonl"
@@ -41,7 +41,7 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         if new:
-            _sync_folder(self.folder)
+            sync(self.folder)
         self.events.append(json.loads(line))
 
     def mend(self) -> None:
@@ -92,11 +92,3 @@ def read_events(path: Path) -> list[Event]:
 
 def _whole_lines(content: bytes) -> bytes:
     return content[: content.rfind(b"\n") + 1]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
