@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/tenfold train digits --name demo --overwrite
 
 test: $(TESTABLE)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(TESTABLE)
 	$(BIN)/ruff check

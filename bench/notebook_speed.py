@@ -11,25 +11,18 @@ a whole epoch.
 """
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+from common import gflop_an_image, last_report, matmul_rate, notebook_command, print_machine
 
-from tenfold.models import build_model
 from tenfold.recipe import load_recipe
 
-PEERS = Path(__file__).parent / "peers"
 BATCH = 64
 
 
@@ -64,9 +57,12 @@ def main() -> None:
         for workers in options.workers
     ]
     rate = matmul_rate()
-    print_machine(rate)
+    print_machine({"single precision": rate})
     for recipe in options.recipes:
-        rounds = [{c.name: run(c, recipe, options) for c in contestants} for _ in range(options.rounds)]
+        rounds = [
+            {c.name: run(c, recipe, options.data, options.steps, options.warmup) for c in contestants}
+            for _ in range(options.rounds)
+        ]
         print_recipe(recipe, rounds, rate)
 
 
@@ -88,26 +84,18 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(contestant: Contestant, recipe: str, options: argparse.Namespace) -> Result:
+def run(contestant: Contestant, recipe: str, data: Path, steps: int, warmup: int) -> Result:
     """Run a contestant's script to its end, watching its memory; its last line of output is its report."""
-    command = [
-        *(
-            contestant.python,
-            str(PEERS / contestant.script),
-            f"--data={options.data.resolve()}",
-            f"--recipe={recipe}",
-        ),
-        *(f"--steps={options.steps}", f"--warmup={options.warmup}", *contestant.arguments),
-    ]
+    command = notebook_command(
+        contestant.python, contestant.script, data, recipe, steps, warmup, *contestant.arguments
+    )
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     memory = PeakMemory(process.pid)
     memory.start()
     output, errors = process.communicate()
     memory.stop()
-    if process.returncode:
-        raise SystemExit(f"{contestant.name} failed:\n{errors[-3000:]}")
-    report = json.loads(output.splitlines()[-1])
-    rate = options.steps * BATCH / report["seconds"]
+    report = last_report(contestant.name, process.returncode, output, errors)
+    rate = steps * BATCH / report["seconds"]
     print(f"  {recipe} {contestant.name}: {rate:.0f} images/s, {memory.peak:.0f} MiB", file=sys.stderr)
     return Result(rate, memory.peak, report["versions"])
 
@@ -145,42 +133,9 @@ def proportional_set(process: psutil.Process) -> int:
         return 0
 
 
-def matmul_rate(size: int = 2048, seconds: float = 3.0) -> float:
-    """The best GFLOP/s of single-precision matrix products on all of PyTorch's threads."""
-    matrix, best = torch.randn(size, size), 0.0
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        began = time.perf_counter()
-        matrix @ matrix
-        best = max(best, 2 * size**3 / (time.perf_counter() - began) / 1e9)
-    return best
-
-
-def gflop_an_image(recipe: str) -> float:
-    """Multiplications and additions of one image's forward and backward pass, in 1e9."""
-    model = build_model(load_recipe(recipe).model, (3, 32, 32), 10)
-    with FlopCounterMode(display=False) as counter:
-        model(torch.zeros(2, 3, 32, 32)).sum().backward()
-    return counter.get_total_flops() / 2 / 1e9
-
-
-def print_machine(rate: float) -> None:
-    models = [line.split(":")[1].strip() for line in cpu_info() if line.startswith("model name")]
-    model = models[0] if models else platform.processor()
-    memory = psutil.virtual_memory().total / 2**30
-    print(f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.platform()}")
-    print(f"load average {os.getloadavg()[0]:.1f} at the start; {torch.get_num_threads()} PyTorch threads")
-    print(f"matrix product: {rate:.0f} GFLOP/s in single precision")
-
-
-def cpu_info() -> list[str]:
-    path = Path("/proc/cpuinfo")
-    return path.read_text().splitlines() if path.is_file() else []
-
-
 def print_recipe(recipe: str, rounds: list[dict[str, Result]], rate: float) -> None:
     """A table of medians over the rounds, with tenfold's ratio to each (median of the rounds' own ratios)."""
-    work = gflop_an_image(recipe)
+    work = gflop_an_image(load_recipe(recipe).model)
     print(f"\n{recipe}: {1e3 * work:.0f} MFLOP an image; {len(rounds)} rounds")
     print(
         "| contestant | images/s | of the matrix product's rate | peak MiB | tenfold is faster by | versions |"

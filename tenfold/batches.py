@@ -11,6 +11,8 @@ from tenfold.randomness import seed_for
 
 # Images per batch where nothing is learned: large enough to keep the cores busy, small enough for the cache.
 EVALUATION_BATCH = 256
+# A GPU gains by fewer and larger steps; so many pixels fit any.
+GPU_EVALUATION_PIXELS = 2**21
 
 
 class Batches:
@@ -29,16 +31,26 @@ class Batches:
     def __len__(self) -> int:
         return len(self.split)
 
-    def take(self, positions: np.ndarray) -> tuple[Tensor, Tensor]:
+    def take(self, positions: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, C, H, W), uint8 in channels_last memory, and labels (n,) int64 at `positions` (n,)."""
+        positions = torch.as_tensor(positions, device=self.device)
         if self.pixels is None:
-            pixels = torch.from_numpy(self.split.pixels[self.split.rows[positions]])
+            pixels = torch.from_numpy(self.split.pixels[self.split.rows[positions.numpy()]])
         else:
-            pixels = self.pixels[torch.from_numpy(positions).to(self.device)]
-        return pixels.permute(0, 3, 1, 2), self.labels[torch.from_numpy(positions).to(self.device)]
+            pixels = self.pixels[positions]
+        return pixels.permute(0, 3, 1, 2), self.labels[positions]
 
-    def in_order(self, batch_size: int = EVALUATION_BATCH) -> list[np.ndarray]:
-        """Positions of all images in batches, first to last."""
+    def placed(self, order: list[np.ndarray]) -> tuple[Tensor, ...]:
+        """The positions of each batch of `order`, copied to the device at once: a copy for each would stall it."""
+        together = torch.from_numpy(np.concatenate(order)).to(self.device)
+        return together.split([len(positions) for positions in order])
+
+    def in_order(self, batch_size: int | None = None) -> list[np.ndarray]:
+        """Positions of all images in batches, first to last; without a size, in one that suits the device."""
+        if batch_size is None:
+            height, width = self.split.pixels.shape[1:3]
+            beside_cpu = max(EVALUATION_BATCH, GPU_EVALUATION_PIXELS // (height * width))
+            batch_size = EVALUATION_BATCH if self.device.type == "cpu" else beside_cpu
         return _chunks(np.arange(len(self)), batch_size)
 
 

@@ -57,6 +57,12 @@ def train(
         str | None,
         typer.Option(metavar="tensorboard|mlflow", help="Also log into a tracker (extra `track`)."),
     ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Be done by then: choose and scale a recipe, or train the one named so long."
+        ),
+    ] = None,
 ) -> None:
     """Train a recipe on a source, test it, and write its report."""
     from tenfold import workbench
@@ -74,6 +80,7 @@ def train(
         name=name,
         overwrite=overwrite,
         track=track,
+        minutes=minutes,
         seed=seed,
         device=device,
         overrides=overrides,

@@ -1,5 +1,6 @@
 """What a run ran on: the device chosen, hardware, versions, memory."""
 
+import ctypes
 import os
 import platform
 import resource
@@ -13,6 +14,8 @@ import torch
 
 from tenfold.errors import InputError, nearest
 
+# glibc's M_MMAP_MAX (blocks apart from the heap: none), M_TRIM_THRESHOLD and M_TOP_PAD (bytes); malloc.h.
+_HEAP = {-4: 0, -1: (1 << 31) - 1, -2: 1 << 26}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 _PACKAGES = ("tenfold", "torch", "numpy", "pillow", "scikit-learn", "pyarrow", "matplotlib")
 
@@ -32,6 +35,30 @@ def choose_device(name: str = "auto") -> torch.device:
             "Use --device cpu (or auto), or install the driver and the PyTorch build for it."
         )
     return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """The precision of that name on `device`; "auto" is bfloat16 where there are units for it, else float32.
+
+    Such units are a GPU's tensor cores and Intel's AMX. Without them, bfloat16 only saves memory, and is slower.
+    """
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep large blocks that are freed, for the next step, instead of giving them back to the system.
+
+    A training step takes and frees the same tens of megabytes again and again; fresh pages for them, zeroed by the
+    kernel, cost a small network up to a third of its time (docs/log.md). Elsewhere than on glibc, nothing happens.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in _HEAP.items():
+            mallopt(parameter, value)
 
 
 def describe_environment(device: torch.device, command: str | None) -> dict[str, Any]:

@@ -10,8 +10,10 @@ tested 29; Keras 3 restores them in both cases, as tenfold does.)
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,6 +22,7 @@ from tenfold.augment import Pipeline, build_augmentations
 from tenfold.batches import Batches, epoch_order
 from tenfold.checkpoint import State, Tensors, load_checkpoint, save_checkpoint, save_model
 from tenfold.data import Splits
+from tenfold.environment import choose_precision, keep_freed_memory
 from tenfold.models import Classifier
 from tenfold.optim import Schedule, build_optimizer, build_schedule, improves
 from tenfold.predictions import score
@@ -54,6 +57,11 @@ class Step:
     images_per_second: float
 
 
+# How many pixels a model may see before it learns: enough to know how neighbours go together.
+INITIALISATION_PIXELS = 2**21
+# A device beside the CPU is asked for its losses only so often, because Python waits for it each time.
+STEPS_BETWEEN_LOOKS = 50
+
 Watcher = Callable[[Step], None]
 
 
@@ -80,6 +88,7 @@ def fit(
     training with `State.failed` set and a reason that names the step; the best model so far is kept. `method` is
     another way through an epoch than by gradient steps.
     """
+    keep_freed_memory()
     training = (method or Training)(model, splits, recipe, run, device or torch.device("cpu"), watch)
     if resume:
         training.restore()
@@ -115,6 +124,8 @@ class Training:
             group["base_lr"] = group["lr"] * group.get("lr_scale", 1.0)
         self.state = State(schedule=self.schedule.memory)
         self.best: Tensors = {}
+        self.epoch_began: float | None = None
+        self.validation_seconds = 0.0
 
     def restore(self) -> None:
         """Go on from the run's checkpoint."""
@@ -145,15 +156,32 @@ class Training:
         return record
 
     def _train_and_validate(self, epoch: int) -> Epoch:
-        began = time.perf_counter()
+        began = self.epoch_began = time.perf_counter()
         learning_rate = self._set_learning_rate()
-        self.model.begin_epoch(epoch)
-        loss, accuracy = self._train_epoch(epoch)
-        validation_loss, validation_accuracy = score(self.model, self.validation)
+        loss, accuracy = self.learn(epoch)
+        learned = time.perf_counter()
+        with self.precision():
+            validation_loss, validation_accuracy = score(self.model, self.validation)
         if not math.isfinite(validation_loss):
             raise NonFiniteLossError(f"the validation loss became {validation_loss} after epoch {epoch}")
+        self.validation_seconds = time.perf_counter() - learned
         seconds = round(time.perf_counter() - began, 3)
+        self.epoch_began = None
         return Epoch(epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate, seconds)
+
+    def learn(self, epoch: int) -> tuple[float, float]:
+        """One epoch of training alone, counted from 1: mean loss (with penalty) and accuracy while it changed."""
+        if epoch == 1:
+            self._initialise()
+        self.model.begin_epoch(epoch)
+        return self._train_epoch(epoch)
+
+    def _initialise(self) -> None:
+        """Show the model some training images before it learns."""
+        generator = np.random.default_rng(seed_for(self.recipe.fit.seed, "initialisation"))
+        height, width = self.model.image_shape[1:]
+        count = min(len(self.train), max(32, INITIALISATION_PIXELS // (height * width)))
+        self.model.initialise(self.train.take(generator.permutation(len(self.train))[:count])[0])
 
     def _train_epoch(self, epoch: int) -> tuple[float, float]:
         """Train on every image once; return the mean loss (with penalty) and accuracy."""
@@ -161,30 +189,33 @@ class Training:
         order = epoch_order(self.train.split, settings.batch_size, settings.batches, settings.seed, epoch)
         augment = self.augmentations.epoch(settings.seed, epoch, len(self.train), self.train.device)
         self.model.train()
-        tally, began = _Tally(), time.perf_counter()
-        for index, positions in enumerate(order):
+        tally, began = _Tally(epoch), time.perf_counter()
+        pace = 1 if self.train.device.type == "cpu" else STEPS_BETWEEN_LOOKS
+        for index, positions in enumerate(self.train.placed(order)):
             torch.manual_seed(seed_for(settings.seed, "dropout", epoch, index))
             images, labels = self.train.take(positions)
-            images, targets = augment(images, labels, torch.from_numpy(positions))
+            images, targets = augment(images, labels, positions)
             self._set_learning_rate(len(order))
             loss, logits = self._step(images, targets)
             tally.add(loss, logits, labels)
-            if not math.isfinite(tally.last_loss):
-                raise NonFiniteLossError(
-                    f"the loss became {tally.last_loss} at step {index + 1} of epoch {epoch}; "
-                    "a lower optimizer.lr is the usual remedy"
-                )
+            last = index + 1 == len(order) or self._share_of_time() >= 1
+            looks = (index + 1) % pace == 0 or last
+            if looks:
+                tally.look()
             self.state.step += 1
-            if self.watch:
+            if self.watch and looks:
                 rate = tally.images / (time.perf_counter() - began)
                 self.watch(
                     Step(epoch, settings.epochs, index + 1, len(order), tally.loss, tally.accuracy, rate)
                 )
+            if last:
+                break
         return tally.loss, tally.accuracy
 
     def _step(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """One update; return the loss with its penalty, and the logits."""
-        logits = self.model(images)
+        with self.precision():
+            logits = self.model(images)
         loss = F.cross_entropy(logits, targets, label_smoothing=self.recipe.fit.label_smoothing)
         penalty = self.model.penalty()
         if penalty is not None:
@@ -194,14 +225,28 @@ class Training:
         self.optimizer.step()
         return loss.detach(), logits.detach()
 
+    def precision(self) -> AbstractContextManager[object]:
+        """Where the network computes in bfloat16, the context in which it does."""
+        chosen = choose_precision(self.recipe.fit.precision, self.train.device)
+        return torch.autocast(self.train.device.type, torch.bfloat16, enabled=chosen == "bfloat16")
+
     def _set_learning_rate(self, steps_an_epoch: int | None = None) -> float:
         """Set each group's rate for the coming step; return the first group's."""
         planned = self.recipe.fit.epochs * (steps_an_epoch or 1)
         done = self.state.step if steps_an_epoch else self.state.epoch
-        factor = self.schedule.factor(min(done / planned, 1.0))
+        factor = self.schedule.factor(min(max(done / planned, self._share_of_time()), 1.0))
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         return self.optimizer.param_groups[0]["lr"]
+
+    def _share_of_time(self) -> float:
+        """How much of `fit.minutes` is over, 0 without them; the epoch's validation is counted as if it were past."""
+        if self.recipe.fit.minutes is None:
+            return 0.0
+        spent = sum(record["seconds"] for record in self.state.history) + self.validation_seconds
+        if self.epoch_began is not None:
+            spent += time.perf_counter() - self.epoch_began
+        return spent / (60 * self.recipe.fit.minutes)
 
     def _judge(self, record: dict[str, float]) -> None:
         """Note a new best epoch, and decide whether this was the last one."""
@@ -215,21 +260,40 @@ class Training:
             state.wait += 1
         if stop.patience is not None and state.wait >= stop.patience:
             state.stop_reason = f"{stop.monitor} did not improve for {stop.patience} epochs"
+        elif self._share_of_time() >= 1:
+            state.stop_reason = f"the {self.recipe.fit.minutes:g} minutes are over"
         elif state.epoch >= self.recipe.fit.epochs:
             state.stop_reason = f"all {self.recipe.fit.epochs} epochs done"
 
 
 class _Tally:
-    """Sums of loss and correct answers over an epoch's images; divided only when read."""
+    """Sums of loss and correct answers over an epoch's images; divided only when read.
 
-    def __init__(self) -> None:
-        self.images, self.loss_sum, self.correct, self.last_loss = 0, 0.0, 0, 0.0
+    What steps add stays on their device until the next look.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch, self.steps, self.images, self.loss_sum, self.correct = epoch, 0, 0, 0.0, 0
+        self.pending: list[tuple[int, Tensor, Tensor]] = []
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        self.last_loss = loss.item()
-        self.images += len(labels)
-        self.loss_sum += self.last_loss * len(labels)
-        self.correct += int((logits.argmax(1) == labels).sum())
+        """Note a step's loss () and how many of its logits (N, classes) are right."""
+        self.pending.append((len(labels), loss, (logits.argmax(1) == labels).sum()))
+
+    def look(self) -> None:
+        """Read what the steps since the last look have added. Raises NonFiniteLossError naming the first bad one."""
+        counts, losses, correct = zip(*self.pending, strict=True)
+        self.pending.clear()
+        for count, loss in zip(counts, torch.stack(losses).tolist(), strict=True):
+            self.steps += 1
+            if not math.isfinite(loss):
+                raise NonFiniteLossError(
+                    f"the loss became {loss} at step {self.steps} of epoch {self.epoch}; "
+                    "a lower optimizer.lr is the usual remedy"
+                )
+            self.images += count
+            self.loss_sum += loss * count
+        self.correct += int(torch.stack(correct).sum())
 
     @property
     def loss(self) -> float:

@@ -18,6 +18,10 @@ Array = NDArray[Any]
 
 RESAMPLES = 1000
 CALIBRATION_BINS = 15
+TEMPERATURES = (0.05, 20.0)
+# A temperature is a logistic regression of one parameter, and ten events for each is the rule: P. Peduzzi et al.,
+# "A simulation study of the number of events per variable in logistic regression analysis", J. Clin. Epid. 49 (1996).
+TEMPERATURE_MISTAKES = 10
 # Resamples drawn at once, so that many classes need megabytes, not gigabytes.
 _CHUNK = 100
 
@@ -286,14 +290,17 @@ def expected_calibration_error(labels: Array, probabilities: Array, bins: int = 
     return float(np.abs(table["accuracy"] - table["confidence"]) @ table["count"] / len(labels))
 
 
-def fit_temperature(labels: Array, probabilities: Array) -> float:
+def fit_temperature(labels: Array, probabilities: Array) -> float | None:
     """The temperature whose softmax(log(probabilities) / temperature) has the lowest cross-entropy.
 
-    Fit it on the validation split, never on the test split. Guo et al. 2017, section 4.2. The search runs
-    over 0.05 to 20; a model that is right on every validation image ends at the lower bound.
+    Fit it on the validation split, never on the test split. Guo et al. 2017, section 4.2. None where the images
+    do not determine one: with fewer than `TEMPERATURE_MISTAKES` mistakes, since without any mistake the lower
+    temperature is always the better, and where the best lies at an end of `TEMPERATURES`.
     """
     from scipy.optimize import minimize_scalar
 
+    if (probabilities.argmax(axis=1) != labels).sum() < TEMPERATURE_MISTAKES:
+        return None
     logs = np.log(np.clip(np.asarray(probabilities, dtype=np.float64), 1e-30, None))
     rows = np.arange(len(labels))
 
@@ -304,8 +311,9 @@ def fit_temperature(labels: Array, probabilities: Array) -> float:
             (np.log(np.exp(scaled - peak[:, None]).sum(axis=1)) + peak - scaled[rows, labels]).mean()
         )
 
-    best = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded")
-    return float(np.exp(best.x))  # pyright: ignore[reportAttributeAccessIssue]
+    ends = np.log(TEMPERATURES)
+    best: float = minimize_scalar(loss, bounds=ends, method="bounded").x  # pyright: ignore[reportAttributeAccessIssue]
+    return None if np.abs(best - ends).min() < 1e-3 else float(np.exp(best))
 
 
 def with_temperature(probabilities: Array, temperature: float) -> Array:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from tenfold.recipe import Choice, Count, Fraction, Monitor, NonNegative, Positive, Share, components
+from tenfold.choices import Choice, Count, Fraction, Monitor, NonNegative, Positive, Share, components
 
 Parameters = Iterable[torch.nn.Parameter]
 
@@ -86,11 +86,40 @@ def adamw(
     return KerasAdam(parameters, lr=lr, betas=(beta1, beta2), epsilon=epsilon, weight_decay=weight_decay)
 
 
+def muon(
+    parameters: Parameters | Iterable[dict[str, Any]],
+    *,
+    lr: Positive = 0.24,
+    momentum: Share = 0.6,
+    iterations: Count = 3,
+    other_lr: Positive = 0.05,
+    head_lr: Positive = 0.67,
+    other_momentum: Share = 0.85,
+    weight_decay: NonNegative = 0.0067,
+) -> Optimizer:
+    """Muon for convolution kernels, Nesterov SGD for the rest: see `Muon`.
+
+    `head_lr` is the rate of matrices (the output layer), `other_lr` that of vectors; `weight_decay` is what one step
+    takes of those at the full rate.
+    """
+    rest = {"momentum": other_momentum, "weight_decay": weight_decay}
+    kinds = {3: {"lr": lr, "momentum": momentum}, 2: {"lr": head_lr, **rest}, 1: {"lr": other_lr, **rest}}
+    given: list[Any] = list(parameters)
+    groups: list[dict[str, Any]] = given if given and isinstance(given[0], dict) else [{"params": given}]
+    parts = [
+        {**group, **settings, "params": [p for p in group["params"] if min(max(p.ndim, 1), 3) == rank]}
+        for group in groups
+        for rank, settings in kinds.items()
+    ]
+    return Muon([part for part in parts if part["params"]], iterations)
+
+
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": sgd,
     "adam": adam,
     "adamw": adamw,
     "rmsprop": rmsprop,
+    "muon": muon,
 }
 
 
@@ -171,6 +200,51 @@ class KerasRMSprop(_KerasOptimizer):
         square = memory["mean_square"]
         square.mul_(group["rho"]).addcmul_(gradient, gradient, value=1 - group["rho"])
         parameter.addcdiv_(gradient, (square + group["epsilon"]).sqrt_(), value=-group["lr"])
+
+
+class Muon(_KerasOptimizer):
+    """Momentum orthogonalised by Newton-Schulz iterations (Jordan et al., "Muon", 2024), for kernels of any shape.
+
+    A kernel (O, I, h, w) is seen as a matrix (O, I h w). Before its step it is scaled to a norm of sqrt(O), which
+    takes the place of weight decay; the step is the nearest matrix to the Nesterov gradient whose singular values are
+    all about one, times the rate. Parameters of fewer dimensions take steps of SGD with Nesterov's momentum and
+    decoupled decay, as PyTorch writes it: `v = m v + g; w = w - lr (g + m v)`.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], iterations: int) -> None:
+        super().__init__(groups, {"weight_decay": 0.0, "iterations": iterations})
+        for group in self.param_groups:
+            # Decay is per step at the full rate, whatever that is.
+            group["weight_decay"] /= group["lr"]
+
+    def update(
+        self, parameter: Tensor, gradient: Tensor, memory: dict[str, Tensor], group: dict[str, Any]
+    ) -> None:
+        """One step of either kind."""
+        if not memory:
+            memory["velocity"] = torch.zeros_like(parameter)
+        velocity = memory["velocity"].mul_(group["momentum"]).add_(gradient)
+        step = gradient.add(velocity, alpha=group["momentum"])
+        if parameter.ndim > 2:
+            parameter.mul_(math.sqrt(len(parameter)) / parameter.norm())
+            step = orthogonalised(step.flatten(1), group["iterations"]).view_as(parameter)
+        parameter.add_(step, alpha=-group["lr"])
+
+
+# A quintic whose iteration drives every singular value in (0, 1] to about one, fast rather than exactly (ibid.).
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalised(matrix: Tensor, iterations: int) -> Tensor:
+    """`matrix` (m, n) with its singular values driven to about one by `iterations` of Newton and Schulz."""
+    tall = matrix.shape[0] > matrix.shape[1]
+    result = matrix.T if tall else matrix
+    result = result / (result.norm() + 1e-7)
+    linear, cubic, quintic = _QUINTIC
+    for _ in range(iterations):
+        square = result @ result.T
+        result = linear * result + (cubic * square + quintic * square @ square) @ result
+    return result.T if tall else result
 
 
 class KerasAdam(torch.optim.AdamW):

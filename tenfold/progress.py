@@ -41,6 +41,7 @@ class Display:
         self.bar: Progress | None = None
         self.task = TaskID(0)
         self.epochs = 0
+        self.minutes: float | None = None
         self.recent: list[float] = []
         self.began = self.logged = time.monotonic()
         self.best: float | None = None
@@ -61,6 +62,10 @@ class Display:
 
             yield note
 
+    def planned(self, words: str, minutes: float) -> None:
+        """What was chosen for the time given."""
+        self.console.print(f"plan for {minutes:g} minute{'' if minutes == 1 else 's'}: {words}")
+
     @contextmanager
     def training(
         self, run: Run, model: Classifier, splits: Splits, device: str, epochs: int | None = None
@@ -78,6 +83,7 @@ class Display:
         if len(splits.bad_files) > 5:
             self.console.print(f"[yellow]left out[/] {len(splits.bad_files) - 5} more; all are in data.json")
         self.epochs, self.stop = epochs or run.recipe.fit.epochs, run.recipe.stop
+        self.minutes = run.recipe.fit.minutes
         for record in run.history if (run.path / "history.csv").is_file() else ():
             self._is_best(Epoch(**record))
         self.began = self.logged = time.monotonic()
@@ -88,7 +94,7 @@ class Display:
     def step(self, step: Step) -> None:
         """Move the bar; in a log, write a line now and then."""
         text = (
-            f"epoch {step.epoch:>{len(str(step.epochs))}}/{step.epochs}  loss {step.loss:.4f}  accuracy "
+            f"{self._place(step.epoch)}  loss {step.loss:.4f}  accuracy "
             f"{step.accuracy:.2%}  {step.images_per_second:,.0f} images/s  {self._remaining(step)} left"
         )
         if self.live and self.bar is not None:
@@ -102,7 +108,7 @@ class Display:
         self.recent.append(epoch.seconds)
         self.logged = time.monotonic()
         self.console.print(
-            f"epoch {epoch.epoch:>{len(str(self.epochs))}}/{self.epochs}  loss {epoch.loss:.4f}  accuracy "
+            f"{self._place(epoch.epoch)}  loss {epoch.loss:.4f}  accuracy "
             f"{epoch.accuracy:7.2%}  validation loss {epoch.validation_loss:.4f}  accuracy "
             f"{epoch.validation_accuracy:7.2%}  rate {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
             f"{'  *' if self._is_best(epoch) else ''}"
@@ -143,8 +149,14 @@ class Display:
             refresh_per_second=_REFRESHES_A_SECOND,
         )
 
+    def _place(self, epoch: int) -> str:
+        """Which epoch it is, of how many where the clock does not decide."""
+        return f"epoch {epoch:>{len(str(self.epochs))}}" + ("" if self.minutes else f"/{self.epochs}")
+
     def _remaining(self, step: Step) -> str:
-        """Time to the last planned epoch, judged by the epochs so far or, in the first, by its own steps."""
+        """Time to the end: by the clock where that decides, else by the epochs so far or, in the first, its steps."""
+        if self.minutes:
+            return _duration(max(0.0, 60 * self.minutes - (time.monotonic() - self.began)))
         done = step.step / step.steps
         an_epoch = [*self.recent, (time.monotonic() - self.began) / done][: len(self.recent) or 1][-3:]
         return _duration((step.epochs - step.epoch + 1 - done) * sum(an_epoch) / len(an_epoch))

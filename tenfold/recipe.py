@@ -1,59 +1,32 @@
 """Recipes: TOML plus `key=value` overrides, checked as a whole into one frozen, typed value.
 
-A recipe has plain tables (`[data]`, `[stop]`, `[fit]`, `[sweep]`) and choices (`[model]`, `[optimizer]`,
-`[schedule]`, `[[augment]]`): a choice names an entry of a dictionary such as `tenfold.models.MODELS` and sets its
-keyword-only parameters. Those signatures are the only place where a parameter, its type and its default are
-written down; this module reads them there when it checks a recipe.
+A recipe has plain tables (`[data]`, `[stop]`, `[fit]`, `[sweep]`), written down here, and choices of components
+(`[model]`, `[optimizer]`, `[schedule]`, `[[augment]]`), which `tenfold.choices` checks.
 """
 
-import inspect
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from pkgutil import resolve_name
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tenfold.choices import (
+    COMPONENTS,
+    Choice,
+    Count,
+    Fraction,
+    Monitor,
+    NonNegative,
+    Positive,
+    Share,
+    check_choice,
+    reason,
+)
 from tenfold.errors import InputError, nearest
-
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-# A share that must leave something over: a dropout rate, a part of the images, a decay.
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-# The dictionaries that give names their meaning. They are named here, not imported, because this module lies
-# below them, and because `tenfold recipes` should not have to load torch.
-COMPONENTS = {
-    "model": "tenfold.models:MODELS",
-    "optimizer": "tenfold.optim:OPTIMIZERS",
-    "schedule": "tenfold.optim:SCHEDULES",
-    "augment": "tenfold.augment:AUGMENTATIONS",
-}
-
-MONITORS = ("validation_loss", "validation_accuracy")
-MONITOR_ALIASES = {
-    "val_loss": "validation_loss",
-    "val_acc": "validation_accuracy",
-    "val_accuracy": "validation_accuracy",
-}
-
-
-def _monitor(name: object) -> object:
-    name = MONITOR_ALIASES.get(name, name) if isinstance(name, str) else name
-    if name not in MONITORS:
-        hint = nearest(str(name), MONITORS)
-        raise ValueError(f"no metric {name!r}{hint}; valid: {', '.join((*MONITORS, *MONITOR_ALIASES))}")
-    return name
-
-
-# The name of a metric that every epoch measures on validation data, under its own name or Keras' aliases.
-Monitor = Annotated[str, BeforeValidator(_monitor)]
+from tenfold.overrides import apply_overrides
 
 
 class Table(BaseModel):
@@ -88,19 +61,6 @@ class Data(Table):
     bad_files_limit: Fraction = 0.01
 
 
-class Choice(BaseModel):
-    """The name of a component and its options, for instance `name = "sgd"`, `lr = 0.01`."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
-
-    name: str
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Every option by name, defaults included."""
-        return dict(self.model_extra or {})
-
-
 class Stop(Table):
     """`monitor` chooses the best epoch, whose weights are restored; `patience` (epochs) ends training early."""
 
@@ -110,13 +70,19 @@ class Stop(Table):
 
 
 class Fit(Table):
-    """The loop itself. `batches = "folder"` keeps the images of one source folder together in each batch."""
+    """The loop itself. `batches = "folder"` keeps the images of one source folder together in each batch.
+
+    With `minutes`, training and validation end after so long, in the middle of an epoch if need be, and the schedule
+    follows the clock where that is ahead of the `epochs`; such a run is not the same twice.
+    """
 
     epochs: Count = 30
     batch_size: Count = 64
     batches: Literal["split", "folder"] = "split"
     label_smoothing: Share = 0.0
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
+    minutes: Positive | None = None
 
 
 class Sweep(Table):
@@ -167,7 +133,7 @@ def parse_recipe(text: str) -> Recipe:
 
 
 def _load(title: str, tables: dict[str, Any], overrides: Iterable[str] | Mapping[str, Any]) -> Recipe:
-    faults = _apply_overrides(tables, overrides)
+    faults = apply_overrides(tables, overrides)
     checked, more = _check(tables)
     faults += more
     if faults or checked is None:
@@ -203,17 +169,6 @@ def read_about(path: Path) -> About:
     return About(**_read_toml(path).get("about", {}))
 
 
-def components(table: str) -> Mapping[str, Callable[..., Any]]:
-    """The dictionary whose entries the table `[table]` of a recipe can name."""
-    return resolve_name(COMPONENTS[table])
-
-
-def options_of(component: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """The options that a recipe can set on a component: its keyword-only parameters."""
-    parameters = inspect.signature(component).parameters
-    return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
-
-
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -221,81 +176,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: cannot be read as TOML: {error}. Mend the file; see `tenfold show digits`."
         ) from None
-
-
-# Overrides ---------------------------------------------------------------------------------------------------
-
-
-def _apply_overrides(tables: dict[str, Any], overrides: Iterable[str] | Mapping[str, Any]) -> list[str]:
-    """Write each override into `tables`; return the faults."""
-    faults, values = [], []
-    if isinstance(overrides, Mapping):
-        values, overrides = list(overrides.items()), ()
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if equals:
-            values.append((key, parse_value(text)))
-        else:
-            faults.append(f"{override!r}: expected TABLE.KEY=VALUE, for instance fit.epochs=5")
-    # Names first: changing a component's name drops what the new component does not understand.
-    for key, value in sorted(values, key=lambda pair: pair[0] != "augment" and not pair[0].endswith(".name")):
-        fault = _set(tables, key.split("."), value)
-        faults += [f"{key}={value!r}: {fault}"] if fault else []
-    return faults
-
-
-def parse_value(text: str) -> Any:
-    """A value as an override writes it: TOML, `none`, or else the text itself."""
-    if text.lower() in {"none", "null"}:
-        return None
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _set(tables: dict[str, Any], keys: list[str], value: Any) -> str | None:
-    """Put `value` where `keys` lead; return the fault if they lead nowhere."""
-    match keys:
-        case ["augment"]:
-            tables["augment"] = value
-            return None
-        case ["augment", which, key]:
-            table = _augmentations(tables).get(which)
-        case [name, key] if name and key and name != "augment":
-            table = tables.setdefault(name, {})
-        case _:
-            return "expected TABLE.KEY=VALUE or augment.NAME.OPTION=VALUE, for instance fit.epochs=5"
-    if not isinstance(table, dict):
-        names = ", ".join(sorted(name for name in _augmentations(tables) if not name.isdecimal())) or "none"
-        return f"there is no such augmentation here; there are: {names}" if len(keys) == 3 else None
-    if key == "name" and keys[0] in COMPONENTS:
-        _forget_options(table, keys[0], value)
-    table[key] = value
-    return None
-
-
-def _augmentations(tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The `[[augment]]` tables by number and by name; anything else in their place is for the check to report."""
-    value = tables.get("augment")
-    entries = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list | tuple) else []
-    return {str(e.get("name")): e for e in reversed(entries)} | {str(i): e for i, e in enumerate(entries)}
-
-
-def _forget_options(table: dict[str, Any], kind: str, name: Any) -> None:
-    """Before a component's name changes: drop the options that the new one does not have or take."""
-    component = components(kind).get(name) if isinstance(name, str) else None
-    if component is None or name == table.get("name"):
-        return
-    for option, value in list(table.items()):
-        faults: list[str] = []
-        if option in options_of(component):
-            _checked_value(option, _types(component)[option], value, faults)
-        if option not in options_of(component) or faults:
-            del table[option]
-
-
-# Checking ----------------------------------------------------------------------------------------------------
 
 
 def _check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
@@ -306,10 +186,10 @@ def _check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
         value = tables.get(kind)
         if kind == "augment" and isinstance(value, list | tuple):
             tables[kind] = tuple(
-                _check_choice(kind, entry, faults) if isinstance(entry, dict) else entry for entry in value
+                check_choice(kind, entry, faults) if isinstance(entry, dict) else entry for entry in value
             )
         elif kind != "augment" and isinstance(value, dict):
-            tables[kind] = _check_choice(kind, value, faults)
+            tables[kind] = check_choice(kind, value, faults)
     try:
         recipe = Recipe(**_without_none(tables))
     except ValidationError as error:
@@ -325,48 +205,6 @@ def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
         else table
         for name, table in tables.items()
     }
-
-
-def _check_choice(kind: str, table: dict[str, Any], faults: list[str]) -> dict[str, Any]:
-    """The table with its options validated and its defaults filled in; faults are added to `faults`."""
-    known, name = components(kind), table.get("name")
-    if not isinstance(name, str) or name not in known:
-        hint = nearest(str(name), list(known))
-        faults.append(f"{kind}.name: there is no {kind} {name!r}{hint}; valid: {', '.join(known)}")
-        return {"name": str(name)}
-    where = kind if kind != "augment" else f"augment.{name}"
-    parameters, types = options_of(known[name]), _types(known[name])
-    given = {option: value for option, value in table.items() if option != "name"}
-    checked: dict[str, Any] = {"name": name}
-    for option in [option for option in given if option not in parameters]:
-        valid = f"valid: {', '.join(parameters)}" if parameters else "it has no options"
-        faults.append(
-            f"{where}.{option}: {name!r} has no such option{nearest(option, list(parameters))}; {valid}"
-        )
-    for option, parameter in parameters.items():
-        if option in given:
-            checked[option] = _checked_value(f"{where}.{option}", types[option], given[option], faults)
-        elif parameter.default is parameter.empty:
-            faults.append(f"{where}.{option}: {name!r} needs a value for it")
-        else:
-            checked[option] = parameter.default
-    return checked
-
-
-@cache
-def _types(component: Callable[..., Any]) -> dict[str, Any]:
-    return get_type_hints(
-        component.__init__ if inspect.isclass(component) else component, include_extras=True
-    )
-
-
-def _checked_value(where: str, annotation: Any, value: Any, faults: list[str]) -> Any:
-    try:
-        adapter = TypeAdapter(annotation, config=ConfigDict(strict=True))
-        return adapter.validate_python(tuple(value) if isinstance(value, list) else value)
-    except ValidationError as error:
-        faults += [f"{where}={value!r}: {_reason(fault)}" for fault in error.errors()[:1]]
-        return value
 
 
 def _sentence(fault: Any, model: type[BaseModel]) -> str:
@@ -385,15 +223,10 @@ def _sentence(fault: Any, model: type[BaseModel]) -> str:
     if fault["type"] in {"model_type", "tuple_type"}:
         expected = "tables, each under [[augment]]" if keys[0] == "augment" else f"a table, [{where}]"
         return f"{where}={fault['input']!r}: expected {expected}"
-    return f"{where}={fault['input']!r}: {_reason(fault)}"
+    return f"{where}={fault['input']!r}: {reason(fault)}"
 
 
 def _table_type(model: type[BaseModel], key: str) -> type[BaseModel]:
     annotation = model.model_fields[key].annotation
     options = [annotation, *get_args(annotation)]
     return next(o for o in options if isinstance(o, type) and o is not NoneType and issubclass(o, BaseModel))
-
-
-def _reason(fault: Any) -> str:
-    message = str(fault["msg"]).removeprefix("Value error, ").replace("a valid tuple", "a list")
-    return message[0].lower() + message[1:]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
-from rich.table import Table
+from rich.table import Column, Table
 
 from tenfold.augment import picture_augmentations
 from tenfold.data import Source, cache_entries, load_splits, remove_cache_entries
@@ -33,10 +33,13 @@ _PICTURED = 10
 
 def show_recipes() -> None:
     """Print the built-in recipes with what was measured of them."""
-    table = Table("recipe", "what it is", "test accuracy", "time", "measured on", box=None, pad_edge=False)
+    table = Table(
+        Column("recipe", no_wrap=True), "what it is, and its measured test accuracy", box=None, pad_edge=False
+    )
     for name, path in builtin_recipes().items():
         about = read_about(path)
-        table.add_row(f"[bold]{name}[/]", about.summary, about.accuracy, about.time, about.hardware)
+        measured = ", ".join(part for part in (about.accuracy, about.time, about.hardware) if part)
+        table.add_row(f"[bold]{name}[/]", about.summary + (f"\n  {measured}" if measured else ""))
     Console().print(table)
 
 

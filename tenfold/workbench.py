@@ -1,5 +1,6 @@
 """The verbs in Python, one function each: what the command line calls and `import tenfold` offers."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ from tenfold.files import explained_write, write_json
 from tenfold.fit import Epoch, fit
 from tenfold.metrics import measure
 from tenfold.models import Classifier, build_model
+from tenfold.planning import make_plan, suitable_recipe
 from tenfold.predictions import predict_split, predict_splits
 from tenfold.progress import Display, display_for
 from tenfold.recipe import Recipe, load_recipe
@@ -53,27 +55,37 @@ def train(
     overrides: Iterable[str] | Mapping[str, Any] = (),
     progress: bool = True,
     track: str | None = None,
+    minutes: float | None = None,
 ) -> Run:
     """Train a recipe on a source, evaluate it, write its report, and give the run.
 
     `recipe` is a built-in recipe's name, a TOML file or a Recipe (default: one that suits the data); `data`, or
     `train`, `validation` and `test` folders, are the source (default: scikit-learn's digits). `overrides` are
-    `key=value` texts or a mapping such as `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow".
+    `key=value` texts or a mapping such as `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow". With `minutes`
+    and no recipe, one is chosen and scaled so that all is done by then; a recipe that is named trains for so long.
     Raises InputError for what cannot be used and TenfoldError for what goes wrong on the way.
 
         run = tenfold.train("model-s-baseline", data="photos", overrides={"fit.epochs": 5})
         run.metrics["test"]["accuracy"]
     """
+    began = time.perf_counter()
     check_tracker(track)
     source = make_source(data, train, validation, test)
-    chosen = choose_recipe(recipe, source, overrides, seed)
     where = choose_device(device)
     display = display_for(progress)
+    if minutes is not None and recipe is None:
+        with display.decoding() as note:
+            plan = make_plan(source, minutes, where, seed or 0, note, began)
+        display.planned(plan.words, minutes)
+        chosen, default_name = load_recipe(plan.recipe, overrides), plan.name
+    else:
+        chosen, default_name = choose_recipe(recipe, source, overrides, seed)
+        if minutes is not None:
+            chosen = load_recipe(chosen, {"fit.minutes": float(minutes)})
     with display.decoding() as note:
         splits = read_splits(chosen.data, source, note)
     model = _new_model(chosen, splits)
     check_recipe(model, chosen)
-    default_name = Path(recipe).stem if isinstance(recipe, str | Path) else suitable_recipe(source)
     run = create_run(Path(out), name, default_name, overwrite=overwrite)
     run.begin(chosen, splits, describe_environment(where, command_line()))
     return _carry_out(run, model, splits, where, display, track)
@@ -141,20 +153,19 @@ def make_source(data: "str | Path | None", train: Folders, validation: Folders, 
     return Source(None if data is None else str(data), **folders)
 
 
-def suitable_recipe(source: Source) -> str:
-    """The built-in recipe to take for a source when none is named."""
-    return "digits" if source.data == "digits" else "backbone"
-
-
 def choose_recipe(
     recipe: str | Path | Recipe | None,
     source: Source,
     overrides: Iterable[str] | Mapping[str, Any] = (),
     seed: int | None = None,
-) -> Recipe:
-    """The recipe named, or the one that suits the source, with overrides and seed applied."""
-    chosen = load_recipe(recipe or suitable_recipe(source), overrides)
-    return chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})
+) -> tuple[Recipe, str]:
+    """The recipe named, or the one that suits the source, with overrides and seed applied; and what to call it."""
+    changes: dict[str, Any] = {}
+    if recipe is None:
+        recipe, changes = suitable_recipe(source)
+    name = Path(recipe).stem if isinstance(recipe, str | Path) else "recipe"
+    chosen = load_recipe(load_recipe(recipe, changes), overrides)
+    return (chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})), name
 
 
 def _carry_out(

@@ -12,8 +12,9 @@ from tenfold.augment.base import Geometric, Mixing
 from tenfold.augment.geometry import RandomResizedCrop, Rotation, Translation, resample
 from tenfold.augment.mix import symmetric_beta
 from tenfold.augment.pipeline import Pipeline
+from tenfold.choices import Choice
 from tenfold.errors import InputError
-from tenfold.recipe import Choice, load_recipe
+from tenfold.recipe import load_recipe
 
 CLASSES = 5
 
@@ -227,6 +228,29 @@ def test_a_crop_cuts_whole_pixels_out_of_the_padded_image(fill, mode):
 def test_a_crop_too_wide_to_reflect_is_refused():
     with pytest.raises(InputError, match=r"augment\.crop\.padding=12.*at most 11"):
         run(pipeline_of("crop", padding=12), images_of(2))
+
+
+@given(st.integers(0, 1000), st.integers(1, 50), st.sampled_from([(), ("contrast",)]))
+def test_an_alternating_flip_shows_both_sides_in_two_successive_epochs(seed, epoch, before):
+    images = images_of(32)
+    choices = [*(Choice(name=name, factor=0.0) for name in before), Choice(name="flip", alternate=True)]
+    pipeline = build_augmentations(choices, CLASSES)
+    one, other, third = (run(pipeline, images, seed, epoch + later)[0] for later in range(3))
+    mirrored = (one != images).flatten(1).any(1)
+    assert 0 < mirrored.sum() < 32, "half of them, by chance"
+    assert torch.equal(one[mirrored], images.float().flip(3)[mirrored])
+    assert torch.equal(other, one.flip(3))
+    assert torch.equal(third, one)
+
+
+def test_an_alternating_flip_is_the_same_in_any_order_of_the_batch():
+    images = images_of(32)
+    for epoch in (1, 2):
+        augment = pipeline_of("flip", alternate=True).epoch(0, epoch, 32)
+        whole, _ = augment(images, torch.zeros(32), torch.arange(32))
+        order = torch.randperm(32, generator=torch.Generator().manual_seed(1))
+        for part in (order[:7], order[7:]):
+            assert torch.equal(augment(images[part], torch.zeros(len(part)), part)[0], whole[part])
 
 
 # Mixing -----------------------------------------------------------------------------------------------------

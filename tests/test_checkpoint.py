@@ -8,10 +8,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from tenfold.checkpoint import State, load_checkpoint, load_model, read_state, save_checkpoint, save_model
+from tenfold.choices import Choice
 from tenfold.errors import InputError
 from tenfold.models import Preprocessing, build_model
 from tenfold.optim import OPTIMIZERS, build_optimizer
-from tenfold.recipe import Choice
 
 SHAPE, CLASSES = (1, 8, 8), 3
 STATE = State(
@@ -70,7 +70,7 @@ def fresh(name: str = "adam"):
 
 @pytest.mark.parametrize("name", sorted(OPTIMIZERS))
 def test_training_goes_on_from_a_checkpoint_bit_for_bit(name, tmp_path):
-    options = {"momentum": 0.9} if name == "sgd" else {}
+    options = {"sgd": {"momentum": 0.9}, "muon": {"head_lr": 0.01}}.get(name, {})
     whole, begun = new_model().train(), new_model().train()
     whole_optimizer = build_optimizer(Choice(name=name, lr=0.01, **options), whole.parameters())
     begun_optimizer = build_optimizer(Choice(name=name, lr=0.01, **options), begun.parameters())

@@ -11,7 +11,6 @@ from small import SHAPES, SMALL, Answer, draw_pictures, tenfold, words
 
 from tenfold.recipe import builtin_recipes
 from tenfold.run import load_run
-from tenfold.workbench import suitable_recipe
 
 
 @pytest.fixture
@@ -104,13 +103,6 @@ def test_recipes_are_listed_and_shown(command):
     wrong = command("show", "model-s-basline")
     assert wrong.status == 2
     assert "did you mean 'model-s-baseline'?" in wrong.err
-
-
-def test_a_recipe_stands_ready_for_every_source(pictures):
-    from tenfold.data import Source
-
-    assert suitable_recipe(Source("digits")) in builtin_recipes()
-    assert suitable_recipe(Source(str(pictures))) in builtin_recipes()
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("train", "--help"), ("resume", "--help")])

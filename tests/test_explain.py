@@ -4,9 +4,9 @@ import torch
 from constructed import digits_run
 from torch import nn
 
+from tenfold.choices import Choice
 from tenfold.explain import CORRUPTIONS, STRENGTHS, explain, grad_cam, last_convolution, overlay, robustness
 from tenfold.models import build_model
-from tenfold.recipe import Choice
 from tenfold.report import write_report
 
 

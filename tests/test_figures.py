@@ -10,10 +10,13 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from tenfold.comparison import figures as versus
-from tenfold.metrics import confusion_matrix, reliability, wilson_interval
+from tenfold.findings import Evidence
+from tenfold.metrics import confusion_matrix, measure, reliability, wilson_interval
+from tenfold.predictions import Predictions
 from tenfold.report import figures
-from tenfold.report.draw import CURVE_POINTS, thinned
+from tenfold.report.draw import CURVE_POINTS, draw_figures, thinned
 from tenfold.report.style import DARK, adaptive, settle, to_png, to_svg
+from tenfold.run import Run
 
 HOSTILE = ["$\\frac{1}{", "<script>alert(1)</script>", "line\nbreak", "猫" * 40, ""]
 
@@ -92,6 +95,26 @@ def test_coverage_and_reliability_plot_what_they_are_given():
     assert "as trained: error 0.123" in texts_of(figure)
     figure = figures.coverage((np.array([0.5, 1.0]), np.array([1.0, 0.8])), 0.8)
     assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [1.0, 0.8]
+
+
+@pytest.mark.parametrize("mistakes", [9, 10])
+def test_the_reliability_is_drawn_scaled_only_where_a_temperature_could_be_fitted(mistakes, tmp_path):
+    names, truth = ("a", "b"), np.arange(200) % 2
+    probabilities = np.where(truth[:, None] == [0, 1], 0.9, 0.1)
+    labels = np.where(np.arange(200) < mistakes, 1 - truth, truth)
+    answers = Predictions([str(k) for k in range(200)], labels, probabilities, names)
+    evidence = Evidence(
+        history=NOTEBOOK_01,
+        test=measure(labels, probabilities, names),
+        counts={"test": {"a": 100, "b": 100}},
+        class_names=names,
+        predictions=answers,
+        validation_predictions=answers,
+    )
+    draw_figures(Run(tmp_path), evidence)
+    drawn = (tmp_path / "figures" / "reliability.svg").read_text(encoding="utf-8")
+    assert "as trained: error 0.05" in drawn
+    assert ("scaled on validation: error 0.000" in drawn) == (mistakes == 10)
 
 
 def test_class_counts_of_few_and_many_classes():

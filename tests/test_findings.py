@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from constructed import digits_run
@@ -227,6 +229,38 @@ def test_calibration_names_the_direction_only_beyond_the_noise(temperature, word
     assert word in found.sentence
     assert found.numbers["temperature"] == pytest.approx(1 / temperature, rel=0.1)
     assert found.numbers["scaled_error"] < 0.03
+
+
+@pytest.mark.parametrize(
+    ("mistakes", "reason"),
+    [
+        (0, "Validation has no mistake to fit a temperature on."),
+        (1, "Validation, with 1 mistake, has too few of them to fit a temperature on."),
+        (3, "Validation, with 3 mistakes, has too few of them to fit a temperature on."),
+    ],
+)
+def test_calibration_says_where_there_was_nothing_to_fit_a_temperature_on(mistakes, reason):
+    tested, held_out = calibrated(), calibrated(n=200, seed=1)
+    labels = held_out.predicted.copy()
+    labels[:mistakes] = (labels[:mistakes] + 1) % 5
+    evidence = Evidence(predictions=tested, validation_predictions=replace(held_out, labels=labels))
+    found = one(trust.calibration, evidence)
+    assert found.sentence.endswith(f". {reason}")
+    assert "dividing" not in found.sentence
+    assert found.numbers.keys() == {"surplus", "margin", "expected_calibration_error", "validation_mistakes"}
+    assert found.numbers["validation_mistakes"] == mistakes
+
+
+def test_calibration_says_where_no_temperature_is_best():
+    tested, held_out = calibrated(), calibrated(n=200, seed=1)
+    backwards = replace(held_out, labels=held_out.probabilities.argmin(axis=1))
+    found = one(trust.calibration, Evidence(predictions=tested, validation_predictions=backwards))
+    assert found.sentence.endswith(". No temperature between 0.05 and 20 fits the validation images best.")
+    assert found.numbers["validation_mistakes"] == 200
+
+
+def test_without_validation_predictions_calibration_says_nothing_of_temperatures():
+    assert "emperature" not in one(trust.calibration, Evidence(predictions=calibrated())).sentence
 
 
 def test_wrong_labels_are_suspected_first():

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from tenfold.batches import Batches, epoch_order
 from tenfold.checkpoint import load_model, read_state
 from tenfold.errors import InputError
-from tenfold.fit import Epoch, Step, fit
+from tenfold.fit import Epoch, NonFiniteLossError, Step, _Tally, fit
 from tenfold.models import build_model
 from tenfold.optim import KerasAdam
 from tenfold.predictions import score
@@ -55,6 +55,25 @@ def test_the_same_seed_gives_identical_weights_whatever_was_drawn_before(trained
     again, records_again, _ = trained(*overrides)
     assert same_weights(model, again)
     assert without_seconds(records) == without_seconds(records_again)
+
+
+def test_a_tally_read_seldom_is_the_same_as_one_read_at_each_step():
+    steps = [(torch.rand(()), torch.rand(n, 3), torch.randint(3, (n,))) for n in (8, 8, 5)]
+    often, seldom = _Tally(epoch=1), _Tally(epoch=1)
+    for step in steps:
+        often.add(*step)
+        often.look()
+        seldom.add(*step)
+    seldom.look()
+    assert (often.loss, often.accuracy, often.images) == (seldom.loss, seldom.accuracy, seldom.images)
+
+
+def test_a_tally_read_seldom_still_names_the_first_bad_step():
+    tally = _Tally(epoch=4)
+    for loss in (1.0, math.inf, math.nan):
+        tally.add(torch.tensor(loss), torch.zeros(2, 3), torch.zeros(2))
+    with pytest.raises(NonFiniteLossError, match="the loss became inf at step 2 of epoch 4"):
+        tally.look()
 
 
 def test_another_seed_gives_other_weights(trained):

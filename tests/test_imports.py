@@ -12,8 +12,9 @@ import tenfold
 # Each module or package may import those of the lines above its own, and nothing else of tenfold.
 LAYERS = (
     ("errors", "randomness"),
-    ("files", "recipe", "metrics", "environment", "inline"),
-    ("weights",),
+    ("files", "choices", "metrics", "environment", "inline"),
+    ("overrides", "weights"),
+    ("recipe",),
     ("data", "augment", "models", "optim"),
     ("batches", "checkpoint"),
     ("predictions",),
@@ -22,7 +23,7 @@ LAYERS = (
     ("transfer",),
     ("findings", "progress"),
     ("report", "explain"),
-    ("comparison", "leaderboard", "reporting", "track"),
+    ("comparison", "leaderboard", "planning", "reporting", "track"),
     ("workbench",),
     ("sweeps", "show"),
     ("cli",),

@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_notebooks import keras
 
+from tenfold.choices import Choice
 from tenfold.data import Source, Split, Splits
 from tenfold.fit import Epoch, Training
 from tenfold.models import build_model
-from tenfold.recipe import Choice, Fit, Recipe, Stop
+from tenfold.recipe import Fit, Recipe, Stop
 from tenfold.run import Run
 
 # Validation losses of notebook 01 (17 epochs: it stopped early) and notebook 03 (all 30 epochs).

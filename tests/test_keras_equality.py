@@ -13,11 +13,12 @@ from keras_notebooks import model_s_deep as keras_model_s_deep
 from keras_notebooks import single_conv as keras_single_conv
 from keras_notebooks import three_conv_gap as keras_three_conv_gap
 
+from tenfold.choices import Choice
 from tenfold.data import Source, Split, Splits
 from tenfold.fit import fit
 from tenfold.models import build_model
 from tenfold.optim import build_optimizer
-from tenfold.recipe import Choice, Fit, Recipe, Stop
+from tenfold.recipe import Fit, Recipe, Stop
 from tenfold.run import Run
 
 # Keras reads its own weights through an interface that NumPy 2 deprecates.

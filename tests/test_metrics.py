@@ -188,6 +188,26 @@ def test_temperature_scaling_finds_the_temperature_that_spoilt_the_probabilities
     assert metrics.expected_calibration_error(labels, repaired) < before / 3
 
 
+@pytest.mark.parametrize("mistakes", [0, 1, 9, 10])
+def test_a_temperature_is_fitted_on_ten_mistakes_or_not_at_all(mistakes):
+    labels = np.arange(1000) % 4
+    probabilities = np.full((1000, 4), 0.02)
+    probabilities[np.arange(1000), labels] = 0.94
+    labels[:mistakes] = (labels[:mistakes] + 1) % 4
+    fitted = metrics.fit_temperature(labels, probabilities)
+    if mistakes < 10:
+        assert fitted is None
+    else:
+        share = metrics.with_temperature(probabilities[:1], fitted).max()
+        assert share == pytest.approx(0.99), "the best confidence is the accuracy where all are equally sure"
+
+
+def test_no_temperature_where_answers_are_worse_than_guesses_or_nearly_even():
+    labels, probabilities = predictions(500, 3)
+    assert metrics.fit_temperature(probabilities.argmin(axis=1), probabilities) is None
+    assert metrics.fit_temperature(labels, metrics.with_temperature(probabilities, 1000)) is None
+
+
 def test_accuracy_by_coverage_answers_the_confident_first():
     probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
     coverage, accuracy = metrics.accuracy_by_coverage(np.array([1, 0, 1]), probabilities)

@@ -5,9 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenfold.choices import Choice
 from tenfold.errors import InputError
 from tenfold.models import MODELS, Preprocessing, build_model, summarise
-from tenfold.recipe import Choice
 
 CIFAR = (3, 32, 32)
 
@@ -71,16 +71,37 @@ def test_the_summary_counts_moving_averages_and_leaves_the_model_as_it_was():
     assert not any(module._forward_hooks for module in model.modules())
 
 
+@pytest.mark.parametrize("views", [1, 2, 6])
+def test_the_summary_lists_a_layer_once_however_many_views_are_averaged(views):
+    model = model_of("swift", views=views)
+    layers = summarise(model)
+    assert len({layer.name for layer in layers}) == len(layers) == 24
+    assert sum(layer.parameters for layer in layers) == model.parameter_counts()[1]
+
+
+# Options under which a model takes images of 8x8 and computes little.
+SMALL_OPTIONS = {
+    "single-conv": {},
+    "model-s": {"filters": (4, 6, 8)},
+    "model-s-deep": {"filters": (4, 6, 8)},
+    "three-conv-gap": {"filters": (4, 6, 8)},
+    "swift": {"widths": (4, 6), "depths": (1, 2), "views": 6},
+}
+
+
+def test_every_model_but_the_pretrained_has_small_options():
+    assert set(SMALL_OPTIONS) == set(MODELS) - {"backbone"}
+
+
 @given(
-    st.sampled_from(sorted(set(MODELS) - {"backbone"})),
+    st.sampled_from(sorted(SMALL_OPTIONS)),
     st.integers(1, 4),
     st.integers(8, 20),
     st.integers(8, 20),
     st.integers(2, 5),
 )
 def test_every_model_maps_uint8_images_of_any_shape_to_finite_logits(name, channels, height, width, classes):
-    options = {} if name == "single-conv" else {"filters": (4, 6, 8)}
-    model = model_of(name, (channels, height, width), classes, **options).eval()
+    model = model_of(name, (channels, height, width), classes, **SMALL_OPTIONS[name]).eval()
     images = torch.randint(0, 256, (3, channels, height, width), dtype=torch.uint8)
     with torch.inference_mode():
         logits = model(images)
@@ -91,7 +112,7 @@ def test_every_model_maps_uint8_images_of_any_shape_to_finite_logits(name, chann
         assert torch.equal(model(images.contiguous(memory_format=torch.channels_last)), logits)
 
 
-@pytest.mark.parametrize("name", sorted(set(MODELS) - {"backbone"}))
+@pytest.mark.parametrize("name", sorted(SMALL_OPTIONS))
 def test_images_too_small_for_a_models_poolings_are_refused_with_the_remedy(name):
     with pytest.raises(InputError, match=r"images of 3x40 are too small .* data\.image_size"):
         model_of(name, (1, 3, 40), 2)

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_sample_image
 from torch.nn import functional as F
 
+from tenfold.choices import Choice
 from tenfold.errors import InputError
 from tenfold.fit import fit
 from tenfold.models import Classifier, build_model, summarise
 from tenfold.models.pretrained import Resize, transfer_network
-from tenfold.recipe import Choice, load_recipe
+from tenfold.recipe import load_recipe
 from tenfold.run import Run
 from tenfold.weights import local_weights, put_weights
 

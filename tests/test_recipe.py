@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small import first
 
+from tenfold.choices import COMPONENTS, components, options_of
 from tenfold.errors import InputError
 from tenfold.fit import fit
 from tenfold.models import build_model
-from tenfold.recipe import COMPONENTS, builtin_recipes, components, load_recipe, options_of, read_about
+from tenfold.recipe import builtin_recipes, load_recipe, read_about
 from tenfold.run import Run
 
 BASE = '[model]\nname = "model-s"\n[optimizer]\nname = "sgd"\n'
@@ -62,9 +63,7 @@ SETTINGS = {
     "data.test_fraction": st.floats(0, 1, exclude_max=True),
     "data.split_seed": st.integers(),
     "optimizer.lr": st.floats(0, 1e3, exclude_min=True),
-    "optimizer.name": st.sampled_from(["sgd", "adam", "adamw", "rmsprop"]),
-    "model.dense": st.integers(1, 4096),
-    "model.filters": st.lists(st.integers(1, 512), min_size=1, max_size=4).map(tuple),
+    "optimizer.name": st.sampled_from(["sgd", "adam", "adamw", "rmsprop", "muon"]),
     "schedule.name": st.sampled_from(["constant", "cosine", "one-cycle", "step", "plateau"]),
     "stop.monitor": st.sampled_from(["validation_loss", "validation_accuracy", "val_acc", "val_loss"]),
     "stop.patience": st.none() | st.integers(1, 100),
@@ -72,33 +71,47 @@ SETTINGS = {
     "fit.epochs": st.integers(1, 10_000),
     "fit.seed": st.integers(0, 2**63 - 1),
     "fit.label_smoothing": st.floats(0, 1, exclude_max=True),
+    "fit.precision": st.sampled_from(["float32", "bfloat16", "auto"]),
     "about.summary": st.text(st.characters(exclude_categories=["Cs"])),
     "augment": st.lists(
         st.fixed_dictionaries({"name": st.sampled_from(["rotation", "zoom"]), "factor": st.floats(0, 1)})
-        | st.fixed_dictionaries({"name": st.just("flip")}),
+        | st.fixed_dictionaries({"name": st.just("flip"), "alternate": st.booleans()}),
         max_size=3,
     ),
 }
 
 
-# The filters above are lists, which these models take.
-MODEL = {"model.name": st.sampled_from(["model-s", "model-s-deep", "three-conv-gap"])}
+FILTERS = st.lists(st.integers(1, 512), min_size=1, max_size=4).map(tuple)
+PLAIN = {"model.dense": st.integers(1, 4096), "model.filters": FILTERS}
+SWIFT = {
+    "model.widths": FILTERS,
+    "model.scale": st.floats(0, 1e3, exclude_min=True),
+    "model.activation": st.sampled_from(["relu", "gelu", "silu"]),
+    "model.views": st.sampled_from([1, 2, 6]),
+}
+MODEL = st.fixed_dictionaries(
+    {"model.name": st.sampled_from(["model-s", "model-s-deep", "three-conv-gap"])}, optional=PLAIN
+) | st.fixed_dictionaries({"model.name": st.just("swift")}, optional=SWIFT)
 
 
-@given(st.sampled_from(sorted(builtin_recipes())), st.fixed_dictionaries(MODEL, optional=SETTINGS))
-def test_any_valid_recipe_reads_back_equal_from_its_toml(tmp_path_factory, name, overrides):
-    if load_recipe(name).model.name == "backbone" and "model.name" not in overrides:
-        overrides.pop("model.filters", None)  # a backbone has its own
+@given(st.sampled_from(sorted(builtin_recipes())), MODEL, st.fixed_dictionaries({}, optional=SETTINGS))
+def test_any_valid_recipe_reads_back_equal_from_its_toml(tmp_path_factory, name, model, overrides):
+    overrides |= model
     recipe = load_recipe(name, overrides)
     path = tmp_path_factory.mktemp("recipe") / "resolved.toml"
     path.write_text(recipe.to_toml(), encoding="utf-8")
     assert load_recipe(path) == recipe
-    for key in overrides.keys() & {"model.dense", "fit.epochs", "optimizer.lr", "stop.patience"}:
+    known = {"model.dense", "model.views", "fit.epochs", "fit.precision", "optimizer.lr", "stop.patience"}
+    for key in overrides.keys() & known:
         table, _, option = key.partition(".")
         assert getattr(getattr(recipe, table), option) == overrides[key]
 
 
-@given(st.lists(st.tuples(st.sampled_from(sorted(SETTINGS)), st.text(max_size=8)), max_size=4))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted({**SETTINGS, **PLAIN, **SWIFT})), st.text(max_size=8)), max_size=4
+    )
+)
 def test_any_text_of_overrides_gives_a_recipe_or_an_input_error(pairs):
     with suppress(InputError):
         load_recipe("digits", [f"{key}={text}" for key, text in pairs])

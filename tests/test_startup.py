@@ -10,7 +10,7 @@ TRAIN_ONE_STEP = """
 import sys
 import torch
 from tenfold.optim import OPTIMIZERS, build_optimizer
-from tenfold.recipe import Choice
+from tenfold.choices import Choice
 for name in OPTIMIZERS:
     weight = torch.nn.Parameter(torch.ones(3))
     optimizer = build_optimizer(Choice(name=name), [weight])

@@ -16,11 +16,12 @@ from small import draw_pictures, tenfold
 
 from tenfold import load_run
 from tenfold.augment import build_augmentations
+from tenfold.choices import Choice
 from tenfold.errors import InputError, TenfoldError
 from tenfold.fit import fit
 from tenfold.models import Classifier, build_model
 from tenfold.models.pretrained import transfer_network
-from tenfold.recipe import Choice, load_recipe
+from tenfold.recipe import load_recipe
 from tenfold.run import Run
 from tenfold.transfer import encoders, features, on_features
 from tenfold.transfer.encoders import Engine

@@ -9,10 +9,12 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import numpy as np
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from tenfold.recipe import Fraction
+from tenfold.choices import Fraction
+from tenfold.randomness import seed_for
 
 # Half the width of a range around "no change"; at 1, contrast, brightness and zoom reach their ends.
 Factor = Fraction
@@ -37,6 +39,14 @@ class Augmentation(ABC):  # noqa: B024 - its kinds below say what is abstract
     """Common to all kinds: `draws` says how many random numbers one image needs."""
 
     draws: ClassVar[int] = 1
+
+    def numbers(self, seed: int, epoch: int, place: int, count: int) -> np.ndarray:
+        """(count, draws) float32 uniform in [0, 1) for an epoch, at this `place` in the recipe.
+
+        Row by row: a longer split has the same first rows.
+        """
+        generator = np.random.default_rng(seed_for(seed, "augment", epoch, place))
+        return generator.random((count, self.draws), dtype=np.float32)
 
 
 class Geometric(Augmentation):

@@ -9,13 +9,14 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from tenfold.augment.base import Areas, Factor, Geometric, Pixels, Pixelwise, Ratios, per_image, spread
+from tenfold.choices import Fraction
 from tenfold.errors import InputError
-from tenfold.recipe import Fraction
 
 _PLACES = {"xx": (0, 0), "xy": (0, 1), "x": (0, 2), "yx": (1, 0), "yy": (1, 1), "y": (1, 2)}
 
@@ -50,11 +51,22 @@ def rotation(angle: Tensor) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Flip(Geometric):
-    """Mirror left and right, and top and bottom, with these probabilities; exact when alone."""
+    """Mirror left and right, and top and bottom, with these probabilities; exact when alone.
+
+    With `alternate` and a probability of one half, what was mirrored in one epoch is not in the next, so that two
+    epochs show both sides of every image (airbench, Keller Jordan, arXiv 2404.00498).
+    """
 
     draws: ClassVar[int] = 2
     horizontal: Fraction = 0.5
     vertical: Fraction = 0.0
+    alternate: bool = False
+
+    def numbers(self, seed: int, epoch: int, place: int, count: int) -> np.ndarray:
+        """As of any augmentation; alternating, those of the first epoch, turned by one half at each further one."""
+        if not self.alternate:
+            return super().numbers(seed, epoch, place, count)
+        return (super().numbers(seed, 1, place, count) + np.float32(epoch % 2 / 2)) % 1
 
     def matrix(self, u: Tensor, height: int, width: int) -> Tensor:
         """Minus one on the flipped axes."""

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tenfold.augment.base import Augmentation, Geometric, Mixing, Pixelwise
 from tenfold.augment.geometry import Flip, resample
-from tenfold.randomness import seed_for
 
 Batch = tuple[Tensor, Tensor]
 Stage = Callable[[Tensor, Tensor, list[Tensor]], Batch]
@@ -33,8 +32,8 @@ class Pipeline:
         or the device.
         """
         columns = [
-            _uniform(seed, epoch, number, (count, augmentation.draws))
-            for number, augmentation in enumerate(self.augmentations)
+            augmentation.numbers(seed, epoch, place, count)
+            for place, augmentation in enumerate(self.augmentations)
         ]
         numbers = np.concatenate(columns, axis=1) if columns else np.empty((count, 0), np.float32)
         return EpochAugmentation(self, torch.from_numpy(numbers).to(device))
@@ -66,12 +65,6 @@ class EpochAugmentation:
             images, targets = stage(images, targets, list(mine.split(draws, dim=1)))
         layout = torch.channels_last if channels_last else torch.contiguous_format
         return images.contiguous(memory_format=layout), targets
-
-
-def _uniform(seed: int, epoch: int, number: int, shape: tuple[int, int]) -> np.ndarray:
-    """float32 uniform in [0, 1), row by row: a longer split has the same first rows."""
-    generator = np.random.default_rng(seed_for(seed, "augment", epoch, number))
-    return generator.random(shape, dtype=np.float32)
 
 
 def _stages(augmentations: Sequence[Augmentation]) -> list[tuple[list[int], Stage]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tenfold.data.loading import load_splits as load_splits
     from tenfold.data.loading import load_test_split as load_test_split
+    from tenfold.data.loading import typical_size as typical_size
     from tenfold.data.pack import CacheEntry as CacheEntry
     from tenfold.data.pack import cache_entries as cache_entries
     from tenfold.data.pack import remove_cache_entries as remove_cache_entries
@@ -29,6 +30,7 @@ _HOME = {
     "load_splits": "loading",
     "load_test_split": "loading",
     "remove_cache_entries": "pack",
+    "typical_size": "loading",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "load_splits",
     "load_test_split",
     "remove_cache_entries",
+    "typical_size",
 ]
 
 

@@ -1,9 +1,15 @@
 """From a source to its splits: open the pack, mind the bad files, deal the images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import islice
+from statistics import median
 
 from tenfold import recipe
+from tenfold.data.decode import decode
+from tenfold.data.groups import Group
 from tenfold.data.pack import Pack, open_pack
+from tenfold.data.sources import open_source
 from tenfold.data.splits import Source, Split, Splits, make_splits, make_test_split
 from tenfold.errors import InputError
 
@@ -37,6 +43,27 @@ def load_test_split(
     pack = open_pack(data, source, progress)
     _check_bad_files(pack, data.bad_files_limit)
     return make_test_split(pack.table, pack.pixels, class_names)
+
+
+def typical_size(source: Source, images: int = 64) -> int:
+    """The median shorter side, in pixels, of the first few `images` of each folder of a source: quick, for planning.
+
+    Raises InputError where the source cannot be used or none of those images can be read.
+    """
+    groups = open_source(source).groups()
+    sides = [side for group in groups for side in _sides(group, max(2, images // len(groups)))]
+    if not sides:
+        raise InputError(
+            f"{source.data or source.train[0]}: none of its first images can be read; see `tenfold inspect`."
+        )
+    return int(median(sides))
+
+
+def _sides(group: Group, images: int) -> Iterator[int]:
+    for _, encoded in islice(group.encoded(), images):
+        with suppress(OSError, ValueError):
+            original = decode(encoded, None)[1]
+            yield min(original.width, original.height)
 
 
 def _check_bad_files(pack: Pack, limit: float) -> None:

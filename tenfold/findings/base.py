@@ -59,7 +59,7 @@ class Evidence:
 
     @cached_property
     def temperature(self) -> float | None:
-        """The temperature fitted on validation predictions; None without any."""
+        """The temperature fitted on validation predictions; None where there are none, or too few mistakes."""
         held_out = self.validation_predictions
         return metrics.fit_temperature(held_out.labels, held_out.probabilities) if held_out else None
 

@@ -1,12 +1,16 @@
 """Findings about how far single answers can be trusted: balance, calibration, abstaining, labels, corruptions."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold import metrics
 from tenfold.findings.base import Evidence, Finding, called, interval, percent, points
+
+if TYPE_CHECKING:
+    from tenfold.predictions import Predictions
 
 CONFIDENT = 0.9
 ABSTAINED = 0.2
@@ -59,14 +63,32 @@ def calibration(evidence: Evidence) -> Iterator[Finding]:
         word = "overconfident" if mean > 0 else "underconfident"
         sentence = f"The model is {word} by {points(mean)} (95% margin {points(margin)})"
     sentence += f"; its expected calibration error is {before:.3f}"
+    scaling, more = _scaling(evidence, answers)
+    yield Finding(f"{sentence}{scaling}.", "calibration", "calibration", numbers | more)
+
+
+def _scaling(evidence: Evidence, answers: "Predictions") -> tuple[str, dict[str, float]]:
+    """What temperature scaling makes of the calibration error, or why it cannot; and the numbers of it."""
     if evidence.temperature is not None:
         scaled = metrics.with_temperature(answers.probabilities, evidence.temperature)
         after = metrics.expected_calibration_error(answers.labels, scaled)
-        numbers |= {"temperature": evidence.temperature, "scaled_error": after}
-        sentence += (
+        text = (
             f", and {after:.3f} after dividing the logits by {evidence.temperature:.2f}, fitted on validation"
         )
-    yield Finding(f"{sentence}.", "calibration", "calibration", numbers)
+        return text, {"temperature": evidence.temperature, "scaled_error": after}
+    held_out = evidence.validation_predictions
+    if held_out is None:
+        return "", {}
+    mistakes = int((held_out.predicted != held_out.labels).sum())
+    if mistakes >= metrics.TEMPERATURE_MISTAKES:
+        low, high = metrics.TEMPERATURES
+        text = f". No temperature between {low:g} and {high:g} fits the validation images best"
+    elif mistakes:
+        many = f"{mistakes} mistakes" if mistakes > 1 else "1 mistake"
+        text = f". Validation, with {many}, has too few of them to fit a temperature on"
+    else:
+        text = ". Validation has no mistake to fit a temperature on"
+    return text, {"validation_mistakes": mistakes}
 
 
 def abstaining(evidence: Evidence) -> Iterator[Finding]:

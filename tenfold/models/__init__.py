@@ -6,6 +6,7 @@ To add a model, write one such function and one line in `MODELS`.
 from tenfold.models.classifier import Classifier, Preprocessing, build_model, summarise
 from tenfold.models.plain import model_s, model_s_deep, single_conv, three_conv_gap
 from tenfold.models.pretrained import backbone
+from tenfold.models.swift import swift
 
 __all__ = ["MODELS", "Classifier", "Preprocessing", "build_model", "summarise"]
 
@@ -14,5 +15,6 @@ MODELS = {
     "model-s": model_s,
     "model-s-deep": model_s_deep,
     "three-conv-gap": three_conv_gap,
+    "swift": swift,
     "backbone": backbone,
 }

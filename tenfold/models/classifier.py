@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tenfold.recipe import Choice, components
+from tenfold.choices import Choice, components
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes), float32, of `images` (N, C, H, W) on 0..255."""
-        return self.network((images.float() - self.mean) / self.deviation)
+        return self.network((images.float() - self.mean) / self.deviation).float()
 
     def penalty(self) -> Tensor | None:
         """Keras' L2 regularisers: the sum of `r * sum(w ** 2)` over penalised kernels, or None without any."""
@@ -64,6 +64,12 @@ class Classifier(nn.Module):
         """What an optimizer is given: all parameters, or the network's own groups with their `lr_scale`."""
         own = getattr(self.network, "parameter_groups", None)
         return own() if own is not None else list(self.parameters())
+
+    def initialise(self, images: Tensor) -> None:
+        """Let a network that starts from what training images look like see some: (N, C, H, W) on 0..255."""
+        initialise = getattr(self.network, "initialise", None)
+        if initialise is not None:
+            initialise((images.float() - self.mean) / self.deviation)
 
     def begin_epoch(self, epoch: int) -> None:
         """Tell a network that unfreezes its stages one by one which epoch begins (counted from 1)."""
@@ -123,14 +129,14 @@ class Layer:
 
 def summarise(model: Classifier) -> list[Layer]:
     """One `Layer` for every module without children, in the order of the data, by running one blank image."""
-    layers: list[Layer] = []
+    layers: dict[str, Layer] = {}
 
     def note(name: str, module: nn.Module) -> Any:
         def hook(_: nn.Module, __: Any, output: Tensor) -> None:
             tensors = [*module.parameters(), *(b for b in module.buffers() if b.is_floating_point())]
-            layers.append(
-                Layer(name, type(module).__name__, tuple(output.shape[1:]), sum(t.numel() for t in tensors))
-            )
+            parameters = sum(t.numel() for t in tensors)
+            # The first time only: a network that averages over views calls its layers once for each.
+            layers.setdefault(name, Layer(name, type(module).__name__, tuple(output.shape[1:]), parameters))
 
         return module.register_forward_hook(hook)
 
@@ -145,7 +151,7 @@ def summarise(model: Classifier) -> list[Layer]:
         model.train(training)
         for handle in handles:
             handle.remove()
-    return layers
+    return list(layers.values())
 
 
 def _per_channel(values: tuple[float, ...]) -> Tensor:

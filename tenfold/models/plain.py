@@ -11,8 +11,8 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor, nn
 
+from tenfold.choices import Count, NonNegative, Share
 from tenfold.errors import InputError
-from tenfold.recipe import Count, NonNegative, Share
 
 Shape = tuple[int, int, int]
 # The filters of each convolution or block, first to last.

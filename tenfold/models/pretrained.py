@@ -12,10 +12,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tenfold.choices import Count, Positive, Share
 from tenfold.errors import InputError
 from tenfold.models.classifier import Classifier, Preprocessing
 from tenfold.models.plain import Dense, Flatten
-from tenfold.recipe import Count, Positive, Share
 from tenfold.weights import WeightsFile, find_weights, pretrained_configuration, put_weights
 
 Shape = tuple[int, int, int]

@@ -22,7 +22,7 @@ from tenfold.sweeps.ledger import Ledger
 from tenfold.sweeps.plan import Plan, differences, make_plan
 from tenfold.sweeps.results import Results, importance_of
 from tenfold.sweeps.workers import LocalWorkers, Workers, threads_each
-from tenfold.workbench import Folders, choose_recipe, evaluate, make_source, suitable_recipe
+from tenfold.workbench import Folders, choose_recipe, evaluate, make_source
 
 
 def sweep(
@@ -105,8 +105,7 @@ def _planned(
     device: str,
 ) -> Plan:
     whence = make_source(**source)
-    title = Path(recipe).stem if isinstance(recipe, str | Path) else suitable_recipe(whence)
-    chosen = choose_recipe(recipe, whence, overrides)
+    chosen, title = choose_recipe(recipe, whence, overrides)
     return make_plan(title, chosen, space, whence, timed=timed, device=device, **settings)
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tenfold.errors import InputError
-from tenfold.recipe import Recipe, load_recipe, parse_value
+from tenfold.overrides import parse_value
+from tenfold.recipe import Recipe, load_recipe
 
 # What would give the trials other images to learn from, to be judged on, or to be tested on.
 _SPLITTING = ("data.validation_fraction", "data.test_fraction", "data.split_seed", "data.bad_files_limit")

@@ -1,0 +1,71 @@
+"""What several benchmarks share: peers' processes, the machine in words, matrix products, a model's work."""
+
+import json
+import os
+import platform
+import time
+from pathlib import Path
+
+import psutil
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tenfold.models import build_model
+from tenfold.recipe import Choice
+
+PEERS = Path(__file__).parent / "peers"
+
+
+def notebook_command(
+    python: str, script: str, data: Path, recipe: str, steps: int, warmup: int, *more: str
+) -> list[str]:
+    """The command that trains a notebook's network by a script of bench/peers/ for so many steps of 64 images."""
+    words = [f"--data={data.resolve()}", f"--recipe={recipe}", f"--steps={steps}", f"--warmup={warmup}"]
+    return [python, str(PEERS / script), *words, *more]
+
+
+def last_report(name: str, status: int, output: str, errors: str) -> dict:
+    """What a peer's process reported as JSON in its last line; it ends the benchmark where the process failed."""
+    if status:
+        raise SystemExit(f"{name} failed:\n{errors[-3000:]}")
+    return json.loads(output.splitlines()[-1])
+
+
+def matmul_rate(dtype: torch.dtype = torch.float32, size: int = 2048, seconds: float = 3.0) -> float:
+    """The best GFLOP/s of matrix products of `dtype` on all of PyTorch's threads."""
+    matrix, best = torch.randn(size, size).to(dtype), 0.0
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        began = time.perf_counter()
+        matrix @ matrix
+        best = max(best, 2 * size**3 / (time.perf_counter() - began) / 1e9)
+    return best
+
+
+def gflop_an_image(
+    model: Choice, image_shape: tuple[int, int, int] = (3, 32, 32), classes: int = 10
+) -> float:
+    """Multiplications and additions, in 1e9, of one (C, H, W) image's forward and backward pass.
+
+    What is frozen (a whitening convolution) has a forward pass only, and counts so.
+    """
+    network = build_model(model, image_shape, classes)
+    with FlopCounterMode(display=False) as counter:
+        network(torch.zeros(2, *image_shape)).sum().backward()
+    return counter.get_total_flops() / 2 / 1e9
+
+
+def print_machine(rates: dict[str, float]) -> None:
+    """Processor, memory, load, threads, and the measured `rates` of matrix products (GFLOP/s) by precision."""
+    models = [line.split(":")[1].strip() for line in cpu_info() if line.startswith("model name")]
+    model = models[0] if models else platform.processor()
+    memory = psutil.virtual_memory().total / 2**30
+    print(f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.platform()}")
+    print(f"load average {os.getloadavg()[0]:.1f} at the start; {torch.get_num_threads()} PyTorch threads")
+    for precision, rate in rates.items():
+        print(f"matrix product: {rate:.0f} GFLOP/s in {precision}")
+
+
+def cpu_info() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.is_file() else []

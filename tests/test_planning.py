@@ -1,0 +1,121 @@
+"""Which recipe for a source: by the size of its images, the weights at hand, and the time there is."""
+
+from time import perf_counter
+
+import numpy as np
+import pytest
+import torch
+from photographs import crop_photographs, missing
+from small import draw_pictures
+
+import tenfold
+from tenfold import planning
+from tenfold.data import Source, load_splits, typical_size
+from tenfold.planning import LADDER, make_plan, measure_step, suitable_recipe
+from tenfold.recipe import load_recipe
+from tenfold.run import load_run
+
+CPU = torch.device("cpu")
+
+
+def silent(done: int, total: int) -> None:
+    """A note of progress that nobody reads."""
+
+
+def plan_for(source: Source, minutes: float):
+    """A plan whose time begins now."""
+    return make_plan(source, minutes, CPU, 0, silent, perf_counter())
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Forty photographs of unequal sizes."""
+    if reason := missing():
+        pytest.skip(reason)
+    return crop_photographs(tmp_path_factory.mktemp("photographs"), 40)
+
+
+def test_the_typical_size_is_the_median_of_the_shorter_sides(pictures, photographs, tmp_path):
+    assert typical_size(Source(str(pictures))) == 16
+    assert typical_size(Source("digits")) == 8
+    assert typical_size(Source(str(photographs))) > 64
+    np.savez(tmp_path / "a.npz", images=np.zeros((9, 20, 30, 3), np.uint8), labels=np.arange(9) % 3)
+    assert typical_size(Source(str(tmp_path / "a.npz"))) == 20
+
+
+def test_a_source_without_a_readable_image_is_named(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(tenfold.errors.InputError, match="none of its first images can be read"):
+        typical_size(Source(str(tmp_path)))
+
+
+def test_small_images_are_learned_from_scratch_and_photographs_through_a_backbone(pictures, photographs):
+    assert suitable_recipe(Source("digits")) == ("digits", {})
+    assert suitable_recipe(Source(str(pictures))) == ("fast-90", {})
+    assert suitable_recipe(Source(str(photographs))) == ("backbone", {})
+
+
+def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photographs, monkeypatch):
+    monkeypatch.setattr(planning, "local_weights", lambda backbone: None)
+    name, changes = suitable_recipe(Source(str(photographs)))
+    recipe = load_recipe(name, changes)
+    assert recipe.data.image_size == min(128, typical_size(Source(str(photographs))))
+    assert recipe.model.options["patch"] == 2 * recipe.model.options["stride"] > 2
+    splits = load_splits(recipe.data, Source(str(photographs)))
+    assert measure_step(load_recipe(recipe, {"fit.batch_size": 8}), splits, CPU) > 0
+
+
+def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures):
+    plan = plan_for(Source(str(pictures)), 1.0)
+    assert plan.name in LADDER
+    assert plan.recipe.fit.epochs >= 1
+    assert plan.recipe.fit.minutes is None or plan.recipe.fit.minutes < 1.0
+    assert plan.name in plan.words
+
+
+def test_more_time_gives_no_smaller_a_network(tmp_path):
+    folder = draw_pictures(tmp_path / "more", ("a", "b"), 120)
+    places = [LADDER.index(plan_for(Source(str(folder)), minutes).name) for minutes in (0.35, 10.0)]
+    assert places == sorted(places)
+    assert LADDER[places[1]] == "fast-94", "240 pictures leave time for the largest"
+
+
+def test_photographs_are_planned_at_the_largest_size_there_is_time_for(photographs):
+    plan = plan_for(Source(str(photographs)), 3.0)
+    assert plan.name == "backbone"
+    assert plan.recipe.model.options["image_size"] == 224
+    soon = perf_counter() + planning._REPORT_SECONDS
+    assert planning._through_backbone(Source(str(photographs)), soon, CPU, 0, silent) is None
+
+
+def test_too_little_time_says_so(pictures):
+    with pytest.raises(tenfold.errors.InputError, match="took all of the time"):
+        plan_for(Source(str(pictures)), 0.001)
+
+
+def test_minutes_end_training_in_the_middle_of_an_epoch_and_the_run_is_whole(pictures, tmp_path):
+    run = tenfold.train(
+        "fast-72",
+        data=pictures,
+        minutes=0.02,
+        out=tmp_path,
+        overrides={"fit.epochs": 100_000, "fit.batch_size": 8},
+        progress=False,
+    )
+    assert run.recipe.fit.minutes == 0.02
+    training = run.metrics["training"]
+    assert training["stop_reason"] == "the 0.02 minutes are over"
+    assert training["epochs"] < 100_000
+    rates = [record["learning_rate"] for record in run.history]
+    assert rates == sorted(rates, reverse=True), "the rate follows the clock"
+    assert rates[-1] < 0.9 * rates[0]
+    assert run.report.is_file()
+
+
+def test_minutes_without_a_recipe_choose_one(pictures, tmp_path, capsys):
+    run = tenfold.train(data=pictures, minutes=0.5, out=tmp_path, overrides={"fit.epochs": 1})
+    assert run.name.startswith("fast-")
+    assert "plan for 0.5 minutes: fast-" in capsys.readouterr().out
+    assert load_run(run.path).metrics["test"]["n"] > 0

@@ -1,0 +1,276 @@
+"""The network that learns fast: whitening, identity starts, views; what it sees before it learns; bfloat16."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+import tenfold
+from tenfold import fit as loop
+from tenfold.checkpoint import load_model, save_model
+from tenfold.choices import Choice
+from tenfold.environment import choose_precision
+from tenfold.errors import InputError
+from tenfold.fit import fit
+from tenfold.models import build_model
+from tenfold.models.swift import Swift
+from tenfold.recipe import load_recipe
+from tenfold.run import Run
+
+CPU = torch.device("cpu")
+SMALL = {"widths": (4, 6), "depths": (1, 2)}
+
+
+def swift(image_shape=(3, 12, 10), classes=5, **options):
+    return build_model(Choice(name="swift", **{**SMALL, **options}), image_shape, classes)
+
+
+def images_of(count: int, channels: int = 3, height: int = 12, width: int = 10) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (count, channels, height, width), generator=generator, dtype=torch.uint8)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+# The network -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("patch", "stride", "directions"), [(2, 1, 99), (2, 2, 3), (3, 2, 5)])
+def test_whitened_patches_have_the_identity_for_their_covariance(channels, patch, stride, directions):
+    images = images_of(200, channels)
+    images[:, :, :, 1:] = images[:, :, :, 1:] // 2 + images[:, :, :, :-1] // 2  # neighbours go together
+    model = swift((channels, 12, 10), patch=patch, stride=stride, directions=directions)
+    model.initialise(images)
+    whitened = model.network.whitening((images.float() - 127.5) / 64)
+    half = min(directions, channels * patch * patch)
+    features = whitened.transpose(0, 1).flatten(1).double()
+    assert features.shape[0] == 2 * half
+    assert torch.equal(features[half:], -features[:half])
+    assert torch.allclose(features.mean(1), torch.zeros(2 * half, dtype=torch.float64), atol=1e-4)
+    covariance = features[:half].cov(correction=0)
+    assert torch.allclose(covariance, torch.eye(half, dtype=torch.float64), atol=0.02)
+    norms = model.network.whitening.weight[:half].flatten(1).norm(dim=1)
+    assert (norms.diff() >= 0).all(), (
+        "the directions of largest variance come first, and need the least scaling"
+    )
+
+
+def test_directions_without_variance_are_not_blown_up():
+    images = images_of(50)
+    images[:] = images[:, :1, :1, :1]  # each of one colour: one direction varies, eleven do not
+    model = swift()
+    model.initialise(images)
+    whitened = model.network.whitening((images.float() - 127.5) / 64)
+    spread = whitened.transpose(0, 1).flatten(1).std(1)
+    assert spread.isfinite().all()
+    assert spread[0].item() == pytest.approx(1, abs=0.02)
+    assert spread[1:12].max() < 0.01
+
+
+def test_whitening_is_no_parameter_that_learns():
+    model = swift()
+    frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+    assert {"network.whitening.weight", "network.whitening.bias"} < frozen
+    assert all(name.endswith("weight") for name in frozen - {"network.whitening.bias"})
+
+
+def test_convolutions_start_as_the_identity():
+    model = swift(directions=3, widths=(8, 5), depths=(2, 1))
+    kernels = [
+        module for block in model.network.blocks for module in block if isinstance(module, torch.nn.Conv2d)
+    ]
+    assert [(kernel.in_channels, kernel.out_channels) for kernel in kernels] == [(6, 8), (8, 8), (8, 5)]
+    for kernel in kernels:
+        features = torch.rand(2, kernel.in_channels, 7, 7)
+        same = min(kernel.in_channels, kernel.out_channels)
+        assert torch.allclose(kernel(features)[:, :same], features[:, :same], atol=1e-6)
+
+
+def test_blocks_pool_after_their_first_convolution_only_the_last_ones():
+    model = swift((3, 33, 33), widths=(4, 4, 4), depths=(2, 2, 2), pooled=2)
+    model.eval()
+    sizes = []
+    for block in model.network.blocks:
+        block.register_forward_hook(lambda _, __, output: sizes.append(tuple(output.shape[1:])))
+    model(images_of(1, 3, 33, 33))
+    assert sizes == [(4, 32, 32), (4, 16, 16), (4, 8, 8)]
+    kinds = [type(layer).__name__ for layer in model.network.blocks[1]]
+    assert kinds == ["Conv2d", "MaxPool2d", "Norm", "ReLU", "Conv2d", "Norm", "ReLU"]
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 40), (1, 2, 2), (3, 1, 9)])
+def test_images_that_poolings_leave_nothing_of_are_refused(shape):
+    with pytest.raises(
+        InputError, match=rf"images of {shape[1]}x{shape[2]} are too small .* data\.image_size"
+    ):
+        swift(shape, widths=(4, 4), depths=(1, 1))
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 40), (1, 5, 5)])
+def test_the_smallest_images_that_it_takes(shape):
+    assert swift(shape, widths=(4, 4), depths=(1, 1)).eval()(images_of(2, *shape)).shape == (2, 5)
+
+
+def test_widths_and_depths_that_do_not_match_are_refused():
+    with pytest.raises(InputError, match=r"model\.widths=\[4, 6\] and model\.depths=\[1\]: each block"):
+        swift(depths=(1,))
+
+
+# Views -------------------------------------------------------------------------------------------------------
+
+
+def by_hand(model, images: torch.Tensor, views: int) -> torch.Tensor:
+    """The mean over views, each made with NumPy and shown to a network with a single view."""
+    pixels = images.numpy()
+    padded = np.pad(pixels, ((0, 0), (0, 0), (1, 1), (1, 1)), mode="reflect")
+    plain = [pixels] if views == 2 else [pixels, pixels, padded[:, :, :-2, :-2], padded[:, :, 2:, 2:]]
+    shown = [view[..., ::side] for view in plain for side in (1, -1)]
+    return torch.stack([model(torch.from_numpy(view.copy())) for view in shown]).mean(0)
+
+
+@pytest.mark.parametrize("views", [2, 6])
+def test_views_are_averaged_when_not_training_and_only_then(views):
+    images = images_of(8)
+    one, several = swift(views=1), swift(views=views)
+    for model in (one, several):
+        model.initialise(images)
+    assert torch.equal(one.train()(images), several.train()(images))
+    expected = by_hand(one.eval(), images, views)
+    assert torch.allclose(several.eval()(images), expected, atol=1e-5)
+    assert not torch.allclose(one(images), expected, atol=1e-3)
+
+
+def test_a_saved_and_loaded_model_predicts_the_same(tmp_path):
+    images = images_of(8)
+    model = swift(views=6)
+    model.initialise(images)
+    model.train()(images)  # moves the averages of batch norm
+    save_model(tmp_path, model, model.state_dict(), tuple("abcde"))
+    assert torch.equal(load_model(tmp_path)(images), model.eval()(images))
+
+
+# Training ----------------------------------------------------------------------------------------------------
+
+
+def small_recipe(*overrides: str):
+    sizes = ("model.widths=[4, 6]", "model.depths=[1, 1]", "augment=[{name='flip', alternate=true}]")
+    return load_recipe("fast-86", [*sizes, "fit.epochs=3", "fit.batch_size=50", *overrides])
+
+
+def begun(recipe):
+    return build_model(recipe.model, (1, 8, 8), 10, seed=recipe.fit.seed)
+
+
+def new_run(folder: Path, name: str) -> Run:
+    (folder / name).mkdir()
+    return Run(folder / name)
+
+
+def without_seconds(records):
+    return [replace(record, seconds=0.0) for record in records]
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the network is shown before it learns: a list of (N, C, H, W) on 0..255, one entry for each time."""
+    seen, initialise = [], Swift.initialise
+
+    def note(self, images: torch.Tensor) -> None:
+        seen.append(images * 64 + 127.5)
+        initialise(self, images)
+
+    monkeypatch.setattr(Swift, "initialise", note)
+    return seen
+
+
+def test_only_training_images_are_shown_and_only_before_the_first_epoch(shown, few_digits, tmp_path):
+    recipe, run = small_recipe("fit.precision=float32"), Run(tmp_path)
+    for record in fit(begun(recipe), few_digits, recipe, run):
+        if record.epoch == 2:
+            break
+    assert len(list(fit(begun(recipe), few_digits, recipe, run, resume=True))) == 1
+    (images,) = shown
+    train = few_digits.train
+    pixels = train.images(np.arange(len(train)))[..., 0]
+    assert sorted(image.tobytes() for image in images[:, 0].round().byte().numpy()) == sorted(
+        image.tobytes() for image in pixels
+    )
+
+
+def test_no_more_images_are_shown_than_are_needed(shown, few_digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "INITIALISATION_PIXELS", 40 * 64)
+    recipe = small_recipe("fit.epochs=1")
+    for name in ("one", "other"):
+        list(fit(begun(recipe), few_digits, recipe, new_run(tmp_path, name)))
+    recipe = small_recipe("fit.epochs=1", "fit.seed=1")
+    list(fit(begun(recipe), few_digits, recipe, new_run(tmp_path, "third")))
+    assert [len(images) for images in shown] == [40, 40, 40]
+    assert torch.equal(shown[0], shown[1])
+    assert not torch.equal(shown[0], shown[2])
+
+
+# Precision ---------------------------------------------------------------------------------------------------
+
+
+def test_a_precision_that_is_named_is_taken_and_auto_depends_on_the_units():
+    for name in ("float32", "bfloat16"):
+        assert choose_precision(name, CPU) == choose_precision(name, torch.device("cuda")) == name
+    with pytest.MonkeyPatch.context() as patch:
+        for units, expected in ((True, "bfloat16"), (False, "float32")):
+            patch.setattr(torch.cpu, "_is_amx_tile_supported", lambda units=units: units)
+            patch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, units=units: units)
+            assert choose_precision("auto", CPU) == choose_precision("auto", torch.device("cuda")) == expected
+    assert choose_precision("auto", torch.device("mps")) == "float32"
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("stop_after", [1, 2])
+def test_a_left_loop_goes_on_to_the_same_bits(few_digits, tmp_path, precision, stop_after):
+    recipe = small_recipe(f"fit.precision={precision}")
+    whole, model = begun(recipe), begun(recipe)
+    records = list(fit(whole, few_digits, recipe, new_run(tmp_path, "whole")))
+    some, run = [], new_run(tmp_path, "run")
+    for record in fit(model, few_digits, recipe, run):
+        some.append(record)
+        if record.epoch == stop_after:
+            break
+    model = begun(recipe)
+    some += fit(model, few_digits, recipe, run, resume=True)
+    assert without_seconds(some) == without_seconds(records)
+    weights, expected = model.state_dict(), whole.state_dict()
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_bfloat16_computes_otherwise_and_keeps_weights_and_logits_in_float32(few_digits, tmp_path):
+    found, dtypes = {}, set()
+    for precision in ("float32", "bfloat16"):
+        recipe = small_recipe(f"fit.precision={precision}", "fit.epochs=1")
+        model = begun(recipe)
+        kernel = model.network.blocks[0][0]
+        kernel.register_forward_hook(lambda _, __, output, name=precision: dtypes.add((name, output.dtype)))
+        list(fit(model, few_digits, recipe, new_run(tmp_path, precision)))
+        found[precision] = model.state_dict()
+        assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
+    assert dtypes == {("float32", torch.float32), ("bfloat16", torch.bfloat16)}
+    assert not torch.equal(found["float32"]["network.head.weight"], found["bfloat16"]["network.head.weight"])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert begun(recipe)(images_of(4, 1, 8, 8)).dtype == torch.float32
+
+
+@pytest.mark.slow
+def test_what_a_bfloat16_run_saves_is_float32_and_what_evaluate_finds_again(tmp_path):
+    recipe = small_recipe("fit.precision=bfloat16", "fit.epochs=1", "model.views=2")
+    run = tenfold.train(recipe, data="digits", out=tmp_path, name="run", progress=False)
+    saved, metrics = run.predictions("test"), run.metrics["test"]
+    assert saved.probabilities.dtype == np.float32
+    test = run.splits().test
+    pixels = torch.from_numpy(test.images(np.arange(len(test)))).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        by_model = F.softmax(run.model()(pixels), 1)
+    assert torch.allclose(torch.from_numpy(saved.probabilities), by_model, atol=1e-6)
+    again = tenfold.evaluate(run, progress=False)
+    assert np.array_equal(again.predictions("test").probabilities, saved.probabilities)
+    assert again.metrics["test"] == metrics
