@@ -1,12 +1,13 @@
 """What a sweep costs beyond its training, how long homework 3 takes beside Keras, and what a second worker brings.
 
     python bench/sweep.py overhead
-    python bench/sweep.py homework3 --keras-python /path/to/python [--sizes 16,32,...] [--epochs 2] [--full]
-    python bench/sweep.py workers
+    python bench/sweep.py homework3 --keras-python PYTHON [--sizes 16,32,...] [--epochs 2] [--images N] [--full]
+    python bench/sweep.py workers [--epochs 2] [--turns 3]
 
 `homework3` measures a share of the 20 epochs (the first apart, because it holds the tracing and the warming up), in
-turn with Keras size by size, and scales; --full trains tenfold's side whole, without and with --prune. It needs
-TENFOLD_CIFAR10 (or --data digits, to see that it works).
+turn with Keras size by size, and scales to 20. With --images both sides learn from so many training images, and
+validate on a ninth as many; nothing is scaled for that. --full trains tenfold's side whole, without and with --prune.
+It needs TENFOLD_CIFAR10 (or --data digits, to see that it works).
 """
 
 import argparse
@@ -46,6 +47,8 @@ def main() -> None:
     parser.add_argument("--sizes", default=SIZES)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--images", type=int, help="training images; without it, all")
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--full", action="store_true")
     options = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
@@ -109,8 +112,9 @@ class Watch:
 def homework3(options: argparse.Namespace, out: Path) -> None:
     source = cifar10() if options.data is None else {"data": options.data}
     splits = tenfold.load_splits(**source)
-    export(splits, out / "images.npz")
-    print(f"{len(splits.train):,} training and {len(splits.validation):,} validation images, {EPOCHS} epochs")
+    counts = export(splits, out / "images.npz", options.images)
+    source = {"data": out / "images.npz"}
+    print(f"{counts['train']:,} training and {counts['val']:,} validation images, {EPOCHS} epochs")
     totals = {"keras": 0.0, "tenfold": 0.0}
     startup = []
     for size in options.sizes.split(","):
@@ -140,11 +144,20 @@ def cifar10() -> dict[str, object]:
     return {"train": [folder / f"train{n}" for n in range(1, 6)], "test": [folder / "test"]}
 
 
-def export(splits: Splits, path: Path) -> None:
-    parts = {split.name: split for split in (splits.train, splits.validation)}
-    arrays = {name: split.images(slice(None)) for name, split in parts.items()}
-    labels = {f"{name}_labels": np.asarray(split.labels) for name, split in parts.items()}
-    np.savez(path, **arrays, **labels)
+def export(splits: Splits, path: Path, images: int | None) -> dict[str, int]:
+    """Write what both sides read, a part of each split drawn at random; return how many images each has."""
+    images = images or len(splits.train)
+    parts = {
+        "train": (splits.train, images),
+        "val": (splits.validation, images // 9),
+        "test": (splits.test, images),
+    }
+    arrays, generator = {}, np.random.default_rng(0)
+    for name, (split, count) in parts.items():
+        chosen = np.sort(generator.permutation(len(split))[:count])
+        arrays |= {f"x_{name}": split.images(chosen), f"y_{name}": np.asarray(split.labels)[chosen]}
+    np.savez(path, **arrays)
+    return {name: len(arrays[f"y_{name}"]) for name in parts}
 
 
 def keras_size(options: argparse.Namespace, images: Path, size: str) -> dict:
@@ -202,7 +215,7 @@ def workers(options: argparse.Namespace, out: Path) -> None:
     """The same sweep on one worker with all threads, and on as many workers as threads with one each, in turn."""
     source = cifar10() if options.data is None else {"data": options.data}
     counts = {1: [], torch.get_num_threads(): []}
-    for turn in range(3):
+    for turn in range(options.turns):
         for count in counts:
             began = time.perf_counter()
             tenfold.sweep(

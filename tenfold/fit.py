@@ -192,7 +192,7 @@ class Training:
         tally, began = _Tally(epoch), time.perf_counter()
         pace = 1 if self.train.device.type == "cpu" else STEPS_BETWEEN_LOOKS
         for index, positions in enumerate(self.train.placed(order)):
-            torch.manual_seed(seed_for(settings.seed, "dropout", epoch, index))
+            self._seed_dropout(epoch, index)
             images, labels = self.train.take(positions)
             images, targets = augment(images, labels, positions)
             self._set_learning_rate(len(order))
@@ -211,6 +211,12 @@ class Training:
             if last:
                 break
         return tally.loss, tally.accuracy
+
+    def _seed_dropout(self, epoch: int, step: int) -> None:
+        """Seed the global random numbers by the step; only a CPU's where that will do, since others take time."""
+        seed = seed_for(self.recipe.fit.seed, "dropout", epoch, step)
+        on_cpu = self.train.device.type == "cpu"
+        (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)
 
     def _step(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """One update; return the loss with its penalty, and the logits."""

@@ -46,14 +46,14 @@ def test_the_summary_lists_the_layers_of_notebook_01_in_the_order_of_the_data():
     layers = summarise(model_of("model-s"))
     assert [(layer.kind, layer.output_shape, layer.parameters) for layer in layers] == [
         ("Convolution", (16, 32, 32), 448),
-        ("ReLU", (16, 32, 32), 0),
         ("MaxPool2d", (16, 16, 16), 0),
+        ("ReLU", (16, 16, 16), 0),
         ("Convolution", (32, 16, 16), 4_640),
-        ("ReLU", (32, 16, 16), 0),
         ("MaxPool2d", (32, 8, 8), 0),
+        ("ReLU", (32, 8, 8), 0),
         ("Convolution", (64, 8, 8), 18_496),
-        ("ReLU", (64, 8, 8), 0),
         ("MaxPool2d", (64, 4, 4), 0),
+        ("ReLU", (64, 4, 4), 0),
         ("Flatten", (1024,), 0),
         ("Dense", (128,), 131_200),
         ("ReLU", (128,), 0),

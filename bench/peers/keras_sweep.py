@@ -35,8 +35,8 @@ class Epochs(keras.callbacks.Callback):
 def main() -> None:
     images, epochs, *sizes = sys.argv[1:]
     with np.load(images) as arrays:
-        train = arrays["train"].astype("float32") / 255, arrays["train_labels"]
-        validation = arrays["validation"].astype("float32") / 255, arrays["validation_labels"]
+        train = arrays["x_train"].astype("float32") / 255, arrays["y_train"]
+        validation = arrays["x_val"].astype("float32") / 255, arrays["y_val"]
     measured = {size: train_size(int(size), int(epochs), train, validation) for size in sizes}
     versions = f"Keras {keras.__version__}, TensorFlow {tf.__version__}"
     print(json.dumps({"sizes": measured, "versions": versions}))
