@@ -32,6 +32,8 @@ Pixels = NDArray[np.uint8]
 PICTURE_SIDE = 96
 ROBUSTNESS_IMAGES = 1000
 BATCH = 200
+# A backbone keeps every layer's maps for the way back: some 20 MiB an image, whatever size the images are saved in.
+CAM_BATCH = 8
 
 
 def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.device = "cpu") -> bool:
@@ -49,8 +51,11 @@ def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.
     if layer is None or not len(positions):
         return False
     images = test.images(positions)
-    heat = grad_cam(model.to(device).eval(), layer, _tensor(images, device), answers.predicted[positions])
-    pictures = np.stack([overlay(image, warmth) for image, warmth in zip(images, heat, strict=True)])
+    model.to(device).eval()
+    parts = [slice(start, start + CAM_BATCH) for start in range(0, len(images), CAM_BATCH)]
+    classes = answers.predicted[positions]
+    heat = [grad_cam(model, layer, _tensor(images[part], device), classes[part]) for part in parts]
+    pictures = np.stack([overlay(image, warmth) for image, warmth in zip(images, np.concatenate(heat), strict=True)])
     with atomic(run.path / "gradcam.npz") as path, path.open("wb") as file:
         np.savez_compressed(file, positions=positions, pictures=pictures)
     return True

@@ -2,6 +2,10 @@
 
 Run with a Python that has tensorflow. Two things are added: only so many batches are taken, and the seconds of the
 last `fit` are printed. Notebook 01 has no augmentation and no batch norm, notebook 03 both.
+
+With --seed instead, notebook 01 is trained whole, with its callbacks, and tested on the epoch that it keeps:
+
+    /path/to/keras/python bench/peers/keras_notebook.py --data cifar10 --recipe model-s-baseline --seed 0
 """
 
 import argparse
@@ -25,9 +29,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", required=True)
     parser.add_argument("--recipe", required=True)
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--warmup", type=int, required=True)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--warmup", type=int)
+    parser.add_argument("--seed", type=int)
     options = parser.parse_args()
+    if options.seed is not None:
+        whole(options.data, options.seed)
+        return
     model = {"model-s-baseline": notebook_01, "model-s-augmented": notebook_03}[options.recipe]()
     for steps in (options.warmup, options.steps):
         batches = dataset(options.data, steps)
@@ -38,13 +46,41 @@ def main() -> None:
     print(json.dumps({"seconds": seconds, "cpu_seconds": used, "versions": versions}))
 
 
+def whole(data, seed):
+    keras.utils.set_random_seed(seed)
+    model = notebook_01()
+    history = model.fit(
+        dataset(data, -1),
+        epochs=30,
+        validation_data=folder_of(data, "train2"),
+        callbacks=[
+            keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.1, patience=3),
+            keras.callbacks.EarlyStopping(monitor="val_loss", patience=6, restore_best_weights=True),
+        ],
+        verbose=0,
+    ).history
+    losses, rates = history["val_loss"], history["learning_rate"]
+    best = losses.index(min(losses))
+    report = {
+        "seed": seed,
+        "test_accuracy": model.evaluate(folder_of(data, "test"), verbose=0)[1],
+        "epochs": len(losses),
+        "best_epoch": best + 1,
+        "first_drop_after": sum(rate > 0.99 * rates[0] for rate in rates),
+        "validation_accuracy_at_best": history["val_accuracy"][best],
+        "validation_accuracy_at_end": history["val_accuracy"][-1],
+    }
+    print(json.dumps(report))
+
+
+def folder_of(data, name):
+    return image_dataset_from_directory(
+        f"{data}/{name}", image_size=(IMG_SIZE, IMG_SIZE), batch_size=BATCH_SIZE, verbose=False
+    )
+
+
 def dataset(data, steps):
-    folders = [
-        image_dataset_from_directory(
-            f"{data}/{name}", image_size=(IMG_SIZE, IMG_SIZE), batch_size=BATCH_SIZE, verbose=False
-        )
-        for name in TRAIN
-    ]
+    folders = [folder_of(data, name) for name in TRAIN]
     batches = folders[0]
     for folder in folders[1:]:
         batches = batches.concatenate(folder)
