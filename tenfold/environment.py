@@ -1,6 +1,7 @@
 """What a run ran on: the device chosen, hardware, versions, memory."""
 
 import ctypes
+import gc
 import os
 import platform
 import resource
@@ -59,6 +60,13 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in _HEAP.items():
             mallopt(parameter, value)
+
+
+def release_freed_memory() -> None:
+    """Let glibc give all memory that was freed back to the system, at the end of a stage that needed much of it."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def describe_environment(device: torch.device, command: str | None) -> dict[str, Any]:

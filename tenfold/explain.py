@@ -32,8 +32,8 @@ Pixels = NDArray[np.uint8]
 PICTURE_SIDE = 96
 ROBUSTNESS_IMAGES = 1000
 BATCH = 200
-# A backbone keeps every layer's maps for the way back: some 20 MiB an image, whatever size the images are saved in.
-CAM_BATCH = 8
+# A backbone keeps every layer's maps for the way back: some 20 MiB an image, whatever size the pixels have.
+CAM_BATCH = 4
 
 
 def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.device = "cpu") -> bool:

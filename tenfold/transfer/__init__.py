@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tenfold.augment import build_augmentations
 from tenfold.data import Split, Splits
+from tenfold.environment import release_freed_memory
 from tenfold.errors import InputError
 from tenfold.fit import Training
 from tenfold.models import Classifier, Preprocessing
@@ -163,6 +164,9 @@ def _featured(
         "parity": engine.parity if engine else None,
         "mebibytes": round(sum(2 * _numbers(found.shape) for found in sets) / 2**20, 1),
     }
+    if engine:
+        del engine
+        release_freed_memory()
     opened = [as_split(s, found.open(), v.count) for s, found, v in zip(splits, sets, wanted, strict=True)]
     return opened, costs
 
