@@ -55,7 +55,9 @@ def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.
     parts = [slice(start, start + CAM_BATCH) for start in range(0, len(images), CAM_BATCH)]
     classes = answers.predicted[positions]
     heat = [grad_cam(model, layer, _tensor(images[part], device), classes[part]) for part in parts]
-    pictures = np.stack([overlay(image, warmth) for image, warmth in zip(images, np.concatenate(heat), strict=True)])
+    pictures = np.stack(
+        [overlay(image, warmth) for image, warmth in zip(images, np.concatenate(heat), strict=True)]
+    )
     with atomic(run.path / "gradcam.npz") as path, path.open("wb") as file:
         np.savez_compressed(file, positions=positions, pictures=pictures)
     return True
