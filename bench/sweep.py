@@ -1,7 +1,7 @@
 """What a sweep costs beyond its training, how long homework 3 takes beside Keras, and what a second worker brings.
 
     python bench/sweep.py overhead
-    python bench/sweep.py homework3 --keras-python PYTHON [--sizes 16,32,...] [--epochs 2] [--images N] [--full]
+    python bench/sweep.py homework3 [--keras-python PYTHON] [--sizes 16,32,...] [--epochs 2] [--images N] [--full]
     python bench/sweep.py workers [--epochs 2] [--turns 3]
 
 `homework3` measures a share of the 20 epochs (the first apart, because it holds the tracing and the warming up), in
@@ -115,10 +115,19 @@ def homework3(options: argparse.Namespace, out: Path) -> None:
     counts = export(splits, out / "images.npz", options.images)
     source = {"data": out / "images.npz"}
     print(f"{counts['train']:,} training and {counts['val']:,} validation images, {EPOCHS} epochs")
+    if options.keras_python:
+        beside_keras(options, source, out)
+    if options.full:
+        whole, halved = (full(source, out, prune, options.sizes) for prune in (False, True))
+        print(f"halving takes {whole / halved:.2f} times less")
+
+
+def beside_keras(options: argparse.Namespace, source: dict, out: Path) -> None:
+    """Both sides in turn, size by size, a share of the epochs scaled to all."""
     totals = {"keras": 0.0, "tenfold": 0.0}
     startup = []
     for size in options.sizes.split(","):
-        peer = keras_size(options, out / "images.npz", size)
+        peer = keras_size(options, source["data"], size)
         ours = tenfold_size(source, out, size, options.epochs)
         startup.append(peer["startup"])
         seconds = {"keras": scaled(**peer["sizes"][size]), "tenfold": scaled(**ours)}
@@ -134,9 +143,6 @@ def homework3(options: argparse.Namespace, out: Path) -> None:
         end="",
     )
     print(f"{totals['keras'] / totals['tenfold']:.2f}x (to reach: 4)")
-    if options.full:
-        for name, prune in (("whole", False), ("halved", True)):
-            full(source, out, name, prune, options.sizes, totals["keras"])
 
 
 def cifar10() -> dict[str, object]:
@@ -194,18 +200,18 @@ def scaled(epochs: list[float], around: float) -> float:
     return epochs[0] + (EPOCHS - 1) * mean(rest) + around
 
 
-def full(source: dict, out: Path, name: str, prune: bool, sizes: str, keras_seconds: float) -> None:
+def full(source: dict, out: Path, prune: bool, sizes: str) -> float:
+    """The seconds of the whole sweep, its start and report included."""
+    name = "halved" if prune else "whole"
     began = time.perf_counter()
     results = tenfold.sweep(
         "sweep-filters", {"model.filters": [int(size) for size in sizes.split(",")]}, **source, prune=prune,
         out=out, name=name, progress=False,
     )  # fmt: skip
     seconds = time.perf_counter() - began
-    print(
-        f"{name}: {seconds:.0f} s with report, {keras_seconds / seconds:.2f}x; winner {results.winner}, ",
-        end="",
-    )
+    print(f"{name}: {seconds:.0f} s with report; winner {results.winner}, ", end="")
     print(f"validation {results.rows[0].accuracy:.4f}, test {results.test['accuracy']:.4f}")
+    return seconds
 
 
 # Workers --------------------------------------------------------------------------------------------------------
