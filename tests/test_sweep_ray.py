@@ -87,6 +87,18 @@ def test_a_sweep_outlives_a_node_and_its_driver(nodes, tmp_path):
         assert len((sweep / trial.folder / "history.csv").read_text().splitlines()) == 9
 
 
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_alone_needs_nothing_set_up(tmp_path, monkeypatch):
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    answer = tenfold("sweep", *ARGUMENTS, "--name", "here", "--cluster", "local", folder=tmp_path)
+    assert answer.status == 0, answer.err
+    assert "on the Ray cluster local" in answer.out
+    ledger = Ledger(Journal(tmp_path / "runs" / "here").events)
+    assert [trial.state for trial in ledger.trials] == ["done"] * 4
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [("127.0.0.1:1", "the cluster cannot be reached"), ("nowhere", "expected HOST:PORT")],

@@ -1,9 +1,11 @@
 """The verb: settles a sweep or takes it up again, has it driven, names the winner, and only then tests it."""
 
 import os
+import secrets
 import shutil
+import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import count
 from pathlib import Path
@@ -158,13 +160,21 @@ def _opened(journal: Journal, plan: Plan | None, retry: bool) -> Ledger:
 
 def _hire(cluster: str | None, workers: int | None, threads: int | None, folder: Path) -> Workers:
     if cluster is not None:
-        if cluster.startswith(("127.", "localhost:")):
-            # Unless it is told before its import, Ray takes the loopback address for the machine's outer one.
-            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        os.environ.update({name: text for name, text in _ray_settings(cluster) if name not in os.environ})
         from tenfold.sweeps.ray_cluster import RayWorkers
 
         return RayWorkers(cluster, workers, threads or 1)
     return LocalWorkers(workers or 1, threads or threads_each(workers or 1), folder / "workers.log")
+
+
+def _ray_settings(cluster: str) -> Iterator[tuple[str, str]]:
+    """What Ray reads from the environment, and only once, when it is imported."""
+    if cluster.startswith(("127.", "localhost:", "local")):
+        # Otherwise Ray takes the loopback address for the machine's outer one.
+        yield "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"
+    if cluster == "local" and "ray" not in sys.modules:
+        yield "RAY_AUTH_MODE", "token"
+        yield "RAY_AUTH_TOKEN", secrets.token_hex(32)
 
 
 def _drive(driver: Driver, minutes: float | None) -> bool:

@@ -4,8 +4,6 @@ Nodes need tenfold installed, and nothing else: a trial's run folder is sent to 
 end, so no path has to be shared. A node that is lost takes only what its trials did since their last return.
 """
 
-import os
-import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -182,8 +180,6 @@ class Trainer:
 def _connect(address: str) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == "local":
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
         return
     host, _, port = address.rpartition(":")
