@@ -101,7 +101,7 @@ def test_time_to_accuracy_trains_draws_and_does_not_repeat_finished_runs(noteboo
     assert first.returncode == 0, first.stderr
     rows = table_rows(first.stdout)
     assert [row[:3] for row in rows] == [[f"fast-{k}-float32", "float32", "1"] for k in (72, 94)]
-    assert float(rows[0][5]) > float(rows[0][4]) > 0, "the command takes longer than training"
+    assert float(rows[0][5]) > float(rows[0][4]), "the command takes longer than training"
     assert [row[6] for row in rows] == [f"{0.06 * 628 * 17:.0f}", f"{0.5 * 628 * 30:.0f}"]
     assert "1 % of the images" in first.stdout
     assert "notebook 01" in figure.read_text()
