@@ -230,9 +230,8 @@ def workers(options: argparse.Namespace, out: Path) -> None:
             )  # fmt: skip
             counts[count].append(time.perf_counter() - began)
     for count, seconds in counts.items():
-        print(
-            f"{count} workers: {median(seconds):.1f} s (median of {len(seconds)}, starts and report included)"
-        )
+        turns = ", ".join(f"{one:.1f}" for one in seconds)
+        print(f"{count} workers: median {median(seconds):.1f} s ({turns}; starts and report included)")
 
 
 if __name__ == "__main__":
