@@ -23,7 +23,7 @@ def events(folder: Path, event: str) -> list[dict]:
     return [entry for entry in Journal(folder).events if entry["event"] == event]
 
 
-def wait_for(condition, seconds: float = 120) -> None:
+def wait_for(condition, seconds: float = 400) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
@@ -53,7 +53,7 @@ def nodes(monkeypatch):
         assert process.stdout.readline().strip() == "done"
 
     yield address, tell
-    process.communicate(timeout=60)
+    process.communicate(timeout=400)
 
 
 @pytest.mark.slow
@@ -96,6 +96,32 @@ def test_a_cluster_of_this_machine_alone_needs_nothing_set_up(tmp_path, monkeypa
     assert answer.status == 0, answer.err
     assert "on the Ray cluster local" in answer.out
     ledger = Ledger(Journal(tmp_path / "runs" / "here").events)
+    assert [trial.state for trial in ledger.trials] == ["done"] * 4
+
+
+# The command line, with every source too large to be sent.
+NOTHING_SENT = """
+import sys
+import ray
+from tenfold.sweeps import ray_cluster
+
+def refuse(*_):
+    raise AssertionError("the images were sent")
+
+ray_cluster.MOST_SENT, ray.put = 0, refuse
+from tenfold.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+def test_a_source_too_large_to_send_is_opened_by_its_path(pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    options = ("--data", pictures.name, "--cluster", "local", "--out", str(tmp_path), "--name", "large")
+    command = [sys.executable, "-c", NOTHING_SENT, "sweep", *ARGUMENTS, *options]
+    done = subprocess.run(command, cwd=pictures.parent, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+    ledger = Ledger(Journal(tmp_path / "large").events)
     assert [trial.state for trial in ledger.trials] == ["done"] * 4
 
 
