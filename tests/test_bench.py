@@ -17,6 +17,7 @@ BENCH = Path(__file__).parents[1] / "bench"
 sys.path.insert(0, str(BENCH))
 
 import time_to_accuracy  # noqa: E402
+from choosing import halve  # noqa: E402
 from peer_output import Outcome, read_outcomes  # noqa: E402
 from seeds import spread  # noqa: E402
 from time_to_accuracy import Variant  # noqa: E402
@@ -169,6 +170,23 @@ def test_a_speedrun_without_a_gpu_says_so(notebook_folders):
     assert answer.returncode == 1
     assert "no CUDA device" in answer.stderr
     assert "unmeasured" in answer.stderr
+
+
+def test_choosing_among_equal_epochs_flatters_by_chance_alone_and_one_epoch_does_not():
+    right = np.random.default_rng(0).random((200, 2000)) < 0.7
+    flattery, epochs = halve(right, 100, np.random.default_rng(0))
+    # The highest of 200 normal values lies 2.75 deviations up, for each half of 1,000 images by itself.
+    assert flattery.mean() == pytest.approx(2.75 * np.sqrt(0.7 * 0.3 / 1000), abs=0.01)
+    assert len(set(epochs)) > 10
+    flattery, _ = halve(right[:1], 100, np.random.default_rng(0))
+    assert abs(flattery.mean()) < 0.01
+
+
+def test_what_choosing_flatters_is_measured_without_the_test_images(notebook_folders, tiny):
+    answer = bench("choosing.py", tiny("tiny"), "--data", notebook_folders, "--halvings", "10")
+    assert answer.returncode == 0, answer.stderr
+    assert "2 epochs, seed 0" in answer.stdout
+    assert "choosing on one half flatters by" in answer.stdout
 
 
 @pytest.mark.parametrize("path", sorted((BENCH / "recipes").glob("*.toml")), ids=lambda path: path.stem)
