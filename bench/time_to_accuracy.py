@@ -24,6 +24,7 @@ import json
 import statistics
 import subprocess
 from dataclasses import dataclass
+from itertools import cycle
 from math import isnan
 from pathlib import Path
 
@@ -109,13 +110,17 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
         "--precision", nargs="+", choices=("float32", "bfloat16", "auto"), default=[None],
         help="instead of the recipes' own",
     )  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[5], help="runs of each recipe: one number, or one for each"
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/time"))
     parser.add_argument(
         "--figure", type=Path, help="draw validation accuracy over time into this .svg or .png"
     )
     words, rest = split_words()
     options = parser.parse_args(words)
+    if len(options.seeds) not in (1, len(options.recipes)):
+        parser.error(f"--seeds: one number, or one for each of the {len(options.recipes)} recipes")
     for recipe in options.recipes:
         load_recipe(recipe)  # A name that does not exist is told before anything is measured.
     return options, rest
@@ -125,7 +130,13 @@ def measure(
     variants: list[Variant], options: argparse.Namespace, rest: list[str]
 ) -> dict[Variant, list[tenfold.Run]]:
     """All runs, with Keras before the first, between and after the last that is not there yet."""
-    turns = [(seed, variant) for seed in range(options.seeds) for variant in variants]
+    seeds = dict(zip(options.recipes, cycle(options.seeds), strict=False))
+    turns = [
+        (seed, variant)
+        for seed in range(max(options.seeds))
+        for variant in variants
+        if seed < seeds[variant.recipe]
+    ]
     missing = [
         (seed, variant)
         for seed, variant in turns
@@ -140,7 +151,7 @@ def measure(
         if options.keras_python and half:
             measure_keras(options)
     return {
-        variant: [one_run(variant, seed, options, rest) for seed in range(options.seeds)]
+        variant: [one_run(variant, seed, options, rest) for seed in range(seeds[variant.recipe])]
         for variant in variants
     }
 

@@ -97,11 +97,13 @@ def test_time_to_accuracy_trains_draws_and_does_not_repeat_finished_runs(noteboo
     ]
     (out / "keras.json").write_text(json.dumps(records))
     words = ["--data", notebook_folders, "--out", out, "--figure", figure, "--precision", "float32"]
-    words += ["--recipes", tiny("fast-72"), tiny("fast-94"), "--seeds", "1", "--", "fit.epochs=1"]
+    words += ["--recipes", tiny("fast-72"), tiny("fast-94"), "--seeds", "1", "2", "--", "fit.epochs=1"]
     first = bench("time_to_accuracy.py", *words)
     assert first.returncode == 0, first.stderr
     rows = table_rows(first.stdout)
-    assert [row[:3] for row in rows] == [[f"fast-{k}-float32", "float32", "1"] for k in (72, 94)]
+    assert [row[:3] for row in rows] == [
+        [f"fast-{k}-float32", "float32", n] for k, n in ((72, "1"), (94, "2"))
+    ]
     assert float(rows[0][5]) > float(rows[0][4]), "the command takes longer than training"
     assert [row[6] for row in rows] == [f"{0.06 * 628 * 17:.0f}", f"{0.5 * 628 * 30:.0f}"]
     assert "1 % of the images" in first.stdout
@@ -133,6 +135,15 @@ def test_one_value_has_no_spread_and_two_have_the_t_interval():
     mean, deviation, half = spread([1.0, 3.0])
     assert (mean, deviation) == (2.0, pytest.approx(2**0.5))
     assert half == pytest.approx(12.7062, rel=1e-4)
+
+
+def test_time_to_accuracy_wants_one_number_of_seeds_or_one_for_each_recipe(notebook_folders, tmp_path):
+    answer = bench(
+        *("time_to_accuracy.py", "--data", notebook_folders, "--out", tmp_path),
+        *("--recipes", "fast-72", "fast-86", "fast-90", "--seeds", "1", "2"),
+    )
+    assert answer.returncode != 0
+    assert "one for each of the 3 recipes" in answer.stderr
 
 
 def test_time_to_accuracy_names_a_recipe_that_is_not_there_before_it_measures(notebook_folders, tmp_path):

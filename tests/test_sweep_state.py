@@ -16,13 +16,14 @@ from small import small_recipe
 
 from tenfold.data import Source
 from tenfold.errors import InputError, TenfoldError
+from tenfold.recipe import Stop
 from tenfold.sweeps import figures
 from tenfold.sweeps.display import Display
 from tenfold.sweeps.journal import FILE, VERSION, Journal, read_events
 from tenfold.sweeps.ledger import MOST_LOSSES, Ledger
 from tenfold.sweeps.plan import Plan, make_plan
 from tenfold.sweeps.propose import propose
-from tenfold.sweeps.results import Results, importance_of
+from tenfold.sweeps.results import Results, importance_of, kept_epoch
 from tenfold.sweeps.space import Range
 from tenfold.sweeps.verdict import judge, noise_of
 
@@ -308,6 +309,13 @@ def test_the_overlay_marks_each_best_epoch():
         assert len(rings) == figures.LEGIBLE
         assert all((line.get_xdata()[0], line.get_ydata()[0]) == (2, value) for line in rings)
     assert figure.legends[0].get_title().get_text() == "the best 10 of 12, by rank"
+
+
+def test_the_mean_curve_is_marked_at_its_own_best_epoch():
+    lower, higher = Stop(monitor="validation_loss"), Stop(monitor="validation_accuracy")
+    assert kept_epoch([0.5, 0.3, 0.3, 0.4], lower) == 2
+    assert kept_epoch([0.5, 0.3, 0.6, 0.4], higher) == 3
+    assert kept_epoch([0.5, 0.45, 0.3], Stop(monitor="validation_loss", min_delta=0.1)) == 3
 
 
 def test_parallel_coordinates_run_from_the_lowest_to_the_highest():

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from tenfold.errors import InputError
 from tenfold.files import atomic, explained_write, write_json, write_text
 from tenfold.findings.base import Finding, percent
+from tenfold.optim import improves
+from tenfold.recipe import Stop
 from tenfold.report.page import duration
 from tenfold.report.style import to_png, to_svg
 from tenfold.run import Run
@@ -240,7 +242,8 @@ class Results:
             name = ", ".join(
                 f"{key.split('.')[-1]} {value_label(value)}" for key, value in candidate.values.items()
             )
-            best = round(candidate.mean("best_epoch") or 1)
+            stop = self.runs(candidate)[0].recipe.stop
+            best = kept_epoch(mean(stop.monitor), stop)
             curves.append(
                 figures.Curves(
                     name or "the recipe as it is", mean("accuracy"), mean("validation_accuracy"), best
@@ -255,6 +258,15 @@ class Results:
         if all(map(is_number, dimension.values)):
             return figures.Axis(key, figures.spread_out(dimension.values))
         return figures.Axis(key, names=[value_label(value) for value in dimension.values])
+
+
+def kept_epoch(values: list[float], stop: Stop) -> int:
+    """The epoch, from 1, that `stop` would keep of what it monitors: over several seeds, of the mean curve."""
+    best = 0
+    for epoch, value in enumerate(values):
+        if improves(stop.monitor, value, values[best] if epoch else None, stop.min_delta):
+            best = epoch
+    return best + 1
 
 
 def read_results(path: Path) -> Results:
