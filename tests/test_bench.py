@@ -155,6 +155,20 @@ def test_time_to_accuracy_names_a_recipe_that_is_not_there_before_it_measures(no
     assert not answer.stdout
 
 
+def test_a_budget_of_minutes_is_planned_kept_and_told(notebook_folders, tmp_path):
+    answer = bench(
+        *("budget.py", notebook_folders / "train1", "--minutes", "0.5", "--out", tmp_path / "runs"),
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "plan for 0.5 minutes: fast-" in answer.stdout
+    cells = table_rows(answer.stdout)[-1]
+    assert cells[0] == "train1"
+    assert cells[3:5] == ["3", "0.5"]
+    run = load_run(tmp_path / "runs" / "train1-0.5")
+    assert float(cells[5]) > run.metrics["training"]["seconds"], "the command takes longer than training"
+    assert cells[7] == f"{100 * run.metrics['test']['accuracy']:.1f}"
+
+
 def test_a_speedrun_on_the_cpu_in_turn_with_a_peer(notebook_folders, tiny, tmp_path):
     script = tmp_path / "peer.py"
     script.write_text(f"print('''{AIRBENCH_LIKE}''')")
