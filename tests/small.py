@@ -2,7 +2,8 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +23,17 @@ class Answer:
     status: int
     out: str
     err: str
+
+
+def wait_for(
+    condition: Callable[[], object], process: subprocess.Popen[str] | None = None, seconds: float = 400
+) -> None:
+    """Return as soon as `condition` holds; fail where `process` has ended before it did, or after so long."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.02)
 
 
 def tenfold(*arguments: str | Path, folder: Path | None = None) -> Answer:

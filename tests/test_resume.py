@@ -3,14 +3,13 @@
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from small import DEMO, words
+from small import DEMO, wait_for, words
 
 from tenfold.checkpoint import read_state
 from tenfold.run import load_run
@@ -26,14 +25,6 @@ def training(out: Path, epochs: int) -> Iterator[subprocess.Popen]:
             yield process
         finally:
             process.kill()
-
-
-def wait_for(condition, process: subprocess.Popen) -> None:
-    end = time.monotonic() + 400
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "the process does not get there"
-        time.sleep(0.005)
 
 
 def finished_epochs(run: Path) -> int:

@@ -4,15 +4,13 @@ import csv
 import json
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
 import psutil
 import pytest
-from small import SMALL, words
+from small import SMALL, wait_for, words
 
 import tenfold as package
 from tenfold.errors import InputError
@@ -51,13 +49,6 @@ def trained_at_once(run: Run, folder: Path) -> Run:
     for _ in fit(model, splits, run.recipe, plain):
         pass
     return plain
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 400) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

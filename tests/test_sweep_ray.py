@@ -3,12 +3,11 @@
 import secrets
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from small import tenfold, words
+from small import tenfold, wait_for, words
 
 from tenfold.sweeps.journal import Journal
 from tenfold.sweeps.ledger import Ledger
@@ -21,13 +20,6 @@ ARGUMENTS = ("digits", "model.filters=[4]", "model.dense=4,8", "augment=[]", "fi
 
 def events(folder: Path, event: str) -> list[dict]:
     return [entry for entry in Journal(folder).events if entry["event"] == event]
-
-
-def wait_for(condition, seconds: float = 400) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
 
 
 @pytest.fixture
