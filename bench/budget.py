@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tenfold
 
-HEADER = "source | train, validation, test images | size | classes | minutes | seconds | of the time | test accuracy %"
+HEADER = "source | images by split | size | classes | minutes | seconds | of the time | test accuracy %"
 
 
 def main() -> None:
