@@ -51,10 +51,9 @@ def row(source: str, minutes: float, out: Path) -> str:
     splits = run.data["splits"]
     images = ", ".join(f"{splits[split]['images']:,}" for split in ("train", "validation", "test"))
     height, width, _ = run.data["image_shape"]
-    cells = [Path(source).name, images, f"{height}x{width}", f"{len(run.class_names)}", f"{minutes:g}"]
-    cells += [
-        f"{seconds:.1f}",
-        f"{seconds / 60 / minutes:.0%}",
+    cells = [
+        *(Path(source).name, images, f"{height}x{width}", str(len(run.class_names))),
+        *(f"{minutes:g}", f"{seconds:.1f}", f"{seconds / 60 / minutes:.0%}"),
         f"{100 * run.metrics['test']['accuracy']:.1f}",
     ]
     return f"| {' | '.join(cells)} |"

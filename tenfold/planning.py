@@ -4,6 +4,7 @@ Small images are learned from scratch, by the largest of the fast recipes that h
 through a pretrained backbone where its weights are at hand and there is time for every image to pass it.
 """
 
+import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,16 +171,19 @@ def _left(rung: Rung, splits: Splits, deadline: float) -> float:
 
 def _scaled(rung: Rung, splits: Splits, left: float) -> Plan:
     """The rung's recipe for the seconds that are left: as many epochs as there is time for and as teach anything."""
-    epochs = max(1, min(round(left / rung.epoch_seconds), int(LONGEST * rung.needed)))
-    seconds = epochs * rung.epoch_seconds
-    # Where the time is short the clock decides; the epochs then leave room for a machine that gets faster.
-    changes = {"fit.epochs": epochs}
-    if seconds > 0.8 * left:
-        changes = {"fit.minutes": round(left / 60, 3), "fit.epochs": 2 * epochs}
+    epochs = left / rung.epoch_seconds
+    most = max(1, int(LONGEST * rung.needed))
+    if most < 0.8 * epochs:
+        epochs, end = most, "; more would teach it nothing"
+        changes: dict[str, Any] = {"fit.epochs": most}
+    else:
+        # The clock decides, within an epoch if need be; twice the epochs leave room for a machine that gets faster.
+        changes, end = {"fit.minutes": round(left / 60, 3), "fit.epochs": 2 * math.ceil(epochs)}, ""
     height, width, _ = splits.image_shape
     words = (
-        f"{rung.name}, about {epochs} epochs of {len(splits.train):,} images of {height}x{width}: {_spoken(seconds)} "
-        f"at the {1 / rung.image_seconds:,.0f} images/s measured"
+        f"{rung.name}, about {epochs:.{0 if epochs >= 10 else 1}f} epochs of {len(splits.train):,} images of "
+        f"{height}x{width}: {_spoken(epochs * rung.epoch_seconds)} at the {1 / rung.image_seconds:,.0f} images/s "
+        f"measured{end}"
     )
     return Plan(rung.name, load_recipe(rung.recipe, changes), words)
 

@@ -155,7 +155,7 @@ def test_time_to_accuracy_names_a_recipe_that_is_not_there_before_it_measures(no
     assert not answer.stdout
 
 
-def test_a_budget_of_minutes_is_planned_kept_and_told(notebook_folders, tmp_path):
+def test_a_budget_of_minutes_is_planned_and_told(notebook_folders, tmp_path):
     answer = bench(
         *("budget.py", notebook_folders / "train1", "--minutes", "0.5", "--out", tmp_path / "runs"),
     )

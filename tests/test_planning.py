@@ -75,6 +75,22 @@ def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures):
     assert plan.name in plan.words
 
 
+@pytest.mark.parametrize("affordable", [0.4, 1.4, 30.0])
+def test_the_clock_fills_the_time_until_more_epochs_would_teach_nothing(pictures, affordable):
+    recipe = load_recipe("fast-72")
+    splits = load_splits(recipe.data, Source(str(pictures)))
+    rung = planning.Rung("fast-72", recipe, 0.01, 20.0, needed=1.0)
+    plan = planning._scaled(rung, splits, 20.0 * affordable)
+    if affordable == 30.0:
+        assert (plan.recipe.fit.minutes, plan.recipe.fit.epochs) == (None, planning.LONGEST)
+        assert "4.0 epochs" in plan.words
+        assert plan.words.endswith("more would teach it nothing")
+    else:
+        assert plan.recipe.fit.minutes == pytest.approx(20.0 * affordable / 60, abs=1e-3)
+        assert plan.recipe.fit.epochs > affordable
+        assert f"{affordable} epochs" in plan.words
+
+
 def test_more_time_gives_no_smaller_a_network(tmp_path):
     folder = draw_pictures(tmp_path / "more", ("a", "b"), 120)
     places = [LADDER.index(plan_for(Source(str(folder)), minutes).name) for minutes in (0.35, 10.0)]

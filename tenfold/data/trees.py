@@ -221,7 +221,8 @@ def _contents(size: int, read: Callable[[], bytes]) -> Encoded:
         return read()
     except KeyError:
         return Unreadable("no file, or a link to something that is not in the archive")
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, RuntimeError) as error:
+        # zipfile tells of a password by RuntimeError, of a compression that it does not know by a kind of it.
         return Unreadable(str(error))
 
 
