@@ -54,23 +54,37 @@ class Batches:
         return _chunks(np.arange(len(self)), batch_size)
 
 
-def epoch_order(split: Split, batch_size: int, batches: str, seed: int, epoch: int) -> list[np.ndarray]:
+def epoch_order(
+    split: Split, batch_size: int, batches: str, seed: int, epoch: int, kept: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Positions (n,) int64 of each of an epoch's training batches, shuffled by (seed, epoch) alone.
+
+    With `kept`, (images,) bool, only those positions take part.
 
     With `batches` "split" the whole split is shuffled and cut. With "folder" each source folder is shuffled and
     cut by itself and then the batches are shuffled, which is what the notebooks' concatenated Keras data sets do
     (one short batch a folder: 628 batches of 64 for four folders of 10,000 images).
     """
     generator = np.random.default_rng(seed_for(seed, "order", epoch))
+
+    def shuffled(start: int, stop: int) -> list[np.ndarray]:
+        positions = start + generator.permutation(stop - start)
+        return _chunks(positions if kept is None else positions[kept[positions]], batch_size)
+
     if batches == "split":
-        return _chunks(generator.permutation(len(split)), batch_size)
+        return shuffled(0, len(split))
     bounds = np.cumsum([0, *split.folders])
-    chunks = [
-        chunk
-        for start, stop in pairwise(bounds)
-        for chunk in _chunks(start + generator.permutation(stop - start), batch_size)
-    ]
+    chunks = [chunk for start, stop in pairwise(bounds) for chunk in shuffled(start, stop)]
     return [chunks[i] for i in generator.permutation(len(chunks))]
+
+
+def hardest(losses: np.ndarray, share: float, seed: int, epoch: int) -> np.ndarray:
+    """Which images (n,) bool are the `share` of largest `losses` (n,); a tie is broken by (seed, epoch)."""
+    count = max(1, round(share * len(losses)))
+    order = np.random.default_rng(seed_for(seed, "hardest", epoch)).permutation(len(losses))
+    kept = np.zeros(len(losses), bool)
+    kept[order[np.argsort(-losses[order], kind="stable")[:count]]] = True
+    return kept
 
 
 def _chunks(positions: np.ndarray, size: int) -> list[np.ndarray]:

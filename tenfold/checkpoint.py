@@ -1,8 +1,8 @@
 """Saving and loading without pickle: the finished model, and all that a run needs to go on.
 
-A checkpoint is one safetensors file: weights (`model.`), the best epoch's weights (`best.`) and the optimizer's
-tensors (`optimizer.`), with everything that is not a tensor as JSON in the file's header. One file and one
-rename, so there is never a checkpoint whose parts come from different epochs.
+A checkpoint is one safetensors file: weights (`model.`), the best epoch's weights (`best.`), the optimizer's tensors
+(`optimizer.`) and what the loop remembers of single images (`images.`), with everything that is not a tensor as JSON
+in the file's header. One file and one rename, so there is never a checkpoint whose parts come from different epochs.
 """
 
 import json
@@ -42,13 +42,19 @@ class State:
 
 
 def save_checkpoint(
-    folder: Path, state: State, model: nn.Module, best: Tensors, optimizer: torch.optim.Optimizer
+    folder: Path,
+    state: State,
+    model: nn.Module,
+    best: Tensors,
+    optimizer: torch.optim.Optimizer,
+    images: Tensors | None = None,
 ) -> None:
-    """Write the checkpoint of a run folder atomically."""
+    """Write the checkpoint of a run folder atomically; `images`: tensors with a value for each training image."""
     slots, groups = _optimizer_parts(optimizer)
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in slots.items()}
+    tensors |= {f"images.{name}": tensor for name, tensor in (images or {}).items()}
     header = {"version": VERSION, "state": asdict(state), "groups": groups}
     path = _checkpoint_file(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +68,8 @@ def read_state(folder: Path) -> State:
 
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[State, Tensors]:
-    """Put a run's checkpoint into `model` and `optimizer`; return its state and the best epoch's weights.
+) -> tuple[State, Tensors, Tensors]:
+    """Put a run's checkpoint into `model` and `optimizer`; return its state, the best epoch's weights and `images`.
 
     Raises InputError where the file is missing, damaged, of another version, or does not fit the model.
     """
@@ -72,7 +78,7 @@ def load_checkpoint(
     tensors = load_file(path)
     _load_weights(model, _with_prefix(tensors, "model."), path)
     _restore_optimizer(optimizer, _with_prefix(tensors, "optimizer."), header["groups"])
-    return State(**header["state"]), _with_prefix(tensors, "best.")
+    return State(**header["state"]), _with_prefix(tensors, "best."), _with_prefix(tensors, "images.")
 
 
 def save_model(folder: Path, model: Classifier, weights: Tensors, class_names: tuple[str, ...]) -> None:

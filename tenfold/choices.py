@@ -20,6 +20,8 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# A share that must not be nothing.
+Part = Annotated[float, Field(gt=0, le=1)]
 # A share that must leave something over: a dropout rate, a part of the images, a decay.
 Share = Annotated[float, Field(ge=0, lt=1)]
 

@@ -41,13 +41,17 @@ def choose_device(name: str = "auto") -> torch.device:
 def choose_precision(name: str, device: torch.device) -> str:
     """The precision of that name on `device`; "auto" is bfloat16 where there are units for it, else float32.
 
-    Such units are a GPU's tensor cores and Intel's AMX. Without them, bfloat16 only saves memory, and is slower.
+    Such units are a GPU's tensor cores, Intel's AMX, and the dot products of AVX-512 (AMD from Zen 4 on). Without
+    them, bfloat16 only saves memory, and is slower.
     """
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "float32"
+    units = device.type == "cpu" and (
+        torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    )
+    return "bfloat16" if units else "float32"
 
 
 def keep_freed_memory() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tenfold.augment import Pipeline, build_augmentations
-from tenfold.batches import Batches, epoch_order
+from tenfold.batches import Batches, epoch_order, hardest
 from tenfold.checkpoint import State, Tensors, load_checkpoint, save_checkpoint, save_model
 from tenfold.data import Splits
 from tenfold.environment import choose_precision, keep_freed_memory
@@ -33,7 +33,7 @@ from tenfold.run import Run
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of history.csv: means over the epoch's images; `seconds` include validation."""
+    """One row of history.csv: means over the images that the epoch learned from; `seconds` include validation."""
 
     epoch: int
     loss: float
@@ -124,12 +124,19 @@ class Training:
             group["base_lr"] = group["lr"] * group.get("lr_scale", 1.0)
         self.state = State(schedule=self.schedule.memory)
         self.best: Tensors = {}
+        self.shares = recipe.fit.shares(recipe.fit.epochs)
+        # Each training image's loss when it was last seen, where that chooses what is learned next.
+        self.losses = (
+            torch.full((len(self.train),), torch.inf, device=device) if min(self.shares) < 1 else None
+        )
         self.epoch_began: float | None = None
         self.validation_seconds = 0.0
 
     def restore(self) -> None:
         """Go on from the run's checkpoint."""
-        self.state, self.best = load_checkpoint(self.run.path, self.model, self.optimizer)
+        self.state, self.best, images = load_checkpoint(self.run.path, self.model, self.optimizer)
+        if self.losses is not None:
+            self.losses.copy_(images["losses"])
         self.schedule.memory = self.state.schedule
 
     def restore_best(self) -> None:
@@ -139,7 +146,8 @@ class Training:
 
     def save(self) -> None:
         """Write checkpoint and history, in this order: a kill between them costs nothing."""
-        save_checkpoint(self.run.path, self.state, self.model, self.best, self.optimizer)
+        images = {} if self.losses is None else {"losses": self.losses}
+        save_checkpoint(self.run.path, self.state, self.model, self.best, self.optimizer, images)
         self.run.write_history(self.state.history)
 
     def run_epoch(self) -> Epoch | None:
@@ -157,7 +165,7 @@ class Training:
 
     def _train_and_validate(self, epoch: int) -> Epoch:
         began = self.epoch_began = time.perf_counter()
-        learning_rate = self._set_learning_rate()
+        learning_rate = self._set_learning_rate(epoch)
         loss, accuracy = self.learn(epoch)
         learned = time.perf_counter()
         with self.precision():
@@ -184,9 +192,11 @@ class Training:
         self.model.initialise(self.train.take(generator.permutation(len(self.train))[:count])[0])
 
     def _train_epoch(self, epoch: int) -> tuple[float, float]:
-        """Train on every image once; return the mean loss (with penalty) and accuracy."""
+        """Train once on every image of the epoch; return the mean loss (with penalty) and accuracy."""
         settings = self.recipe.fit
-        order = epoch_order(self.train.split, settings.batch_size, settings.batches, settings.seed, epoch)
+        order = epoch_order(
+            self.train.split, settings.batch_size, settings.batches, settings.seed, epoch, self._kept(epoch)
+        )
         augment = self.augmentations.epoch(settings.seed, epoch, len(self.train), self.train.device)
         self.model.train()
         tally, began = _Tally(epoch), time.perf_counter()
@@ -195,8 +205,10 @@ class Training:
             self._seed_dropout(epoch, index)
             images, labels = self.train.take(positions)
             images, targets = augment(images, labels, positions)
-            self._set_learning_rate(len(order))
+            self._set_learning_rate(epoch, index / len(order))
             loss, logits = self._step(images, targets)
+            if self.losses is not None:
+                self.losses[positions] = F.cross_entropy(logits, targets, reduction="none")
             tally.add(loss, logits, labels)
             last = index + 1 == len(order) or self._share_of_time() >= 1
             looks = (index + 1) % pace == 0 or last
@@ -211,6 +223,12 @@ class Training:
             if last:
                 break
         return tally.loss, tally.accuracy
+
+    def _kept(self, epoch: int) -> np.ndarray | None:
+        """Which training images (N,) bool the epoch learns from; None where it is all of them."""
+        if self.losses is None or self.shares[epoch - 1] == 1:
+            return None
+        return hardest(self.losses.cpu().numpy(), self.shares[epoch - 1], self.recipe.fit.seed, epoch)
 
     def _seed_dropout(self, epoch: int, step: int) -> None:
         """Seed the global random numbers by the step; only a CPU's where that will do, since others take time."""
@@ -236,11 +254,10 @@ class Training:
         chosen = choose_precision(self.recipe.fit.precision, self.train.device)
         return torch.autocast(self.train.device.type, torch.bfloat16, enabled=chosen == "bfloat16")
 
-    def _set_learning_rate(self, steps_an_epoch: int | None = None) -> float:
-        """Set each group's rate for the coming step; return the first group's."""
-        planned = self.recipe.fit.epochs * (steps_an_epoch or 1)
-        done = self.state.step if steps_an_epoch else self.state.epoch
-        factor = self.schedule.factor(min(max(done / planned, self._share_of_time()), 1.0))
+    def _set_learning_rate(self, epoch: int, within: float = 0.0) -> float:
+        """Set each group's rate for the step after the share `within` of the epoch; return the first group's."""
+        done = sum(self.shares[: epoch - 1]) + within * self.shares[epoch - 1]
+        factor = self.schedule.factor(min(max(done / sum(self.shares), self._share_of_time()), 1.0))
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         return self.optimizer.param_groups[0]["lr"]

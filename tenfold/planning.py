@@ -4,9 +4,9 @@ Small images are learned from scratch, by the largest of the fast recipes that h
 through a pretrained backbone where its weights are at hand and there is time for every image to pass it.
 """
 
-import math
 import time
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Rung:
-    """A recipe of the ladder, its measured seconds for an image and an epoch, and the epochs it takes to learn."""
+    """A recipe of the ladder, its measured seconds, and the passes over the training images that it takes to learn.
+
+    `pass_seconds` are those of all training images once, and of a validation.
+    """
 
     name: str
     recipe: Recipe
     image_seconds: float
-    epoch_seconds: float
+    pass_seconds: float
     needed: float
 
 
@@ -121,7 +124,7 @@ def _from_scratch(
         recipe = load_recipe(name, {**sizing, "fit.seed": seed})
         splits = splits or load_splits(recipe.data, source, note)
         rung = _measured(name, recipe, splits, device)
-        enough = _left(rung, splits, deadline) >= rung.needed * rung.epoch_seconds
+        enough = _left(rung, splits, deadline) >= rung.needed * rung.pass_seconds
         if chosen is None or enough:
             chosen = rung
         if not enough:
@@ -148,13 +151,20 @@ def _sizing(size: int) -> dict[str, Any]:
 
 def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -> Rung:
     """A recipe of the ladder with batches for so many images, and its speed on this machine."""
-    count = len(splits.train)
-    batch = min(recipe.fit.batch_size, max(32, 2 ** int(np.log2(count / 40))))
-    recipe = load_recipe(recipe, {"fit.batch_size": batch})
+    images = len(splits.train)
+    batch = min(recipe.fit.batch_size, max(32, 2 ** int(np.log2(images / 40))))
+    recipe = load_recipe(recipe, {"fit.batch_size": batch, **_rates(recipe, batch / recipe.fit.batch_size)})
     seconds = measure_step(recipe, splits, device) / batch
     # Fewer images take more epochs, though fewer steps: a rule of thumb, with the square root between the two.
-    needed = recipe.fit.epochs * max(1.0, LADDER_IMAGES / count) ** 0.5
-    return Rung(name, recipe, seconds, (count + len(splits.validation) / 3) * seconds, needed)
+    needed = sum(recipe.fit.shares(recipe.fit.epochs)) * max(1.0, LADDER_IMAGES / images) ** 0.5
+    return Rung(name, recipe, seconds, (images + len(splits.validation) / 3) * seconds, needed)
+
+
+def _rates(recipe: Recipe, ratio: float) -> dict[str, float]:
+    """Muon's rates where a batch is `ratio` times the recipe's own: a kernel's goes with the root of it."""
+    options = recipe.optimizer.options
+    rates = {f"optimizer.{name}": options[name] * ratio for name in ("other_lr", "head_lr", "weight_decay")}
+    return {"optimizer.lr": options["lr"] * ratio**0.5, **rates}
 
 
 def _left(rung: Rung, splits: Splits, deadline: float) -> float:
@@ -170,28 +180,35 @@ def _left(rung: Rung, splits: Splits, deadline: float) -> float:
 
 
 def _scaled(rung: Rung, splits: Splits, left: float) -> Plan:
-    """The rung's recipe for the seconds that are left: as many epochs as there is time for and as teach anything."""
-    epochs = left / rung.epoch_seconds
-    most = max(1, int(LONGEST * rung.needed))
-    if most < 0.8 * epochs:
-        epochs, end = most, "; more would teach it nothing"
-        changes: dict[str, Any] = {"fit.epochs": most}
+    """The rung's recipe for the seconds that are left: as many passes as there is time for and as teach anything."""
+    passes = left / rung.pass_seconds
+    most = max(1.0, LONGEST * rung.needed)
+    if most < 0.8 * passes:
+        passes, end = most, "; more would teach it nothing"
+        changes: dict[str, Any] = {"fit.epochs": _epochs(rung.recipe, passes)}
     else:
         # The clock decides, within an epoch if need be; twice the epochs leave room for a machine that gets faster.
-        changes, end = {"fit.minutes": round(left / 60, 3), "fit.epochs": 2 * math.ceil(epochs)}, ""
+        changes = {"fit.minutes": round(left / 60, 3), "fit.epochs": 2 * _epochs(rung.recipe, passes)}
+        end = ""
     height, width, _ = splits.image_shape
     words = (
-        f"{rung.name}, about {epochs:.{0 if epochs >= 10 else 1}f} epochs of {len(splits.train):,} images of "
-        f"{height}x{width}: {_spoken(epochs * rung.epoch_seconds)} at the {1 / rung.image_seconds:,.0f} images/s "
+        f"{rung.name}, about {passes:.{0 if passes >= 10 else 1}f} passes over {len(splits.train):,} images of "
+        f"{height}x{width}: {_spoken(passes * rung.pass_seconds)} at the {1 / rung.image_seconds:,.0f} images/s "
         f"measured{end}"
     )
     return Plan(rung.name, load_recipe(rung.recipe, changes), words)
+
+
+def _epochs(recipe: Recipe, passes: float) -> int:
+    """The epochs of `recipe` that come to so many passes over all training images."""
+    return next(epochs for epochs in count(1) if sum(recipe.fit.shares(epochs)) >= passes - 1e-9)
 
 
 def measure_step(recipe: Recipe, splits: Splits, device: torch.device) -> float:
     """Seconds of one training step of `recipe`, after a warm-up; nothing is kept of it."""
     batch = recipe.fit.batch_size
     few = replace(splits, train=_first(splits.train, 2 * batch), validation=_first(splits.validation, 1))
+    recipe = load_recipe(recipe, {"fit.epochs": 2, "fit.hardest": [1.0]})
     training = Training(_model(recipe, splits), few, recipe, Run(Path()), device, None)
     training.learn(1)
     began = time.perf_counter()
@@ -210,14 +227,14 @@ def _model(recipe: Recipe, splits: Splits) -> Classifier:
     )
 
 
-def _first(split: Split, count: int) -> Split:
-    count = min(count, len(split))
+def _first(split: Split, most: int) -> Split:
+    most = min(most, len(split))
     return replace(
         split,
-        rows=split.rows[:count],
-        labels=split.labels[:count],
-        paths=split.paths[:count],
-        folders=(count,),
+        rows=split.rows[:most],
+        labels=split.labels[:most],
+        paths=split.paths[:most],
+        folders=(most,),
     )
 
 

@@ -20,6 +20,7 @@ from tenfold.choices import (
     Fraction,
     Monitor,
     NonNegative,
+    Part,
     Positive,
     Share,
     check_choice,
@@ -72,6 +73,9 @@ class Stop(Table):
 class Fit(Table):
     """The loop itself. `batches = "folder"` keeps the images of one source folder together in each batch.
 
+    `hardest` is the share of the training images that an epoch learns from: those whose loss was largest when they
+    were last seen. It has one value for each epoch, and its last one holds for all that follow.
+
     With `minutes`, training and validation end after so long, in the middle of an epoch if need be, and the schedule
     follows the clock where that is ahead of the `epochs`; such a run is not the same twice.
     """
@@ -79,10 +83,15 @@ class Fit(Table):
     epochs: Count = 30
     batch_size: Count = 64
     batches: Literal["split", "folder"] = "split"
+    hardest: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
     label_smoothing: Share = 0.0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
     minutes: Positive | None = None
+
+    def shares(self, epochs: int) -> tuple[float, ...]:
+        """What share of the training images each of the first `epochs` epochs learns from."""
+        return tuple(self.hardest[min(epoch, len(self.hardest)) - 1] for epoch in range(1, epochs + 1))
 
 
 class Sweep(Table):
@@ -220,7 +229,7 @@ def _sentence(fault: Any, model: type[BaseModel]) -> str:
         return f"{where}: there is no such {kind}{nearest(keys[-1], valid)}; valid: {', '.join(valid)}"
     if fault["type"] == "missing":
         return f"{where}: a value is needed"
-    if fault["type"] in {"model_type", "tuple_type"}:
+    if fault["type"] == "model_type" or keys == ["augment"]:
         expected = "tables, each under [[augment]]" if keys[0] == "augment" else f"a table, [{where}]"
         return f"{where}={fault['input']!r}: expected {expected}"
     return f"{where}={fault['input']!r}: {reason(fault)}"

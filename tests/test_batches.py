@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenfold.batches import Batches, epoch_order
+from tenfold.batches import Batches, epoch_order, hardest
 from tenfold.data.splits import Split
 
 CPU = torch.device("cpu")
@@ -49,6 +49,37 @@ def test_folder_batches_never_mix_folders_and_leave_one_short_batch_a_folder(fol
     owners = [set(np.searchsorted(ends, positions, side="right").tolist()) for positions in order]
     assert all(len(owner) == 1 for owner in owners)
     assert len(order) == sum(-(-count // batch_size) for count in folders)
+
+
+@given(FOLDERS, st.integers(1, 50), st.sampled_from(["split", "folder"]), st.data())
+def test_an_epoch_of_some_images_takes_those_once_in_the_order_of_all(folders, batch_size, batches, data):
+    count = sum(folders)
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)))
+    split = split_of(folders)
+    order = epoch_order(split, batch_size, batches, 0, 1, kept)
+    taken = np.concatenate([np.empty(0, int), *order])
+    assert sorted(taken.tolist()) == np.flatnonzero(kept).tolist()
+    assert all(0 < len(positions) <= batch_size for positions in order)
+    if batches == "split":
+        every = np.concatenate(epoch_order(split, batch_size, batches, 0, 1))
+        assert taken.tolist() == every[kept[every]].tolist()
+
+
+@given(st.lists(st.floats(0, 9) | st.just(np.inf), min_size=1, max_size=60), st.floats(0.01, 1))
+def test_the_hardest_images_are_those_of_largest_loss(losses, share):
+    losses = np.array(losses)
+    kept = hardest(losses, share, 0, 2)
+    assert kept.sum() == max(1, round(share * len(losses)))
+    assert kept.all() or losses[kept].min() >= losses[~kept].max()
+
+
+def test_images_that_were_never_seen_come_first_and_by_chance():
+    losses = np.array([9.0] * 50 + [np.inf] * 50)
+    kept, other = (hardest(losses, 0.2, 0, epoch) for epoch in (1, 2))
+    assert kept[50:].sum() == other[50:].sum() == 20
+    assert (kept != other).any()
+    assert kept[50:75].any(), "of a tie not only the first or last are taken"
+    assert kept[75:].any(), "of a tie not only the first or last are taken"
 
 
 def test_four_folders_of_ten_thousand_make_the_notebooks_628_steps():

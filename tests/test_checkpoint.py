@@ -92,7 +92,7 @@ def test_training_goes_on_from_a_checkpoint_bit_for_bit(name, tmp_path):
 def test_state_best_weights_and_groups_come_back_equal(saved):
     folder, model, optimizer = saved
     other, other_optimizer = fresh()
-    state, best = load_checkpoint(folder, other, other_optimizer)
+    state, best, _ = load_checkpoint(folder, other, other_optimizer)
     assert state == read_state(folder) == STATE
     assert same(best, new_model().state_dict())
     assert same(other.state_dict(), model.state_dict())

@@ -107,7 +107,7 @@ class Recorded(Training):
 
     def _train_and_validate(self, epoch: int) -> Epoch:
         value = self.values[epoch - 1]
-        return Epoch(epoch, value, value, value, value, self._set_learning_rate(), 0.0)
+        return Epoch(epoch, value, value, value, value, self._set_learning_rate(epoch), 0.0)
 
 
 def by_tenfold(values: list[float], rules: Rules) -> Decisions:

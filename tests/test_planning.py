@@ -83,12 +83,25 @@ def test_the_clock_fills_the_time_until_more_epochs_would_teach_nothing(pictures
     plan = planning._scaled(rung, splits, 20.0 * affordable)
     if affordable == 30.0:
         assert (plan.recipe.fit.minutes, plan.recipe.fit.epochs) == (None, planning.LONGEST)
-        assert "4.0 epochs" in plan.words
+        assert "4.0 passes" in plan.words
         assert plan.words.endswith("more would teach it nothing")
     else:
         assert plan.recipe.fit.minutes == pytest.approx(20.0 * affordable / 60, abs=1e-3)
         assert plan.recipe.fit.epochs > affordable
-        assert f"{affordable} epochs" in plan.words
+        assert f"{affordable} passes" in plan.words
+
+
+def test_passes_are_counted_in_epochs_that_leave_images_out_and_rates_go_with_the_batch(pictures):
+    recipe = load_recipe("fast-86", {"fit.hardest": [1.0, 0.5], "fit.batch_size": 500})
+    assert [planning._epochs(recipe, passes) for passes in (0.3, 1.0, 1.2, 2.5)] == [1, 1, 2, 4]
+    splits = load_splits(recipe.data, Source(str(pictures)))
+    rung = planning._measured("fast-86", recipe, splits, CPU)
+    assert rung.needed > sum(recipe.fit.shares(recipe.fit.epochs)), "few images take more passes"
+    options, smaller = recipe.optimizer.options, rung.recipe.optimizer.options
+    ratio = rung.recipe.fit.batch_size / 500
+    assert ratio < 0.1
+    assert smaller["lr"] == pytest.approx(options["lr"] * ratio**0.5)
+    assert smaller["head_lr"] == pytest.approx(options["head_lr"] * ratio)
 
 
 def test_more_time_gives_no_smaller_a_network(tmp_path):

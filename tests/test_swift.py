@@ -89,6 +89,14 @@ def test_convolutions_start_as_the_identity():
         assert torch.allclose(kernel(features)[:, :same], features[:, :same], atol=1e-6)
 
 
+def test_logits_are_the_mean_of_the_features_by_default_and_so_start_near_zero():
+    by_mean, by_sum = swift(widths=(4, 64)), swift(widths=(4, 64), scale=1.0)
+    images = images_of(16)
+    for model in (by_mean, by_sum):
+        model.initialise(images)
+    assert torch.allclose(by_mean(images), by_sum(images) / 64, atol=1e-6)
+
+
 def test_blocks_pool_after_their_first_convolution_only_the_last_ones():
     model = swift((3, 33, 33), widths=(4, 4, 4), depths=(2, 2, 2), pooled=2)
     model.eval()
@@ -212,6 +220,56 @@ def test_no_more_images_are_shown_than_are_needed(shown, few_digits, tmp_path, m
     assert not torch.equal(shown[0], shown[2])
 
 
+# The hardest images ------------------------------------------------------------------------------------------
+
+
+def test_an_epoch_learns_from_the_images_whose_loss_was_largest_when_last_seen(
+    few_digits, tmp_path, monkeypatch
+):
+    seen: list[list[int]] = []
+
+    class Watched(loop.Training):
+        def _train_epoch(self, epoch: int) -> tuple[float, float]:
+            before = None if self.losses is None else self.losses.clone()
+            seen.append([])
+            answer = super()._train_epoch(epoch)
+            if epoch > 1:
+                assert before is not None
+                others = torch.ones(len(before), dtype=torch.bool)
+                others[seen[-1]] = False
+                assert before[~others].min() >= before[others].max()
+                assert self.losses is not None
+                assert torch.equal(self.losses[others], before[others]), "the loss of an unseen image is kept"
+            return answer
+
+        def _step(self, images, targets):
+            loss, logits = super()._step(images, targets)
+            by_hand = F.cross_entropy(logits, targets, reduction="none").max()
+            assert by_hand.isfinite()
+            return loss, logits
+
+    take = loop.Batches.take
+
+    def noted(self, positions):
+        if self.split.name == "train" and seen:
+            seen[-1] += np.asarray(positions).tolist()
+        return take(self, positions)
+
+    monkeypatch.setattr(loop.Batches, "take", noted)
+    recipe = small_recipe("fit.hardest=[1.0, 0.4, 0.25]", "fit.epochs=4")
+    records = list(fit(begun(recipe), few_digits, recipe, new_run(tmp_path, "run"), method=Watched))
+    count = len(few_digits.train)
+    assert [len(set(positions)) for positions in seen] == [
+        round(share * count) for share in (1, 0.4, 0.25, 0.25)
+    ]
+    rates = [record.learning_rate for record in records]
+    full = recipe.optimizer.options["lr"]
+    done = [0, 1 / 1.9, 1.4 / 1.9, 1.65 / 1.9]
+    assert rates == pytest.approx([full * (1 - share) for share in done]), (
+        "the schedule counts images, not epochs"
+    )
+
+
 # Precision ---------------------------------------------------------------------------------------------------
 
 
@@ -220,9 +278,17 @@ def test_a_precision_that_is_named_is_taken_and_auto_depends_on_the_units():
         assert choose_precision(name, CPU) == choose_precision(name, torch.device("cuda")) == name
     with pytest.MonkeyPatch.context() as patch:
         for units, expected in ((True, "bfloat16"), (False, "float32")):
-            patch.setattr(torch.cpu, "_is_amx_tile_supported", lambda units=units: units)
             patch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, units=units: units)
-            assert choose_precision("auto", CPU) == choose_precision("auto", torch.device("cuda")) == expected
+            assert choose_precision("auto", torch.device("cuda")) == expected
+        for amx, avx512, expected in (
+            (1, 1, "bfloat16"),
+            (1, 0, "bfloat16"),
+            (0, 1, "bfloat16"),
+            (0, 0, "float32"),
+        ):
+            patch.setattr(torch.cpu, "_is_amx_tile_supported", lambda there=bool(amx): there)
+            patch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda there=bool(avx512): there)
+            assert choose_precision("auto", CPU) == expected
     assert choose_precision("auto", torch.device("mps")) == "float32"
 
 
@@ -230,6 +296,7 @@ def test_a_precision_that_is_named_is_taken_and_auto_depends_on_the_units():
 @pytest.mark.parametrize("stop_after", [1, 2])
 def test_a_left_loop_goes_on_to_the_same_bits(few_digits, tmp_path, precision, stop_after):
     recipe = small_recipe(f"fit.precision={precision}")
+    assert min(recipe.fit.shares(3)) < 1, "which images are left out must survive the break as well"
     whole, model = begun(recipe), begun(recipe)
     records = list(fit(whole, few_digits, recipe, new_run(tmp_path, "whole")))
     some, run = [], new_run(tmp_path, "run")

@@ -2,8 +2,8 @@
 
 The ideas and where they come from: a frozen convolution that whitens small patches, few wide 3x3 convolutions with
 pooling before batch norm, and a scaled-down output (David Page, "How to Train Your ResNet", 2019; hlb-CIFAR10);
-convolutions that start as the identity (airbench, Keller Jordan, arXiv 2404.00498). ReLU stands for GELU, which costs
-a CPU a sixth of a step, and whitening may take a stride, so that no layer works at the image's full size.
+convolutions that start as the identity (airbench, Keller Jordan, arXiv 2404.00498). SiLU or ReLU stand for GELU,
+which costs a CPU up to a sixth of a step, and whitening may take a stride, so that no layer works at full size.
 """
 
 from collections.abc import Callable
@@ -41,21 +41,23 @@ def swift(
     directions: Count = 12,
     pooled: Count = 3,
     activation: Literal["relu", "gelu", "silu"] = "relu",
-    scale: Positive = 1 / 9,
+    scale: Positive | None = None,
     views: Literal[1, 2, 6] = 1,
 ) -> nn.Module:
     """A whitening convolution and one block of 3x3 convolutions for each of `widths`; see the module's head.
 
     Whitening looks at `patch` x `patch` pixels every `stride` pixels along the `directions` of largest variance,
     each with both signs. A block has as many convolutions as `depths` says; the last `pooled` blocks halve the
-    image after their first. `views`: when not training, the logits are the mean over the image (1), and its mirror
-    image (2), and both shifted by a pixel towards two corners (6). Raises InputError for images that are too
-    small, and for widths and depths that do not match.
+    image after their first. The logits are the head's output times `scale`: by default one over the number of its
+    inputs, so that they start near zero. `views`: when not training, the logits are the mean over the image (1),
+    and its mirror image (2), and both shifted by a pixel towards two corners (6). Raises InputError for images that
+    are too small, and for widths and depths that do not match.
     """
     if len(widths) != len(depths):
         raise InputError(
             f"model.widths={list(widths)} and model.depths={list(depths)}: each block needs one of each."
         )
+    scale = scale or 1 / widths[-1]
     return Swift(
         image_shape, classes, widths, depths, patch, stride, directions, pooled, activation, scale, views
     )

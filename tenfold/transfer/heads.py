@@ -81,7 +81,7 @@ class StrengthPath(Training):
             correct += int((logits.argmax(1) == labels).sum())
         return loss_sum / len(self.train), correct / len(self.train)
 
-    def _set_learning_rate(self, steps_an_epoch: int | None = None) -> float:
+    def _set_learning_rate(self, epoch: int, within: float = 0.0) -> float:
         """L-BFGS takes steps of its own length."""
         return 1.0
 
