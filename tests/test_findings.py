@@ -137,6 +137,23 @@ def test_an_accuracy_monitor_takes_the_highest():
     assert training.best_epoch(records, "validation_loss") == 2
 
 
+def test_training_figures_of_the_hardest_images_are_not_held_against_validation():
+    recipe = load_recipe("fast-86", ["fit.hardest=[1.0, 0.5]", "fit.epochs=5"])
+    losses = [1.0, 0.9, 0.95, 0.96, 0.97]
+    told = {"history": history(losses), "training": {"best_epoch": 2}, "recipe": recipe}
+    evidence, whole = (
+        Evidence(**told),
+        Evidence(**{**told, "recipe": load_recipe(recipe, {"fit.hardest": [1.0]})}),
+    )
+    assert (
+        "only from the 50% of the training images that were hardest" in one(training.gap, evidence).sentence
+    )
+    assert list(training.overfitting(evidence)) == []
+    assert list(training.overfitting(whole)) != []
+    assert advice._gap(evidence) is None
+    assert advice._gap(whole) == pytest.approx(0.2)
+
+
 def test_a_small_gap_is_within_the_noise_of_few_validation_images():
     few = Evidence(history=history([1.0]), counts={"validation": {"a": 3, "b": 3}})
     assert "within the noise" in one(training.gap, few).sentence

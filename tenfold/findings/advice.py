@@ -82,8 +82,8 @@ def another_seed(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _gap(evidence: Evidence) -> float | None:
-    """Training minus validation accuracy at the best epoch."""
-    best = evidence.training.get("best_epoch")
+    """Training minus validation accuracy at the best epoch; None where training figures are of some images only."""
+    best = None if evidence.left_out else evidence.training.get("best_epoch")
     for record in evidence.history:
         if record["epoch"] == best and record.get("validation_accuracy") is not None:
             return record["accuracy"] - record["validation_accuracy"]

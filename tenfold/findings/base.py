@@ -57,6 +57,15 @@ class Evidence:
         """The metric that chose the best epoch."""
         return self.recipe.stop.monitor if self.recipe else "validation_loss"
 
+    def share_at(self, epoch: int) -> float:
+        """The share of the training images that an epoch learned from: below one, its hardest ones only."""
+        return self.recipe.fit.shares(epoch)[-1] if self.recipe else 1.0
+
+    @property
+    def left_out(self) -> bool:
+        """Whether some epochs learned from the hardest images only: training figures are then theirs alone."""
+        return any(self.share_at(int(record["epoch"])) < 1 for record in self.history)
+
     @cached_property
     def temperature(self) -> float | None:
         """The temperature fitted on validation predictions; None where there are none, or too few mistakes."""

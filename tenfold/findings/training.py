@@ -100,7 +100,7 @@ def _still_improving(history: History, best: int) -> bool:
 
 def overfitting(evidence: Evidence) -> Iterator[Finding]:
     """From which epoch validation loss stopped improving while training loss still fell."""
-    epoch = overfitting_epoch(evidence.history)
+    epoch = None if evidence.left_out else overfitting_epoch(evidence.history)
     at, last = _record(evidence.history, epoch), evidence.history[-1] if evidence.history else None
     if at is None or last is None:
         return
@@ -155,6 +155,17 @@ def gap(evidence: Evidence) -> Iterator[Finding]:
     if record is None or record.get("validation_accuracy") is None:
         return
     held_out, seen = record["validation_accuracy"], record["accuracy"]
+    share = evidence.share_at(int(record["epoch"]))
+    if share < 1:
+        yield Finding(
+            f"Epoch {epoch} learned only from the {share:.0%} of the training images that were hardest; its "
+            f"training accuracy, {percent(seen)}, is theirs alone and cannot be held against validation's "
+            f"{percent(held_out)}.",
+            "gap",
+            "training",
+            {"epoch": epoch, "accuracy": seen, "validation_accuracy": held_out, "share": share},
+        )
+        return
     images = sum(evidence.counts.get("validation", {}).values())
     low, high = metrics.wilson_interval(held_out * images, images) if images else (np.nan, np.nan)
     numbers = {"epoch": epoch, "accuracy": seen, "validation_accuracy": held_out, "gap": seen - held_out}

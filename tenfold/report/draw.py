@@ -50,7 +50,11 @@ def _save(run: "Run", name: str, figure: Figure) -> None:
 def _learning_curves(evidence: Evidence) -> Figure:
     history = evidence.history
     return figures.learning_curves(
-        history, evidence.training.get("best_epoch"), learning_rate_drops(history), overfitting_epoch(history)
+        history,
+        evidence.training.get("best_epoch"),
+        learning_rate_drops(history),
+        None if evidence.left_out else overfitting_epoch(history),
+        "training, hardest images" if evidence.left_out else "training",
     )
 
 
