@@ -156,7 +156,7 @@ def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -
     recipe = load_recipe(recipe, {"fit.batch_size": batch, **_rates(recipe, batch / recipe.fit.batch_size)})
     seconds = measure_step(recipe, splits, device) / batch
     # Fewer images take more epochs, though fewer steps: a rule of thumb, with the square root between the two.
-    needed = sum(recipe.fit.shares(recipe.fit.epochs)) * max(1.0, LADDER_IMAGES / images) ** 0.5
+    needed = max(1.0, sum(recipe.fit.shares(recipe.fit.epochs))) * max(1.0, LADDER_IMAGES / images) ** 0.5
     return Rung(name, recipe, seconds, (images + len(splits.validation) / 3) * seconds, needed)
 
 
