@@ -77,7 +77,7 @@ def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures):
 
 @pytest.mark.parametrize("affordable", [0.4, 1.4, 30.0])
 def test_the_clock_fills_the_time_until_more_epochs_would_teach_nothing(pictures, affordable):
-    recipe = load_recipe("fast-72")
+    recipe = load_recipe("fast-72", {"fit.hardest": [1.0]})
     splits = load_splits(recipe.data, Source(str(pictures)))
     rung = planning.Rung("fast-72", recipe, 0.01, 20.0, needed=1.0)
     plan = planning._scaled(rung, splits, 20.0 * affordable)
