@@ -255,6 +255,7 @@ def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> 
     """What training took, for `metrics.json`."""
     state = read_state(run.path)
     seconds = sum(record["seconds"] for record in state.history)
+    images = sum(run.recipe.fit.shares(state.epoch)) * len(splits.train)
     trainable, total = model.parameter_counts()
     return {
         "seconds": round(seconds, 3),
@@ -262,7 +263,7 @@ def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> 
         "best_epoch": state.best_epoch,
         "stop_reason": state.stop_reason,
         "failed": state.failed,
-        "images_per_second": round(state.epoch * len(splits.train) / seconds, 1),
+        "images_per_second": round(images / seconds, 1),
         "parameters_trainable": trainable,
         "parameters_total": total,
         "peak_memory_mib": peak_memory_mib(),

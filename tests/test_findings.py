@@ -125,8 +125,9 @@ def test_levelling_off_is_not_called_overfitting():
     assert found.sentence.startswith("Learning levelled off at about epoch 2")
 
 
-def test_a_rate_that_falls_with_every_epoch_has_no_drops():
-    records = [{**record, "learning_rate": 0.5**n} for n, record in enumerate(history([1.0] * 12))]
+@pytest.mark.parametrize("epochs", [4, 12])
+def test_a_rate_that_falls_with_every_epoch_has_no_drops(epochs):
+    records = [{**record, "learning_rate": 0.5**n} for n, record in enumerate(history([1.0] * epochs))]
     assert training.learning_rate_drops(records) == []
 
 

@@ -329,8 +329,11 @@ def test_bfloat16_computes_otherwise_and_keeps_weights_and_logits_in_float32(few
 
 @pytest.mark.slow
 def test_what_a_bfloat16_run_saves_is_float32_and_what_evaluate_finds_again(tmp_path):
-    recipe = small_recipe("fit.precision=bfloat16", "fit.epochs=1", "model.views=2")
+    recipe = small_recipe("fit.precision=bfloat16", "fit.epochs=2", "fit.hardest=[1.0, 0.5]", "model.views=2")
     run = tenfold.train(recipe, data="digits", out=tmp_path, name="run", progress=False)
+    cost = run.metrics["training"]
+    learned = cost["images_per_second"] * cost["seconds"]
+    assert learned == pytest.approx(1.5 * len(run.splits().train), rel=0.01), "images left out are not counted"
     saved, metrics = run.predictions("test"), run.metrics["test"]
     assert saved.probabilities.dtype == np.float32
     test = run.splits().test

@@ -31,7 +31,7 @@ def learning_rate_drops(history: History) -> list[int]:
     rates = [(int(record["epoch"]), record["learning_rate"]) for record in history]
     pairs = list(pairwise(rates))
     changes = sum(after[1] != before[1] for before, after in pairs)
-    smooth = changes > max(4, len(pairs) / 3)
+    smooth = changes > max(4, len(pairs) / 3) or changes == len(pairs) > 2
     return [] if smooth else [before[0] for before, after in pairs if after[1] <= before[1] / 2]
 
 
