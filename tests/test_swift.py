@@ -333,7 +333,9 @@ def test_what_a_bfloat16_run_saves_is_float32_and_what_evaluate_finds_again(tmp_
     run = tenfold.train(recipe, data="digits", out=tmp_path, name="run", progress=False)
     cost = run.metrics["training"]
     learned = cost["images_per_second"] * cost["seconds"]
-    assert learned == pytest.approx(1.5 * len(run.splits().train), rel=0.01), "images left out are not counted"
+    assert learned == pytest.approx(1.5 * len(run.splits().train), rel=0.01), (
+        "images left out are not counted"
+    )
     saved, metrics = run.predictions("test"), run.metrics["test"]
     assert saved.probabilities.dtype == np.float32
     test = run.splits().test
