@@ -102,6 +102,20 @@ def test_the_remaining_time_is_that_of_the_epochs_to_come(shown, recent, positio
     assert said == [left]
 
 
+def test_the_remaining_time_knows_of_epochs_that_leave_images_out(shown):
+    """Epochs of 0.5 of the images: two took 10 s, and 10 s are left of each of nine and a half."""
+    said = []
+
+    def work(display: Display) -> None:
+        display.shares = (1.0,) + (0.5,) * 11
+        for number, seconds in ((1, 20.0), (2, 10.0)):
+            display.epoch(replace(epoch(number, 2.0), seconds=seconds))
+        said.append(display._remaining(step(5, epoch=3)))
+
+    shown(work)
+    assert said == ["1:35"]
+
+
 def test_a_terminal_of_80_columns_shows_a_live_bar_with_the_remaining_time(shown):
     text = shown(lambda display: display.step(step(5)), terminal=True)
     assert "\x1b[" in text
