@@ -41,8 +41,7 @@ def main() -> None:
         for variant in variants:
             reached[variant].append(learn(options.recipe, f"{variant} fit.seed={seed}", options.data))
             accuracy, loss, seconds = reached[variant][-1]
-            words = f"{accuracy:.2f} %  {loss:.4f}  {seconds:6.1f} s  seed {seed}  {variant}"
-            print(words, flush=True)
+            print(f"{accuracy:.2f} %  {loss:.4f}  {seconds:6.1f} s", f"seed {seed}  {variant}", flush=True)
     print("| change | n | validation accuracy % | loss | seconds |\n|---|---|---|---|---|")
     for variant, values in reached.items():
         print(row(variant or "(none)", values))

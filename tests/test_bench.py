@@ -236,3 +236,23 @@ def test_a_peers_output_is_read_whatever_its_form(text, expected):
     assert [(pytest.approx(o.accuracy), o.seconds) for o in read_outcomes(text)] == [
         (o.accuracy, o.seconds) for o in expected
     ]
+
+
+def test_ideas_are_compared_on_validation_images_in_turn(notebook_folders):
+    small = "model.widths=[4, 6, 8] fit.epochs=1 fit.batch_size=20".replace(", ", ",")
+    answer = bench(
+        "ideas.py",
+        "fast-86",
+        "--data",
+        notebook_folders,
+        "--only",
+        "--seeds",
+        "2",
+        "--try",
+        small,
+        f"{small} optimizer.lr=0.3",
+    )
+    lines = answer.stdout.splitlines()
+    assert [line.split("seed ")[1][0] for line in lines[:4]] == ["0", "0", "1", "1"]
+    assert lines[4].startswith("| change | n |")
+    assert [row.split(" | ")[1] for row in lines[6:]] == ["2", "2"]
