@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tenfold import kernels
 from tenfold.errors import InputError, nearest
 
 # glibc's M_MMAP_MAX (blocks apart from the heap: none), M_TRIM_THRESHOLD and M_TOP_PAD (bytes); malloc.h.
@@ -82,6 +83,7 @@ def describe_environment(device: torch.device, command: str | None) -> dict[str,
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "kernels": kernels.describe(),
         "device": device_name(device),
         "versions": {package: version(package) for package in _PACKAGES},
     }

@@ -205,7 +205,7 @@ def test_a_validation_loss_that_is_not_finite_stops_too(few_digits, tmp_path):
 
     def spoil(step: Step) -> None:
         if step.step == step.steps:
-            model.state_dict()["network.2.running_var"].fill_(math.nan)
+            model.state_dict()["network.1.running_var"].fill_(math.nan)
 
     assert list(fit(model, few_digits, recipe, Run(tmp_path), watch=spoil)) == []
     state = read_state(tmp_path)

@@ -12,7 +12,9 @@ import tenfold
 # Each module or package may import those of the lines above its own, and nothing else of tenfold.
 LAYERS = (
     ("errors", "randomness"),
-    ("files", "choices", "metrics", "environment", "inline"),
+    ("files", "choices", "metrics", "inline"),
+    ("kernels",),
+    ("environment",),
     ("overrides", "weights"),
     ("recipe",),
     ("data", "augment", "models", "optim"),

@@ -106,7 +106,27 @@ def test_blocks_pool_after_their_first_convolution_only_the_last_ones():
     model(images_of(1, 3, 33, 33))
     assert sizes == [(4, 32, 32), (4, 16, 16), (4, 8, 8)]
     kinds = [type(layer).__name__ for layer in model.network.blocks[1]]
-    assert kinds == ["Conv2d", "MaxPool2d", "Norm", "ReLU", "Conv2d", "Norm", "ReLU"]
+    assert kinds == ["Convolution", "MaxPool2d", "BatchNorm2dReLU", "Convolution", "BatchNorm2dReLU"]
+
+
+def whitened(model, images):
+    kept = []
+    model.network.whitening.register_forward_hook(lambda _, __, output: kept.append(output))
+    model(images)
+    return kept[0]
+
+
+@pytest.mark.parametrize(("patch", "stride", "places"), [(2, 1, 12), (4, 2, 6), (3, 1, 12)])
+def test_padding_keeps_as_many_places_as_the_stride_leaves_of_the_image(patch, stride, places):
+    images, options = images_of(3, 3, 12, 12), {"patch": patch, "stride": stride}
+    models = [swift((3, 12, 12), padded=padded, **options) for padded in (False, True)]
+    for model in models:
+        model.eval().initialise(images)
+    bare, padded = (whitened(model, images) for model in models)
+    assert padded.shape[2:] == (places, places)
+    inside = bare.shape[2]
+    assert inside < places
+    assert torch.allclose(padded[:, :, :inside, :inside], bare, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 40), (1, 2, 2), (3, 1, 9)])

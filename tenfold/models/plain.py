@@ -10,10 +10,10 @@ from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tenfold.choices import Count, NonNegative, Share
 from tenfold.errors import InputError
+from tenfold.models.layers import Conv3x3, MaxPool2d, ReLUBatchNorm2d
 
 Shape = tuple[int, int, int]
 # The filters of each convolution or block, first to last.
@@ -81,10 +81,9 @@ def model_s_deep(
         for channels in (inputs, outputs):
             layers += [
                 Convolution(channels, outputs, l2=conv_l2),
-                nn.ReLU(inplace=True),
-                nn.BatchNorm2d(outputs, momentum=1 - norm_momentum, eps=1e-3),
+                ReLUBatchNorm2d(outputs, momentum=1 - norm_momentum, eps=1e-3),
             ]
-        layers.append(nn.MaxPool2d(2))
+        layers.append(MaxPool2d())
     features = _pooled_size(image_shape, len(filters)) * filters[-1]
     hidden, activation, output = _dense_head(features, dense, classes, l2=dense_l2)
     return nn.Sequential(
@@ -110,7 +109,7 @@ class GlobalAverage(nn.Module):
 
 def _pooled_activation() -> list[nn.Module]:
     """ReLU and pooling the other way round: the same values and gradients, on a quarter of the places."""
-    return [nn.MaxPool2d(2), nn.ReLU(inplace=True)]
+    return [MaxPool2d(), nn.ReLU(inplace=True)]
 
 
 def _pairs(channels: int, filters: Sequence[int]) -> list[tuple[int, int]]:
@@ -118,22 +117,13 @@ def _pairs(channels: int, filters: Sequence[int]) -> list[tuple[int, int]]:
     return list(zip([channels, *filters], filters, strict=False))
 
 
-class Convolution(nn.Conv2d):
+class Convolution(Conv3x3):
     """A 3x3 convolution with Keras' initial values, and the rate that `Classifier.penalty` reads."""
 
     def __init__(self, inputs: int, outputs: int, *, padding: int = 1, l2: float = 0.0) -> None:
-        super().__init__(inputs, outputs, 3, padding=padding)
+        super().__init__(inputs, outputs, padding=padding)
         self.l2 = l2
         _initialise(self)
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Convolve `input` (N, C, H, W); while training the bias is added apart.
-
-        oneDNN's gradient of a bias takes up to four times as long as that of its kernel; a sum takes next to nothing.
-        """
-        if not self.training or self.bias is None:
-            return super().forward(input)
-        return F.conv2d(input, self.weight, None, self.stride, self.padding).add_(self.bias.view(-1, 1, 1))
 
 
 class Dense(nn.Linear):

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from tenfold.choices import Count, Positive
 from tenfold.errors import InputError
 from tenfold.models.classifier import Preprocessing
+from tenfold.models.layers import BatchNorm2dReLU, Conv3x3, MaxPool2d
 from tenfold.models.plain import Filters, Shape
 
 Size = Annotated[int, Field(ge=2)]
@@ -39,6 +40,7 @@ def swift(
     patch: Size = 2,
     stride: Count = 1,
     directions: Count = 12,
+    padded: bool = False,
     pooled: Count = 3,
     activation: Literal["relu", "gelu", "silu"] = "relu",
     scale: Positive | None = None,
@@ -47,9 +49,10 @@ def swift(
     """A whitening convolution and one block of 3x3 convolutions for each of `widths`; see the module's head.
 
     Whitening looks at `patch` x `patch` pixels every `stride` pixels along the `directions` of largest variance,
-    each with both signs. A block has as many convolutions as `depths` says; the last `pooled` blocks halve the
-    image after their first. The logits are the head's output times `scale`: by default one over the number of its
-    inputs, so that they start near zero. `views`: when not training, the logits are the mean over the image (1),
+    each with both signs; `padded` adds mirrored pixels at the right and the bottom, so that 32 places stay 32 and
+    fill the kernels' tiles of 4x4. A block has as many convolutions as `depths` says; the last `pooled` blocks halve
+    the image after their first. The logits are the head's output times `scale`: by default one over the number of
+    its inputs, so that they start near zero. `views`: when not training, the logits are the mean over the image (1),
     and its mirror image (2), and both shifted by a pixel towards two corners (6). Raises InputError for images that
     are too small, and for widths and depths that do not match.
     """
@@ -59,7 +62,18 @@ def swift(
         )
     scale = scale or 1 / widths[-1]
     return Swift(
-        image_shape, classes, widths, depths, patch, stride, directions, pooled, activation, scale, views
+        image_shape,
+        classes,
+        widths,
+        depths,
+        patch,
+        stride,
+        directions,
+        padded,
+        pooled,
+        activation,
+        scale,
+        views,
     )
 
 
@@ -77,14 +91,16 @@ class Swift(nn.Module):
         patch: int,
         stride: int,
         directions: int,
+        padded: bool,
         pooled: int,
         activation: str,
         scale: float,
         views: int,
     ) -> None:
         super().__init__()
-        side = (min(image_shape[1:]) - patch) // stride + 1
-        if side >> min(pooled, len(widths)) < 1:
+        self.margin = max(0, patch - stride) if padded else 0
+        side = (min(image_shape[1:]) + self.margin - patch) // stride + 1
+        if min(image_shape[1:]) < patch or side >> min(pooled, len(widths)) < 1:
             raise InputError(
                 f"images of {image_shape[1]}x{image_shape[2]} are too small for this model: nothing is left after "
                 "its poolings. Set a larger data.image_size, or fewer model.widths."
@@ -97,7 +113,7 @@ class Swift(nn.Module):
         first_pooled = len(widths) - pooled
         self.blocks = nn.Sequential(
             *(
-                Block(inputs[i], widths[i], depths[i], i >= first_pooled, _ACTIVATIONS[activation])
+                Block(inputs[i], widths[i], depths[i], i >= first_pooled, activation)
                 for i in range(len(widths))
             )
         )
@@ -129,6 +145,8 @@ class Swift(nn.Module):
         self.whitening.bias.copy_(-rows @ centre)  # pyright: ignore[reportOptionalMemberAccess]
 
     def _logits(self, images: Tensor) -> Tensor:
+        if self.margin:
+            images = F.pad(images, (0, self.margin, 0, self.margin), mode="reflect")
         features = self.blocks(self.activation(self.whitening(images)))
         return self.head(features.amax((2, 3))) * self.scale
 
@@ -136,31 +154,29 @@ class Swift(nn.Module):
 class Block(nn.Sequential):
     """3x3 convolutions, each with batch norm and activation; pooling follows the first, before its batch norm."""
 
-    def __init__(
-        self, inputs: int, width: int, depth: int, pool: bool, activation: Callable[[], nn.Module]
-    ) -> None:
+    def __init__(self, inputs: int, width: int, depth: int, pool: bool, activation: str) -> None:
         layers: list[nn.Module] = []
         for index in range(depth):
-            layers.append(_convolution(inputs if index == 0 else width, width))
+            layers.append(Convolution(inputs if index == 0 else width, width))
             if pool and index == 0:
-                layers.append(nn.MaxPool2d(2))
-            layers += [Norm(width), activation()]
+                layers.append(MaxPool2d())
+            layers += _normed(width, activation)
         super().__init__(*layers)
 
 
-class Norm(nn.BatchNorm2d):
-    """Batch norm that shifts but does not scale, with averages fast enough for a few hundred steps."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width, momentum=0.4)
-        self.weight.requires_grad_(False)
-
-
-def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
+class Convolution(Conv3x3):
     """A 3x3 convolution without bias whose first `inputs` outputs start as the identity."""
-    convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-    nn.init.dirac_(convolution.weight.data[: min(inputs, outputs)])
-    return convolution
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False)
+        nn.init.dirac_(self.weight.data[: min(inputs, outputs)])
+
+
+def _normed(width: int, activation: str) -> list[nn.Module]:
+    """Batch norm and activation; the norm shifts but does not scale, with averages fast enough for few steps."""
+    norm = (BatchNorm2dReLU if activation == "relu" else nn.BatchNorm2d)(width, momentum=0.4)
+    norm.weight.requires_grad_(False)
+    return [norm] if activation == "relu" else [norm, _ACTIVATIONS[activation]()]
 
 
 def _views(images: Tensor, count: int) -> list[tuple[float, Tensor]]:

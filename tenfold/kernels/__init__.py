@@ -1,0 +1,18 @@
+"""Fast float32 kernels for training on a CPU, with their gradients; everything else is left to PyTorch.
+
+Where the machine has a C compiler, the C files beside this one are compiled once (a second) and used for images whose
+channels fill whole vectors: 3x3 convolutions with a quarter of the multiplications, batch norm joined with a ReLU,
+pooling. Results differ from PyTorch's by rounding alone. `TENFOLD_KERNELS=off` leaves all of it to PyTorch.
+"""
+
+from tenfold.kernels.convolution import conv3x3
+from tenfold.kernels.library import SWITCH, library
+from tenfold.kernels.norm import rectified_norm
+from tenfold.kernels.pool import max_pool
+
+__all__ = ["SWITCH", "conv3x3", "describe", "max_pool", "rectified_norm"]
+
+
+def describe() -> str:
+    """Whose kernels train here, for `environment.json`: tenfold's, or PyTorch's and why."""
+    return library().words

@@ -1,0 +1,265 @@
+/* 3x3 convolutions with padding 1 by Winograd's F(4x4, 3x3), for images (N, H, W, C) of float32.
+
+   Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308). A tile of 4x4 outputs takes 36
+   multiplications for each pair of channels where the plain sum takes 144. With d a tile of 6x6 inputs, g a kernel and
+   e a tile of 4x4 gradients, and with the matrices that the functions below write out,
+
+     outputs = A^T [(G g G^T) * (B^T d B)] A,    gradient of the kernel = G^T [(B^T d B) * (A e A^T)] G.
+
+   The products over channels are matrix products, one for each of the 36 places. A block of tiles goes through all of
+   its steps at once, so that what lies between them stays in the cache. The caller transforms kernels (G), which are
+   small, and cuts them into panels of one or two vectors of output channels. */
+
+#include <omp.h>
+
+#include "vectors.h"
+
+#define PLACES 36
+/* Rows of a product whose sums stay in registers: with two vectors a row, 12 sums. */
+#define ROWS 6
+
+typedef struct {
+  long height, width; /* of the images */
+  long rows, columns; /* of tiles in an image */
+} Grid;
+
+/* What a thread works with: the two sides of the products for `room` tiles, and zeros for what lies outside. */
+typedef struct {
+  float *left, *right, *zeros;
+} Workspace;
+
+static Grid grid_of(long height, long width) {
+  return (Grid){height, width, (height + 3) / 4, (width + 3) / 4};
+}
+
+static Workspace take_workspace(long room, long left, long right) {
+  long most = left > right ? left : right;
+  return (Workspace){aligned_floats(PLACES * room * left), aligned_floats(PLACES * room * right),
+                     calloc(most, sizeof(float))};
+}
+
+static void free_workspace(Workspace space) {
+  free(space.left);
+  free(space.right);
+  free(space.zeros);
+}
+
+/* B^T d */
+static inline void input_transform(const vec d[6], vec r[6]) {
+  vec a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], c = d[4] - d[2], e = 2 * (d[3] - d[1]);
+  r[0] = 4 * d[0] - 5 * d[2] + d[4];
+  r[1] = a + b;
+  r[2] = a - b;
+  r[3] = c + e;
+  r[4] = c - e;
+  r[5] = 4 * d[1] - 5 * d[3] + d[5];
+}
+
+/* A^T m */
+static inline void output_transform(const vec m[6], vec r[4]) {
+  vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
+  r[0] = m[0] + a + c;
+  r[1] = b + 2 * e;
+  r[2] = a + 4 * c;
+  r[3] = b + 8 * e + m[5];
+}
+
+/* A e */
+static inline void gradient_transform(const vec e[4], vec r[6]) {
+  vec a = e[0] + e[2], b = e[1] + e[3], c = e[0] + 4 * e[2], d = 2 * e[1] + 8 * e[3];
+  r[0] = e[0];
+  r[1] = a + b;
+  r[2] = a - b;
+  r[3] = c + d;
+  r[4] = c - d;
+  r[5] = e[3];
+}
+
+/* Where the size x size pixels from (top, left) of a tile's image are; `zeros` for those outside the image. */
+static void find_pixels(const float *images, Grid grid, long channels, const float *zeros, long tile, int size,
+                        int margin, const float *from[]) {
+  long image = tile / (grid.rows * grid.columns);
+  long top = tile / grid.columns % grid.rows * 4 - margin, left = tile % grid.columns * 4 - margin;
+  for (int i = 0; i < size; i++)
+    for (int j = 0; j < size; j++) {
+      long y = top + i, x = left + j;
+      int inside = y >= 0 && y < grid.height && x >= 0 && x < grid.width;
+      from[size * i + j] =
+          inside ? images + ((image * grid.height + y) * grid.width + x) * channels : zeros;
+    }
+}
+
+/* B^T d B of `count` tiles from `first` on, as (36, room, channels). */
+static void transform_inputs(const float *images, Grid grid, long channels, const float *zeros, long first,
+                             long count, long room, float *to) {
+  for (long t = 0; t < count; t++) {
+    const float *from[36];
+    find_pixels(images, grid, channels, zeros, first + t, 6, 1, from);
+    for (long c = 0; c < channels; c += LANES) {
+      vec half[36], d[6], r[6];
+      for (int j = 0; j < 6; j++) {
+        for (int i = 0; i < 6; i++) d[i] = LOAD(from[6 * i + j] + c);
+        input_transform(d, r);
+        for (int i = 0; i < 6; i++) half[6 * i + j] = r[i];
+      }
+      for (int i = 0; i < 6; i++) {
+        input_transform(half + 6 * i, r);
+        for (int j = 0; j < 6; j++) STORE(to + ((6 * i + j) * room + t) * channels + c, r[j]);
+      }
+    }
+  }
+}
+
+/* A e A^T of `count` tiles of gradients from `first` on, as (36, room, channels). */
+static void transform_gradients(const float *gradients, Grid grid, long channels, const float *zeros, long first,
+                                long count, long room, float *to) {
+  for (long t = 0; t < count; t++) {
+    const float *from[16];
+    find_pixels(gradients, grid, channels, zeros, first + t, 4, 0, from);
+    for (long c = 0; c < channels; c += LANES) {
+      vec half[24], e[4], r[6];
+      for (int j = 0; j < 4; j++) {
+        for (int i = 0; i < 4; i++) e[i] = LOAD(from[4 * i + j] + c);
+        gradient_transform(e, r);
+        for (int i = 0; i < 6; i++) half[4 * i + j] = r[i];
+      }
+      for (int i = 0; i < 6; i++) {
+        gradient_transform(half + 4 * i, r);
+        for (int j = 0; j < 6; j++) STORE(to + ((6 * i + j) * room + t) * channels + c, r[j]);
+      }
+    }
+  }
+}
+
+/* A^T m A + bias of (36, room, channels) products: `count` tiles of outputs, from `first` on, without what lies
+   outside. */
+static void transform_outputs(const float *products, Grid grid, long channels, const float *bias, long first,
+                              long count, long room, float *images) {
+  for (long t = 0; t < count; t++) {
+    long tile = first + t, image = tile / (grid.rows * grid.columns);
+    long top = tile / grid.columns % grid.rows * 4, left = tile % grid.columns * 4;
+    long high = grid.height - top < 4 ? grid.height - top : 4;
+    long wide = grid.width - left < 4 ? grid.width - left : 4;
+    float *to = images + ((image * grid.height + top) * grid.width + left) * channels;
+    for (long c = 0; c < channels; c += LANES) {
+      vec half[24], m[6], r[4];
+      for (int j = 0; j < 6; j++) {
+        for (int i = 0; i < 6; i++) m[i] = LOAD(products + ((6 * i + j) * room + t) * channels + c);
+        output_transform(m, r);
+        for (int i = 0; i < 4; i++) half[6 * i + j] = r[i];
+      }
+      for (int i = 0; i < high; i++) {
+        output_transform(half + 6 * i, r);
+        for (int j = 0; j < wide; j++) STORE(to + (i * grid.width + j) * channels + c, r[j] + LOAD(bias + c));
+      }
+    }
+  }
+}
+
+/* The place where A e A^T has the sum of all of e. */
+#define SUM_PLACE (6 * 1 + 1)
+
+static void add_rows(const float *from, long rows, long channels, float *to) {
+  for (long c = 0; c < channels; c += LANES) {
+    vec sum = LOAD(to + c);
+    for (long r = 0; r < rows; r++) sum += LOAD(from + r * channels + c);
+    STORE(to + c, sum);
+  }
+}
+
+/* c[R][V vectors] (+)= a[R][depth] b[depth][V vectors]; a's element (i, d) lies at i * row + d * step. */
+typedef void (*Product)(const float *a, long row, long step, const float *b, long b_row, float *c, long c_row,
+                        long depth, int add);
+#define PRODUCT(R, V)                                                                                              \
+  static void product_##R##_##V(const float *a, long row, long step, const float *b, long b_row, float *c,         \
+                                long c_row, long depth, int add) {                                                 \
+    vec sums[R][V];                                                                                                \
+    for (int i = 0; i < R; i++)                                                                                    \
+      for (int j = 0; j < V; j++) sums[i][j] = add ? LOAD(c + i * c_row + j * LANES) : (vec){0};                   \
+    for (long d = 0; d < depth; d++, a += step, b += b_row)                                                        \
+      for (int i = 0; i < R; i++)                                                                                  \
+        for (int j = 0; j < V; j++) sums[i][j] += a[i * row] * LOAD(b + j * LANES);                                \
+    for (int i = 0; i < R; i++)                                                                                    \
+      for (int j = 0; j < V; j++) STORE(c + i * c_row + j * LANES, sums[i][j]);                                    \
+  }
+PRODUCT(1, 1) PRODUCT(2, 1) PRODUCT(3, 1) PRODUCT(4, 1) PRODUCT(5, 1) PRODUCT(6, 1)
+PRODUCT(1, 2) PRODUCT(2, 2) PRODUCT(3, 2) PRODUCT(4, 2) PRODUCT(5, 2) PRODUCT(6, 2)
+static const Product PRODUCTS[2][ROWS] = {
+    {product_1_1, product_2_1, product_3_1, product_4_1, product_5_1, product_6_1},
+    {product_1_2, product_2_2, product_3_2, product_4_2, product_5_2, product_6_2},
+};
+
+/* Convolve `images` (count, height, width, inputs) with transformed kernels (36, outputs / width, inputs, width), where
+   width is `vectors` (1 or 2) vectors, and add `bias` (outputs), into `result` (count, height, width, outputs). Returns
+   1 where memory is short. */
+int convolve(const float *images, const float *kernels, const float *bias, float *result, long count, long height,
+             long width, long inputs, long outputs, int vectors, long room, int threads) {
+  Grid grid = grid_of(height, width);
+  long tiles = count * grid.rows * grid.columns, panel = vectors * LANES;
+  int failed = 0;
+#pragma omp parallel num_threads(threads)
+  {
+    Workspace space = take_workspace(room, inputs, outputs);
+    if (!space.left || !space.right || !space.zeros) {
+#pragma omp atomic write
+      failed = 1;
+    }
+#pragma omp barrier
+    if (!failed) {
+#pragma omp for schedule(static)
+      for (long first = 0; first < tiles; first += room) {
+        long taken = smaller(room, tiles - first);
+        transform_inputs(images, grid, inputs, space.zeros, first, taken, room, space.left);
+        for (long place = 0; place < PLACES; place++)
+          for (long k = 0; k < outputs; k += panel)
+            for (long t = 0; t < taken; t += ROWS)
+              PRODUCTS[vectors - 1][smaller(ROWS, taken - t) - 1](
+                  space.left + (place * room + t) * inputs, inputs, 1,
+                  kernels + (place * outputs + k) * inputs, panel,
+                  space.right + (place * room + t) * outputs + k, outputs, inputs, 0);
+        transform_outputs(space.right, grid, outputs, bias, first, taken, room, result);
+      }
+    }
+    free_workspace(space);
+  }
+  return failed;
+}
+
+/* Add to `sums` (threads, 36, inputs, outputs) the transformed kernels' gradient and to `bias_sums` (threads, outputs)
+   the bias', given `images` (count, height, width, inputs) and the `gradients` of their convolution (count, height,
+   width, outputs). Returns 1 where memory is short. */
+int kernel_gradient(const float *images, const float *gradients, float *sums, float *bias_sums, long count,
+                    long height, long width, long inputs, long outputs, int vectors, long room, int threads) {
+  Grid grid = grid_of(height, width);
+  long tiles = count * grid.rows * grid.columns, panel = vectors * LANES;
+  int failed = 0;
+#pragma omp parallel num_threads(threads)
+  {
+    float *sum = sums + omp_get_thread_num() * PLACES * inputs * outputs;
+    float *bias_sum = bias_sums + omp_get_thread_num() * outputs;
+    Workspace space = take_workspace(room, inputs, outputs);
+    if (!space.left || !space.right || !space.zeros) {
+#pragma omp atomic write
+      failed = 1;
+    }
+#pragma omp barrier
+    if (!failed) {
+#pragma omp for schedule(static)
+      for (long first = 0; first < tiles; first += room) {
+        long taken = smaller(room, tiles - first);
+        transform_inputs(images, grid, inputs, space.zeros, first, taken, room, space.left);
+        transform_gradients(gradients, grid, outputs, space.zeros, first, taken, room, space.right);
+        add_rows(space.right + SUM_PLACE * room * outputs, taken, outputs, bias_sum);
+        for (long place = 0; place < PLACES; place++)
+          for (long k = 0; k < outputs; k += panel)
+            for (long c = 0; c < inputs; c += ROWS)
+              PRODUCTS[vectors - 1][smaller(ROWS, inputs - c) - 1](
+                  space.left + place * room * inputs + c, 1, inputs,
+                  space.right + place * room * outputs + k, outputs,
+                  sum + (place * inputs + c) * outputs + k, outputs, taken, 1);
+      }
+    }
+    free_workspace(space);
+  }
+  return failed;
+}

@@ -1,0 +1,106 @@
+"""3x3 convolutions with padding 1 by Winograd's F(4x4, 3x3): convolution.c, and the kernels' side of it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tenfold.errors import TenfoldError
+from tenfold.kernels.dispatch import call, last, suits
+from tenfold.kernels.library import library
+
+# What G in convolution.c does to a kernel in one direction, (6, 3), and in both, (36, 9).
+_ONE_WAY = torch.tensor(
+    [
+        [1 / 4, 0, 0],
+        [-1 / 6, -1 / 6, -1 / 6],
+        [-1 / 6, 1 / 6, -1 / 6],
+        [1 / 24, 1 / 12, 1 / 6],
+        [1 / 24, -1 / 12, 1 / 6],
+        [0, 0, 1],
+    ]
+)
+_TRANSFORM = torch.kron(_ONE_WAY, _ONE_WAY)
+_PLACES, _ROWS = 36, 6
+# Bytes of a block of tiles, forward and for the kernel's gradient, which adds a block's products to sums that are
+# larger than a block; and the bytes of transformed kernels beyond which they are read for more tiles at a time.
+_BLOCK, _GRADIENT_BLOCK, _LARGE_KERNELS = 200 * 1024, 800 * 1024, 4 * 2**20
+# Smaller images fill too little of a tile of 4x4.
+_SMALLEST = 3
+
+
+def conv3x3(images: Tensor, weight: Tensor, bias: Tensor | None = None, padding: int = 1) -> Tensor:
+    """`torch.nn.functional.conv2d(images, weight, bias, padding=padding)`.
+
+    images: (N, C, H, W). weight: (K, C, 3, 3). bias: (K,). The result is (N, K, H, W), in channels_last memory where
+    it is the kernels', which take a padding of 1. Theirs is off by about 1e-6 of its size, a plain sum by 3e-7.
+    """
+    wide = padding == 1 and min(images.shape[2:]) >= _SMALLEST
+    if wide and weight.dtype == torch.float32 and suits(images, len(weight)):
+        return _Convolution.apply(images, weight, bias)  # pyright: ignore[reportReturnType]
+    if bias is None or not torch.is_grad_enabled():
+        return F.conv2d(images, weight, bias, padding=padding)
+    # oneDNN's gradient of a bias takes up to four times as long as that of its kernel; a sum takes next to nothing.
+    return F.conv2d(images, weight, padding=padding).add_(bias.view(-1, 1, 1))
+
+
+class _Convolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        images = last(images)
+        ctx.save_for_backward(images, weight)
+        return _convolved(images, weight, weight.new_zeros(len(weight)) if bias is None else bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
+        images, weight = ctx.saved_tensors
+        gradients = last(gradients)
+        of_images, of_weight, of_bias = ctx.needs_input_grad
+        turned = weight.flip(2, 3).transpose(0, 1)
+        to_images = _convolved(gradients, turned, weight.new_zeros(len(turned))) if of_images else None
+        to_weight, to_bias = _kernel_gradient(images, gradients) if of_weight or of_bias else (None, None)
+        return to_images, to_weight, to_bias if of_bias else None
+
+
+def _convolved(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    count, inputs, height, width = images.shape
+    outputs = len(weight)
+    vectors = _vectors(outputs)
+    panel = vectors * library().lanes
+    kernels = (_TRANSFORM @ weight.reshape(outputs * inputs, 9).T).view(_PLACES, -1, panel, inputs)
+    kernels = kernels.transpose(2, 3).contiguous()
+    result = torch.empty((count, outputs, height, width), memory_format=torch.channels_last)
+    least = 4 * _ROWS if kernels.nbytes > _LARGE_KERNELS else _ROWS
+    sizes = (count, height, width, inputs, outputs, vectors, _room(_BLOCK, inputs + outputs, least))
+    _check(call("convolve", images, kernels, bias, result, *sizes), images)
+    return result
+
+
+def _kernel_gradient(images: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+    count, inputs, height, width = images.shape
+    outputs, threads = gradients.shape[1], torch.get_num_threads()
+    sums, bias_sums = torch.zeros(threads, _PLACES, inputs, outputs), torch.zeros(threads, outputs)
+    room = _room(_GRADIENT_BLOCK, inputs + outputs, 4 * _ROWS)
+    sizes = (count, height, width, inputs, outputs, _vectors(outputs), room)
+    _check(call("kernel_gradient", images, gradients, sums, bias_sums, *sizes), images)
+    kernels = _TRANSFORM.T @ sums.sum(0).view(_PLACES, inputs * outputs)
+    return kernels.view(3, 3, inputs, outputs).permute(3, 2, 0, 1), bias_sums.sum(0)
+
+
+def _check(failed: int, images: Tensor) -> None:
+    if failed:
+        raise TenfoldError(
+            f"there is no memory left for a convolution of {list(images.shape)} numbers. "
+            "Close other programs, or set a smaller fit.batch_size."
+        )
+
+
+def _vectors(outputs: int) -> int:
+    """How many vectors of output channels a panel of kernels holds."""
+    return 2 if outputs % (2 * library().lanes) == 0 else 1
+
+
+def _room(size: int, channels: int, least: int) -> int:
+    """How many tiles a block of about `size` bytes holds, in whole rows of the products."""
+    return max(least, size // (4 * _PLACES * channels) // _ROWS * _ROWS)

@@ -1,0 +1,96 @@
+"""The C files beside this one, compiled once for this machine by the system's compiler, and kept in the cache."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenfold.errors import TenfoldError
+from tenfold.files import atomic, cache_folder
+
+FOLDER = Path(__file__).parent
+SOURCES = tuple(FOLDER / name for name in ("convolution.c", "norm.c", "pool.c"))
+# For this very processor; products may be added without rounding between, and nothing else is loosened.
+FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
+# Set to "off", everything is left to PyTorch.
+SWITCH = "TENFOLD_KERNELS"
+_SECONDS = 120
+_POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
+_ARGUMENTS = {
+    "convolve": [*[_POINTER] * 4, *[_LONG] * 5, _INT, _LONG, _INT],
+    "kernel_gradient": [*[_POINTER] * 4, *[_LONG] * 5, _INT, _LONG, _INT],
+    "norm_sums": [*[_POINTER] * 3, *[_LONG] * 2, _INT, _INT],
+    "norm_apply": [*[_POINTER] * 3, *[_LONG] * 2, _INT, _INT],
+    "norm_gradient_sums": [*[_POINTER] * 4, *[_LONG] * 2, _INT, _INT],
+    "norm_gradient": [*[_POINTER] * 5, *[_LONG] * 2, _INT, _INT],
+    "pool": [*[_POINTER] * 3, *[_LONG] * 4, _INT],
+    "pool_gradient": [*[_POINTER] * 3, *[_LONG] * 4, _INT],
+}
+
+
+@dataclass(frozen=True)
+class Library:
+    """The loaded functions, or None; the channels of a vector, of which all sizes must be multiples; words on it."""
+
+    functions: ctypes.CDLL | None
+    lanes: int
+    words: str
+
+
+@functools.cache
+def library() -> Library:
+    """The compiled kernels, at the first call compiled or read from the cache."""
+    if os.environ.get(SWITCH) == "off":
+        return _absent(f"{SWITCH}=off")
+    if platform.system() != "Linux":
+        return _absent(f"tenfold's own are not tried on {platform.system()}")
+    compiler = next(filter(None, map(shutil.which, (os.environ.get("CC", ""), "cc", "gcc", "clang"))), None)
+    if compiler is None:
+        return _absent("no C compiler was found for tenfold's own")
+    try:
+        functions = ctypes.CDLL(str(_compiled(compiler)))
+    except (OSError, TenfoldError, subprocess.SubprocessError) as error:
+        return _absent(f"{compiler} made no usable library: {_last_line(error)}")
+    for name, arguments in _ARGUMENTS.items():
+        getattr(functions, name).argtypes = arguments
+    return Library(functions, functions.lanes(), "tenfold's own where they suit")
+
+
+def _absent(why: str) -> Library:
+    return Library(None, 0, f"PyTorch's ({why})")
+
+
+def _compiled(compiler: str) -> Path:
+    """The library's file for these sources, this compiler and this processor."""
+    path = cache_folder() / "kernels" / f"{_key(compiler)}.so"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic(path) as temporary:
+            command = [compiler, *FLAGS, *map(str, SOURCES), "-o", str(temporary)]
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
+    return path
+
+
+def _key(compiler: str) -> str:
+    """What the compiled code depends on; a cache folder may be shared by machines that differ."""
+    found = Path(compiler).resolve()
+    texts = [path.read_text(encoding="utf-8") for path in (*SOURCES, FOLDER / "vectors.h")]
+    parts = (texts, FLAGS, str(found), found.stat().st_mtime_ns, _processor())
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _processor() -> str:
+    """The processor's features, or else its kind."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
+
+
+def _last_line(error: Exception) -> str:
+    text = (getattr(error, "stderr", None) or str(error)).strip()
+    return text.splitlines()[-1] if text else type(error).__name__

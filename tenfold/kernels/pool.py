@@ -1,0 +1,37 @@
+"""Pooling over 2x2 pixels: pool.c. PyTorch keeps 8 bytes for each choice, and fills its gradient with zeros first."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tenfold.kernels.dispatch import call, last, suits
+
+
+def max_pool(images: Tensor) -> Tensor:
+    """`torch.nn.functional.max_pool2d(images, 2)`: (N, C, H, W) to (N, C, H // 2, W // 2)."""
+    if min(images.shape[2:]) > 1 and suits(images):
+        return _Pool.apply(images)  # pyright: ignore[reportReturnType]
+    return F.max_pool2d(images, 2)
+
+
+class _Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, images: Tensor) -> Tensor:
+        count, channels, height, width = images.shape
+        shape = (count, channels, height // 2, width // 2)
+        result = torch.empty(shape, memory_format=torch.channels_last)
+        chosen = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
+        call("pool", last(images), result, chosen, count, height, width, channels)
+        ctx.save_for_backward(chosen)
+        ctx.shape = images.shape
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradients: Tensor) -> Tensor:  # pyright: ignore
+        (chosen,) = ctx.saved_tensors
+        count, channels, height, width = ctx.shape
+        result = torch.empty(ctx.shape, memory_format=torch.channels_last)
+        call("pool_gradient", last(gradients), chosen, result, count, height, width, channels)
+        return result

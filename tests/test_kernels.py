@@ -1,0 +1,337 @@
+"""tenfold's own kernels equal PyTorch's in float64 to rounding, and give way to it wherever they do not suit."""
+
+import copy
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from tenfold import kernels
+from tenfold.kernels import conv3x3, dispatch, max_pool, rectified_norm
+from tenfold.kernels import convolution as convolutions
+from tenfold.kernels.library import FOLDER, SWITCH, Library, library
+
+needs_kernels = pytest.mark.skipif(
+    not library().lanes, reason=f"the kernels cannot be built here: {kernels.describe()}"
+)
+LANES = library().lanes or 8
+# Relative to the size of the whole result; PyTorch's float32 is off by 4e-7, its gradient over 64,000 pixels by 5e-6.
+NEAR, NEAR_IN_GRADIENTS = 5e-6, 4e-5
+
+
+def off(result, expected):
+    return ((result - expected).norm() / expected.norm().clamp_min(1e-30)).item()
+
+
+def features(count, channels, height, width, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, channels, height, width, generator=generator)
+
+
+@pytest.fixture
+def without_kernels(monkeypatch):
+    monkeypatch.setattr(dispatch, "library", lambda: Library(None, 0, "absent"))
+
+
+# Convolution -------------------------------------------------------------------------------------------------
+
+
+def convolution_and_gradients(function, images, weight, bias, gradients):
+    leaves = [tensor.detach().clone().requires_grad_() for tensor in (images, weight, bias)]
+    result = function(*leaves)
+    return [result.detach(), *torch.autograd.grad(result, leaves, gradients.to(result.dtype))]
+
+
+@needs_kernels
+@given(
+    count=st.integers(1, 9),
+    inputs=st.integers(1, 5),
+    outputs=st.integers(1, 5),
+    height=st.integers(3, 19),
+    width=st.integers(3, 19),
+    channels_last=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=40)
+def test_a_convolution_and_its_gradients_are_pytorchs(
+    count, inputs, outputs, height, width, channels_last, seed
+):
+    images = features(count, inputs * LANES, height, width, seed)
+    if channels_last:
+        images = images.to(memory_format=torch.channels_last)
+    weight = features(outputs * LANES, inputs * LANES, 3, 3, seed + 1)
+    bias, gradients = torch.randn(outputs * LANES), features(count, outputs * LANES, height, width, seed + 2)
+    assert dispatch.suits(images, len(weight))
+    found = convolution_and_gradients(conv3x3, images, weight, bias, gradients)
+    in_double = [tensor.double() for tensor in (images, weight, bias)]
+    expected = convolution_and_gradients(
+        lambda x, w, b: F.conv2d(x, w, b, padding=1), *in_double, gradients.double()
+    )
+    assert found[0].shape == expected[0].shape
+    assert off(found[0], expected[0]) < NEAR
+    for mine, theirs in zip(found[1:], expected[1:], strict=True):
+        assert off(mine, theirs) < NEAR_IN_GRADIENTS
+
+
+@needs_kernels
+@pytest.mark.parametrize(("inputs", "outputs"), [(512, 16), (16, 512), (384, 384)])
+def test_wide_convolutions_whose_kernels_leave_the_cache(inputs, outputs):
+    images, weight = features(3, inputs, 6, 5), features(outputs, inputs, 3, 3, 1)
+    gradients = features(3, outputs, 6, 5, 2)
+    found = convolution_and_gradients(conv3x3, images, weight, torch.zeros(outputs), gradients)
+    expected = convolution_and_gradients(
+        lambda x, w, b: F.conv2d(x, w, b, padding=1),
+        *(tensor.double() for tensor in (images, weight, torch.zeros(outputs), gradients)),
+    )
+    for mine, theirs in zip(found, expected, strict=True):
+        assert off(mine, theirs) < NEAR_IN_GRADIENTS
+
+
+@needs_kernels
+def test_only_what_learns_gets_a_gradient():
+    images, weight = features(2, LANES, 5, 5), features(LANES, LANES, 3, 3).requires_grad_()
+    conv3x3(images, weight).sum().backward()
+    expected = torch.autograd.grad(F.conv2d(images, weight, padding=1).sum(), weight)[0]
+    assert off(weight.grad, expected) < NEAR
+    images.requires_grad_()
+    conv3x3(images, weight.detach()).sum().backward()
+    assert images.grad is not None
+
+
+@needs_kernels
+def test_the_forward_pass_has_the_same_bits_with_any_number_of_threads():
+    images, weight = features(30, 2 * LANES, 9, 9), features(LANES, 2 * LANES, 3, 3)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = conv3x3(images, weight)
+        torch.set_num_threads(3)
+        together = conv3x3(images, weight)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(alone, together)
+
+
+@needs_kernels
+def test_gradients_have_the_same_bits_twice():
+    arguments = (features(30, LANES, 9, 9), features(LANES, LANES, 3, 3), torch.ones(LANES))
+    first, second = (
+        convolution_and_gradients(conv3x3, *arguments, features(30, LANES, 9, 9, 3)) for _ in range(2)
+    )
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+UNSUITED = {
+    "channels that fill no vector": (features(2, LANES + 1, 6, 6), features(LANES, LANES + 1, 3, 3), 1),
+    "outputs that fill no vector": (features(2, LANES, 6, 6), features(LANES + 1, LANES, 3, 3), 1),
+    "no padding": (features(2, LANES, 6, 6), features(LANES, LANES, 3, 3), 0),
+    "double precision": (features(2, LANES, 6, 6).double(), features(LANES, LANES, 3, 3).double(), 1),
+    "tiny images": (features(2, LANES, 2, 6), features(LANES, LANES, 3, 3), 1),
+    "no images": (features(0, LANES, 6, 6), features(LANES, LANES, 3, 3), 1),
+}
+
+
+@pytest.mark.parametrize("case", UNSUITED)
+def test_a_convolution_that_does_not_suit_is_pytorchs_bit_for_bit(case):
+    images, weight, padding = UNSUITED[case]
+    bias = torch.ones(len(weight), dtype=weight.dtype, requires_grad=True)
+    with torch.no_grad():
+        result = conv3x3(images, weight, bias, padding)
+    assert torch.equal(result, F.conv2d(images, weight, bias, padding=padding))
+    learned = conv3x3(images, weight, bias, padding)
+    torch.testing.assert_close(learned, result)
+    assert learned.requires_grad
+
+
+def test_autocast_is_left_to_pytorch():
+    images, weight = features(2, LANES, 6, 6), features(LANES, LANES, 3, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv3x3(images, weight).dtype == torch.bfloat16
+        assert not dispatch.suits(images)
+
+
+@needs_kernels
+def test_memory_that_is_short_is_told(monkeypatch):
+    monkeypatch.setattr(convolutions, "call", lambda *_: 1)
+    with pytest.raises(convolutions.TenfoldError, match=r"no memory left .* \[2, 8, 6, 6\].*fit\.batch_size"):
+        conv3x3(features(2, 8, 6, 6), features(8, 8, 3, 3))
+
+
+# Norm --------------------------------------------------------------------------------------------------------
+
+
+def norm_of(channels, seed=0):
+    torch.manual_seed(seed)
+    norm = nn.BatchNorm2d(channels, momentum=0.3, eps=1e-3)
+    for values in (norm.weight, norm.bias, norm.running_mean):
+        nn.init.normal_(values)
+    nn.init.uniform_(norm.running_var, 0.5, 2)
+    return norm
+
+
+@needs_kernels
+@pytest.mark.parametrize("place", ["before", "after"])
+@given(
+    count=st.integers(1, 40),
+    vectors=st.integers(1, 3),
+    side=st.integers(2, 17),
+    centre=st.sampled_from([0.0, -3.0, 30.0]),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=25)
+def test_a_rectified_norm_its_averages_and_gradients_are_pytorchs(place, count, vectors, side, centre, seed):
+    images = (features(count, vectors * LANES, side, side, seed) + centre).requires_grad_()
+    norm = norm_of(vectors * LANES, seed)
+    reference = copy.deepcopy(norm).double()
+    gradients = features(*images.shape, seed + 1)
+    result = rectified_norm(norm, images, place)
+    expected = rectified_norm(reference, images.double(), place)
+    assert off(result, expected) < 5e-6
+    leaves, their_leaves = ((images, n.weight, n.bias) for n in (norm, reference))
+    found = torch.autograd.grad(result, leaves, gradients)
+    wanted = torch.autograd.grad(expected, their_leaves, gradients.double())
+    for mine, theirs in zip(found, wanted, strict=True):
+        assert off(mine, theirs) < 1e-4 or theirs.norm() < 1e-3
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        torch.testing.assert_close(
+            getattr(norm, name).double(), getattr(reference, name).double(), rtol=1e-5, atol=1e-5
+        )
+
+
+@needs_kernels
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_a_norm_by_its_averages_is_pytorchs(place):
+    images, norm = features(4, LANES, 5, 7), norm_of(LANES).eval()
+    with torch.no_grad():
+        fast = rectified_norm(norm, images, place)
+    plain = rectified_norm(norm, images, place)  # with gradients it is PyTorch's
+    assert type(plain.grad_fn).__name__ != "_RectifiedNormBackward"
+    torch.testing.assert_close(fast, plain)
+
+
+@needs_kernels
+def test_a_million_pixels_cost_a_variance_no_accuracy():
+    images = features(64, LANES, 128, 128) * 0.1 + 5
+    norm = nn.BatchNorm2d(LANES, momentum=1.0)
+    rectified_norm(norm, images, "before")
+    expected = images.double().transpose(0, 1).flatten(1).var(1)
+    assert off(norm.running_var, expected) < 1e-4
+
+
+def test_one_value_a_channel_is_refused_as_by_pytorch():
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        rectified_norm(norm_of(LANES), features(1, LANES, 1, 1), "after")
+
+
+# Pooling -----------------------------------------------------------------------------------------------------
+
+
+@needs_kernels
+@given(
+    count=st.integers(1, 5),
+    vectors=st.integers(1, 3),
+    height=st.integers(2, 11),
+    width=st.integers(2, 11),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=40)
+def test_pooling_and_its_gradient_are_pytorchs_bit_for_bit_also_where_pixels_are_equal(
+    count, vectors, height, width, seed
+):
+    images = features(count, vectors * LANES, height, width, seed).round().requires_grad_()
+    result, expected = max_pool(images), F.max_pool2d(images, 2)
+    assert torch.equal(result, expected)
+    gradients = features(*result.shape, seed + 1)
+    (mine,), (theirs,) = (torch.autograd.grad(r, images, gradients) for r in (result, expected))
+    assert torch.equal(mine, theirs)
+
+
+# Where there are none ----------------------------------------------------------------------------------------
+
+
+def test_without_kernels_all_is_pytorchs(without_kernels):
+    images, weight, norm = features(2, LANES, 6, 6), features(LANES, LANES, 3, 3), norm_of(LANES)
+    assert torch.equal(conv3x3(images, weight), F.conv2d(images, weight, padding=1))
+    assert torch.equal(max_pool(images), F.max_pool2d(images, 2))
+    assert torch.equal(
+        rectified_norm(copy.deepcopy(norm), images, "after"), F.relu(copy.deepcopy(norm)(images))
+    )
+
+
+@needs_kernels
+def test_an_export_follows_pytorchs_operators():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight, self.norm = nn.Parameter(features(LANES, LANES, 3, 3)), norm_of(LANES)
+
+        def forward(self, images):
+            return max_pool(rectified_norm(self.norm, conv3x3(images, self.weight), "after"))
+
+    network, images = Network().eval(), features(2, LANES, 6, 6)
+    exported = torch.export.export(network, (images,)).module()
+    torch.testing.assert_close(exported(images), network(images), rtol=1e-4, atol=1e-5)
+
+
+DESCRIBE = "from tenfold import kernels; print(kernels.describe())"
+
+
+def described(**environment):
+    """What a fresh process says of its kernels."""
+    done = subprocess.run(
+        [sys.executable, "-c", DESCRIBE],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+def test_the_switch_leaves_all_to_pytorch():
+    assert described(**{SWITCH: "off"}) == f"PyTorch's ({SWITCH}=off)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kernels are built on Linux alone")
+def test_without_a_compiler_pytorch_trains(tmp_path):
+    assert described(PATH=str(tmp_path), CC="") == "PyTorch's (no C compiler was found for tenfold's own)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="kernels are built on Linux alone")
+def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
+    broken = tmp_path / "cc"
+    broken.write_text("#!/bin/sh\necho 'kernels.c: no such instruction' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    words = described(PATH=str(tmp_path), CC="", TENFOLD_CACHE=str(tmp_path / "cache"))
+    assert words == f"PyTorch's ({broken} made no usable library: kernels.c: no such instruction)"
+    assert not list((tmp_path / "cache").rglob("*.so*"))
+
+
+@needs_kernels
+def test_the_library_is_compiled_once_for_a_machine(tmp_path):
+    cache = tmp_path / "cache"
+    first = described(TENFOLD_CACHE=str(cache))
+    (made,) = cache.rglob("*.so")
+    stamp = made.stat().st_mtime_ns
+    assert described(TENFOLD_CACHE=str(cache)) == first == "tenfold's own where they suit"
+    assert made.stat().st_mtime_ns == stamp
+
+
+@needs_kernels
+def test_a_cache_that_cannot_be_written_leaves_all_to_pytorch(tmp_path):
+    blocked = tmp_path / "cache"
+    blocked.write_text("a file where the folder should be")
+    assert described(TENFOLD_CACHE=str(blocked)).startswith("PyTorch's (")
+
+
+def test_the_sources_are_part_of_the_package():
+    assert {path.name for path in Path(FOLDER).glob("*.[ch]")} == {
+        *("convolution.c", "norm.c", "pool.c", "vectors.h"),
+    }
