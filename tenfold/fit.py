@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from tenfold.augment import Pipeline, build_augmentations
 from tenfold.batches import Batches, epoch_order, hardest
 from tenfold.checkpoint import State, Tensors, load_checkpoint, save_checkpoint, save_model
-from tenfold.data import Splits
+from tenfold.data import Split, Splits
 from tenfold.environment import choose_precision, keep_freed_memory
 from tenfold.models import Classifier
 from tenfold.optim import Schedule, build_optimizer, build_schedule, improves
@@ -116,7 +116,7 @@ class Training:
         self.recipe, self.run, self.watch = recipe, run, watch
         self.class_names = splits.class_names
         self.train = Batches(splits.train, device)
-        self.validation = Batches(splits.validation, device)
+        self.validation = Batches(_sample(splits.validation, recipe), device)
         self.augmentations: Pipeline = build_augmentations(recipe.augment, len(splits.class_names))
         self.optimizer = build_optimizer(recipe.optimizer, model.parameter_groups())
         self.schedule: Schedule = build_schedule(recipe.schedule)
@@ -287,6 +287,14 @@ class Training:
             state.stop_reason = f"the {self.recipe.fit.minutes:g} minutes are over"
         elif state.epoch >= self.recipe.fit.epochs:
             state.stop_reason = f"all {self.recipe.fit.epochs} epochs done"
+
+
+def _sample(validation: Split, recipe: Recipe) -> Split:
+    """The validation images that judge an epoch."""
+    if recipe.stop.sample is None or recipe.stop.sample >= len(validation):
+        return validation
+    generator = np.random.default_rng(seed_for(recipe.fit.seed, "validation sample"))
+    return validation.part(np.sort(generator.permutation(len(validation))[: recipe.stop.sample]))
 
 
 class _Tally:

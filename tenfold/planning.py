@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tenfold.data import Source, Split, Splits, load_splits, typical_size
+from tenfold.data import Source, Splits, load_splits, typical_size
 from tenfold.errors import InputError
 from tenfold.fit import Training
 from tenfold.models import Classifier, build_model
@@ -157,7 +157,8 @@ def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -
     seconds = measure_step(recipe, splits, device) / batch
     # Fewer images take more epochs, though fewer steps: a rule of thumb, with the square root between the two.
     needed = max(1.0, sum(recipe.fit.shares(recipe.fit.epochs))) * max(1.0, LADDER_IMAGES / images) ** 0.5
-    return Rung(name, recipe, seconds, (images + len(splits.validation) / 3) * seconds, needed)
+    judged = min(len(splits.validation), recipe.stop.sample or len(splits.validation))
+    return Rung(name, recipe, seconds, (images + judged / 3) * seconds, needed)
 
 
 def _rates(recipe: Recipe, ratio: float) -> dict[str, float]:
@@ -207,7 +208,11 @@ def _epochs(recipe: Recipe, passes: float) -> int:
 def measure_step(recipe: Recipe, splits: Splits, device: torch.device) -> float:
     """Seconds of one training step of `recipe`, after a warm-up; nothing is kept of it."""
     batch = recipe.fit.batch_size
-    few = replace(splits, train=_first(splits.train, 2 * batch), validation=_first(splits.validation, 1))
+    few = replace(
+        splits,
+        train=splits.train.part(np.arange(min(2 * batch, len(splits.train)))),
+        validation=splits.validation.part(np.arange(1)),
+    )
     recipe = load_recipe(recipe, {"fit.epochs": 2, "fit.hardest": [1.0]})
     training = Training(_model(recipe, splits), few, recipe, Run(Path()), device, None)
     training.learn(1)
@@ -224,17 +229,6 @@ def _model(recipe: Recipe, splits: Splits) -> Classifier:
         len(splits.class_names),
         seed=recipe.fit.seed,
         pretrained=True,
-    )
-
-
-def _first(split: Split, most: int) -> Split:
-    most = min(most, len(split))
-    return replace(
-        split,
-        rows=split.rows[:most],
-        labels=split.labels[:most],
-        paths=split.paths[:most],
-        folders=(most,),
     )
 
 

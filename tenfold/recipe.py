@@ -63,11 +63,16 @@ class Data(Table):
 
 
 class Stop(Table):
-    """`monitor` chooses the best epoch, whose weights are restored; `patience` (epochs) ends training early."""
+    """`monitor` chooses the best epoch, whose weights are restored; `patience` (epochs) ends training early.
+
+    `sample` is how many of the validation images judge an epoch, the same ones each time; without it all of them do.
+    When training is done all are predicted, whatever the sample.
+    """
 
     monitor: Monitor = "validation_loss"
     patience: Count | None = None
     min_delta: NonNegative = 0.0
+    sample: Count | None = None
 
 
 class Fit(Table):

@@ -160,6 +160,8 @@ def test_a_small_gap_is_within_the_noise_of_few_validation_images():
     assert "within the noise" in one(training.gap, few).sentence
     many = Evidence(history=history([1.0]), counts={"validation": {"a": 5000, "b": 5000}})
     assert "a gap of 20.0 points" in one(training.gap, many).sentence
+    sampled = replace(many, recipe=load_recipe("digits", {"stop.sample": 6}))
+    assert "within the noise" in one(training.gap, sampled).sentence
 
 
 # Test metrics --------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from tenfold.fit import Epoch, NonFiniteLossError, Step, _Tally, fit
 from tenfold.models import build_model
 from tenfold.optim import KerasAdam
 from tenfold.predictions import score
+from tenfold.randomness import seed_for
 from tenfold.run import Run
 
 CPU = torch.device("cpu")
@@ -212,6 +213,26 @@ def test_a_validation_loss_that_is_not_finite_stops_too(few_digits, tmp_path):
     assert state.failed
     assert state.best_epoch == 0
     assert state.stop_reason == "the validation loss became nan after epoch 1"
+
+
+def test_a_sample_of_the_validation_images_judges_every_epoch_alike(trained, few_digits):
+    model, records, _ = trained("stop.sample=30")
+    whole = Batches(few_digits.validation, CPU)
+    judged = [
+        few_digits.validation.part(np.sort(np.random.default_rng(seed).permutation(100)[:30]))
+        for seed in (seed_for(0, "validation sample"), seed_for(1, "validation sample"))
+    ]
+    best = min(records, key=lambda record: record.validation_loss)
+    mine, another = (score(model, Batches(split, CPU)) for split in judged)
+    assert mine == (best.validation_loss, best.validation_accuracy)
+    assert another != mine
+    assert score(model, whole) != mine
+
+
+def test_a_sample_of_more_images_than_there_are_is_all_of_them(trained):
+    _, records, _ = trained("stop.sample=100")
+    _, expected, _ = trained()
+    assert without_seconds(records) == without_seconds(expected)
 
 
 def test_a_real_divergence_is_caught(trained):

@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,11 @@ def convolution_and_gradients(function, images, weight, bias, gradients):
     return [result.detach(), *torch.autograd.grad(result, leaves, gradients.to(result.dtype))]
 
 
+def plain(images, weight, bias, pool=False):
+    result = F.conv2d(images, weight, bias, padding=1)
+    return F.max_pool2d(result, 2) if pool else result
+
+
 @needs_kernels
 @given(
     count=st.integers(1, 9),
@@ -57,23 +63,24 @@ def convolution_and_gradients(function, images, weight, bias, gradients):
     height=st.integers(3, 19),
     width=st.integers(3, 19),
     channels_last=st.booleans(),
+    pool=st.booleans(),
     seed=st.integers(0, 10**6),
 )
-@settings(max_examples=40)
+@settings(max_examples=60)
 def test_a_convolution_and_its_gradients_are_pytorchs(
-    count, inputs, outputs, height, width, channels_last, seed
+    count, inputs, outputs, height, width, channels_last, pool, seed
 ):
     images = features(count, inputs * LANES, height, width, seed)
     if channels_last:
         images = images.to(memory_format=torch.channels_last)
     weight = features(outputs * LANES, inputs * LANES, 3, 3, seed + 1)
-    bias, gradients = torch.randn(outputs * LANES), features(count, outputs * LANES, height, width, seed + 2)
+    bias = features(1, outputs * LANES, 1, 1, seed + 2).flatten()
     assert dispatch.suits(images, len(weight))
-    found = convolution_and_gradients(conv3x3, images, weight, bias, gradients)
+    sides = (height // 2, width // 2) if pool else (height, width)
+    gradients = features(count, outputs * LANES, *sides, seed + 3)
+    found = convolution_and_gradients(partial(conv3x3, pool=pool), images, weight, bias, gradients)
     in_double = [tensor.double() for tensor in (images, weight, bias)]
-    expected = convolution_and_gradients(
-        lambda x, w, b: F.conv2d(x, w, b, padding=1), *in_double, gradients.double()
-    )
+    expected = convolution_and_gradients(partial(plain, pool=pool), *in_double, gradients.double())
     assert found[0].shape == expected[0].shape
     assert off(found[0], expected[0]) < NEAR
     for mine, theirs in zip(found[1:], expected[1:], strict=True):
@@ -87,7 +94,7 @@ def test_wide_convolutions_whose_kernels_leave_the_cache(inputs, outputs):
     gradients = features(3, outputs, 6, 5, 2)
     found = convolution_and_gradients(conv3x3, images, weight, torch.zeros(outputs), gradients)
     expected = convolution_and_gradients(
-        lambda x, w, b: F.conv2d(x, w, b, padding=1),
+        plain,
         *(tensor.double() for tensor in (images, weight, torch.zeros(outputs), gradients)),
     )
     for mine, theirs in zip(found, expected, strict=True):
@@ -259,6 +266,7 @@ def test_pooling_and_its_gradient_are_pytorchs_bit_for_bit_also_where_pixels_are
 def test_without_kernels_all_is_pytorchs(without_kernels):
     images, weight, norm = features(2, LANES, 6, 6), features(LANES, LANES, 3, 3), norm_of(LANES)
     assert torch.equal(conv3x3(images, weight), F.conv2d(images, weight, padding=1))
+    assert torch.equal(conv3x3(images, weight, pool=True), plain(images, weight, None, pool=True))
     assert torch.equal(max_pool(images), F.max_pool2d(images, 2))
     assert torch.equal(
         rectified_norm(copy.deepcopy(norm), images, "after"), F.relu(copy.deepcopy(norm)(images))

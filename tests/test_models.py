@@ -75,7 +75,7 @@ def test_the_summary_counts_moving_averages_and_leaves_the_model_as_it_was():
 def test_the_summary_lists_a_layer_once_however_many_views_are_averaged(views):
     model = model_of("swift", views=views)
     layers = summarise(model)
-    assert len({layer.name for layer in layers}) == len(layers) == 18
+    assert len({layer.name for layer in layers}) == len(layers) == 15
     assert sum(layer.parameters for layer in layers) == model.parameter_counts()[1]
 
 

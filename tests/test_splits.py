@@ -154,3 +154,12 @@ def test_images_by_position(digits):
     np.testing.assert_array_equal(
         digits.test.images(np.array([3, 1])), digits.test.images(slice(None))[[3, 1]]
     )
+
+
+def test_a_part_of_a_split_is_a_split_of_those_images(digits):
+    part = digits.test.part(np.array([7, 2, 5]))
+    assert len(part) == 3
+    assert part.folders == (3,)
+    assert part.paths == [digits.test.paths[position] for position in (7, 2, 5)]
+    assert np.array_equal(part.labels, digits.test.labels[[7, 2, 5]])
+    assert np.array_equal(part.images(slice(None)), digits.test.images(np.array([7, 2, 5])))

@@ -7,7 +7,7 @@ own class, and never one of another class.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,12 @@ class Split:
     def images(self, positions: np.ndarray | slice) -> np.ndarray:
         """The images at `positions` of this split: (n, H, W, C) uint8."""
         return self.pixels[self.rows[positions]]
+
+    def part(self, positions: np.ndarray) -> "Split":
+        """The images at `positions` (n,) as a split of its own, seen as one folder."""
+        paths = [self.paths[position] for position in positions]
+        rows, labels = self.rows[positions], self.labels[positions]
+        return replace(self, rows=rows, labels=labels, paths=paths, folders=(len(positions),))
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,6 +57,13 @@ class Evidence:
         """The metric that chose the best epoch."""
         return self.recipe.stop.monitor if self.recipe else "validation_loss"
 
+    @property
+    def judges(self) -> int:
+        """How many validation images judged each epoch: all of them, or the recipe's sample."""
+        images = sum(self.counts.get("validation", {}).values())
+        sample = self.recipe.stop.sample if self.recipe else None
+        return images if sample is None else min(images, sample)
+
     def share_at(self, epoch: int) -> float:
         """The share of the training images that an epoch learned from: below one, its hardest ones only."""
         return self.recipe.fit.shares(epoch)[-1] if self.recipe else 1.0

@@ -166,7 +166,7 @@ def gap(evidence: Evidence) -> Iterator[Finding]:
             {"epoch": epoch, "accuracy": seen, "validation_accuracy": held_out, "share": share},
         )
         return
-    images = sum(evidence.counts.get("validation", {}).values())
+    images = evidence.judges
     low, high = metrics.wilson_interval(held_out * images, images) if images else (np.nan, np.nan)
     numbers = {"epoch": epoch, "accuracy": seen, "validation_accuracy": held_out, "gap": seen - held_out}
     if low <= seen <= high:

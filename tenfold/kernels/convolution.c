@@ -1,4 +1,4 @@
-/* 3x3 convolutions with padding 1 by Winograd's F(4x4, 3x3), for images (N, H, W, C) of float32.
+/* 3x3 convolutions with padding 1 by Winograd's F(4x4, 3x3), for images (N, H, W, C) of float32, and pooling behind them.
 
    Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308). A tile of 4x4 outputs takes 36
    multiplications for each pair of channels where the plain sum takes 144. With d a tile of 6x6 inputs, g a kernel and
@@ -75,30 +75,49 @@ static inline void gradient_transform(const vec e[4], vec r[6]) {
   r[5] = e[3];
 }
 
+/* Images, or the gradients of images that were pooled: of each 2x2 pixels only the one that `chosen` names had a part
+   in the result, and has its gradient. `chosen` is NULL where nothing was pooled. */
+typedef struct {
+  const float *values;
+  const uint8_t *chosen;
+} Pixels;
+
 /* Where the size x size pixels from (top, left) of a tile's image are; `zeros` for those outside the image. */
-static void find_pixels(const float *images, Grid grid, long channels, const float *zeros, long tile, int size,
-                        int margin, const float *from[]) {
-  long image = tile / (grid.rows * grid.columns);
+static inline void find_pixels(Pixels pixels, Grid grid, long channels, const float *zeros, long tile, int size,
+                               int margin, const float *from[], const uint8_t *chosen[]) {
+  long image = tile / (grid.rows * grid.columns), pooled = pixels.chosen != NULL;
   long top = tile / grid.columns % grid.rows * 4 - margin, left = tile % grid.columns * 4 - margin;
+  long height = grid.height >> pooled, width = grid.width >> pooled;
   for (int i = 0; i < size; i++)
     for (int j = 0; j < size; j++) {
-      long y = top + i, x = left + j;
-      int inside = y >= 0 && y < grid.height && x >= 0 && x < grid.width;
-      from[size * i + j] =
-          inside ? images + ((image * grid.height + y) * grid.width + x) * channels : zeros;
+      long y = (top + i) >> pooled, x = (left + j) >> pooled;
+      int inside = y >= 0 && y < height && x >= 0 && x < width;
+      long place = ((image * height + y) * width + x) * channels;
+      from[size * i + j] = inside ? pixels.values + place : zeros;
+      if (pooled) chosen[size * i + j] = inside ? pixels.chosen + place : (const uint8_t *)zeros;
     }
 }
 
+/* A vector of a pixel's channels; (y, x) says by its parity which of 2x2 the pixel is. */
+static inline vec load_pixel(const float *from, const uint8_t *chosen, int y, int x, int pooled) {
+  if (!pooled) return LOAD(from);
+  ints which = __builtin_convertvector(*(const bytes *)chosen, ints);
+  return where(which == y % 2 * 2 + x % 2, LOAD(from));
+}
+
 /* B^T d B of `count` tiles from `first` on, as (36, room, channels). */
-static void transform_inputs(const float *images, Grid grid, long channels, const float *zeros, long first,
-                             long count, long room, float *to) {
+static inline __attribute__((always_inline)) void inputs_of(Pixels pixels, Grid grid, long channels,
+                                                            const float *zeros, long first, long count, long room,
+                                                            float *to, int pooled) {
   for (long t = 0; t < count; t++) {
     const float *from[36];
-    find_pixels(images, grid, channels, zeros, first + t, 6, 1, from);
+    const uint8_t *chosen[36] = {0};
+    find_pixels(pixels, grid, channels, zeros, first + t, 6, 1, from, chosen);
     for (long c = 0; c < channels; c += LANES) {
       vec half[36], d[6], r[6];
       for (int j = 0; j < 6; j++) {
-        for (int i = 0; i < 6; i++) d[i] = LOAD(from[6 * i + j] + c);
+        for (int i = 0; i < 6; i++)
+          d[i] = load_pixel(from[6 * i + j] + c, chosen[6 * i + j] + c, i + 1, j + 1, pooled);
         input_transform(d, r);
         for (int i = 0; i < 6; i++) half[6 * i + j] = r[i];
       }
@@ -110,16 +129,27 @@ static void transform_inputs(const float *images, Grid grid, long channels, cons
   }
 }
 
+static void transform_inputs(Pixels pixels, Grid grid, long channels, const float *zeros, long first, long count,
+                             long room, float *to) {
+  if (pixels.chosen)
+    inputs_of(pixels, grid, channels, zeros, first, count, room, to, 1);
+  else
+    inputs_of(pixels, grid, channels, zeros, first, count, room, to, 0);
+}
+
 /* A e A^T of `count` tiles of gradients from `first` on, as (36, room, channels). */
-static void transform_gradients(const float *gradients, Grid grid, long channels, const float *zeros, long first,
-                                long count, long room, float *to) {
+static inline __attribute__((always_inline)) void gradients_of(Pixels pixels, Grid grid, long channels,
+                                                               const float *zeros, long first, long count, long room,
+                                                               float *to, int pooled) {
   for (long t = 0; t < count; t++) {
     const float *from[16];
-    find_pixels(gradients, grid, channels, zeros, first + t, 4, 0, from);
+    const uint8_t *chosen[16] = {0};
+    find_pixels(pixels, grid, channels, zeros, first + t, 4, 0, from, chosen);
     for (long c = 0; c < channels; c += LANES) {
       vec half[24], e[4], r[6];
       for (int j = 0; j < 4; j++) {
-        for (int i = 0; i < 4; i++) e[i] = LOAD(from[4 * i + j] + c);
+        for (int i = 0; i < 4; i++)
+          e[i] = load_pixel(from[4 * i + j] + c, chosen[4 * i + j] + c, i, j, pooled);
         gradient_transform(e, r);
         for (int i = 0; i < 6; i++) half[4 * i + j] = r[i];
       }
@@ -131,27 +161,70 @@ static void transform_gradients(const float *gradients, Grid grid, long channels
   }
 }
 
+static void transform_gradients(Pixels pixels, Grid grid, long channels, const float *zeros, long first, long count,
+                                long room, float *to) {
+  if (pixels.chosen)
+    gradients_of(pixels, grid, channels, zeros, first, count, room, to, 1);
+  else
+    gradients_of(pixels, grid, channels, zeros, first, count, room, to, 0);
+}
+
+/* Where results go: (count, height, width, channels), or with `chosen` half as high and wide, the largest of each 2x2
+   pixels, and in `chosen` which it was. */
+typedef struct {
+  float *values;
+  uint8_t *chosen;
+} Result;
+
+/* A^T m A + bias of the (36, room, channels) products' place `t`, for LANES channels. */
+static inline void outputs_of(const float *products, long channels, long room, const float *bias, vec outputs[16]) {
+  vec half[24], m[6];
+  for (int j = 0; j < 6; j++) {
+    vec r[4];
+    for (int i = 0; i < 6; i++) m[i] = LOAD(products + (6 * i + j) * room * channels);
+    output_transform(m, r);
+    for (int i = 0; i < 4; i++) half[6 * i + j] = r[i];
+  }
+  for (int i = 0; i < 4; i++) {
+    output_transform(half + 6 * i, outputs + 4 * i);
+    for (int j = 0; j < 4; j++) outputs[4 * i + j] += LOAD(bias);
+  }
+}
+
+static inline void store_largest(const vec outputs[16], int i, int j, Result to, long place) {
+  vec best = outputs[4 * i + j];
+  ints which = {0};
+  for (int k = 1; k < 4; k++) {
+    vec v = outputs[4 * (i + k / 2) + j + k % 2];
+    ints larger = v > best;
+    best = either(larger, v, best);
+    which = (larger & k) | (~larger & which);
+  }
+  STORE(to.values + place, best);
+  *(bytes *)(to.chosen + place) = __builtin_convertvector(which, bytes);
+}
+
 /* A^T m A + bias of (36, room, channels) products: `count` tiles of outputs, from `first` on, without what lies
    outside. */
 static void transform_outputs(const float *products, Grid grid, long channels, const float *bias, long first,
-                              long count, long room, float *images) {
+                              long count, long room, Result to) {
+  int step = to.chosen ? 2 : 1;
+  long height = grid.height / step, width = grid.width / step;
   for (long t = 0; t < count; t++) {
     long tile = first + t, image = tile / (grid.rows * grid.columns);
-    long top = tile / grid.columns % grid.rows * 4, left = tile % grid.columns * 4;
-    long high = grid.height - top < 4 ? grid.height - top : 4;
-    long wide = grid.width - left < 4 ? grid.width - left : 4;
-    float *to = images + ((image * grid.height + top) * grid.width + left) * channels;
+    long top = tile / grid.columns % grid.rows * 4 / step, left = tile % grid.columns * 4 / step;
+    long high = smaller(height - top, 4 / step), wide = smaller(width - left, 4 / step);
     for (long c = 0; c < channels; c += LANES) {
-      vec half[24], m[6], r[4];
-      for (int j = 0; j < 6; j++) {
-        for (int i = 0; i < 6; i++) m[i] = LOAD(products + ((6 * i + j) * room + t) * channels + c);
-        output_transform(m, r);
-        for (int i = 0; i < 4; i++) half[6 * i + j] = r[i];
-      }
-      for (int i = 0; i < high; i++) {
-        output_transform(half + 6 * i, r);
-        for (int j = 0; j < wide; j++) STORE(to + (i * grid.width + j) * channels + c, r[j] + LOAD(bias + c));
-      }
+      vec outputs[16];
+      outputs_of(products + t * channels + c, channels, room, bias + c, outputs);
+      for (int i = 0; i < high; i++)
+        for (int j = 0; j < wide; j++) {
+          long place = ((image * height + top + i) * width + left + j) * channels + c;
+          if (to.chosen)
+            store_largest(outputs, 2 * i, 2 * j, to, place);
+          else
+            STORE(to.values + place, outputs[4 * i + j]);
+        }
     }
   }
 }
@@ -190,10 +263,12 @@ static const Product PRODUCTS[2][ROWS] = {
 };
 
 /* Convolve `images` (count, height, width, inputs) with transformed kernels (36, outputs / width, inputs, width), where
-   width is `vectors` (1 or 2) vectors, and add `bias` (outputs), into `result` (count, height, width, outputs). Returns
-   1 where memory is short. */
-int convolve(const float *images, const float *kernels, const float *bias, float *result, long count, long height,
-             long width, long inputs, long outputs, int vectors, long room, int threads) {
+   width is `vectors` (1 or 2) vectors, and add `bias` (outputs), into `result` (count, height, width, outputs). With
+   `chosen`, the images are a pooled result's gradients, (count, height / 2, width / 2, inputs); with `choose`, the result
+   is pooled. Returns 1 where memory is short. */
+int convolve(const float *images, const uint8_t *chosen, const float *kernels, const float *bias, float *result,
+             uint8_t *choose, long count, long height, long width, long inputs, long outputs, int vectors, long room,
+             int threads) {
   Grid grid = grid_of(height, width);
   long tiles = count * grid.rows * grid.columns, panel = vectors * LANES;
   int failed = 0;
@@ -209,7 +284,7 @@ int convolve(const float *images, const float *kernels, const float *bias, float
 #pragma omp for schedule(static)
       for (long first = 0; first < tiles; first += room) {
         long taken = smaller(room, tiles - first);
-        transform_inputs(images, grid, inputs, space.zeros, first, taken, room, space.left);
+        transform_inputs((Pixels){images, chosen}, grid, inputs, space.zeros, first, taken, room, space.left);
         for (long place = 0; place < PLACES; place++)
           for (long k = 0; k < outputs; k += panel)
             for (long t = 0; t < taken; t += ROWS)
@@ -217,7 +292,7 @@ int convolve(const float *images, const float *kernels, const float *bias, float
                   space.left + (place * room + t) * inputs, inputs, 1,
                   kernels + (place * outputs + k) * inputs, panel,
                   space.right + (place * room + t) * outputs + k, outputs, inputs, 0);
-        transform_outputs(space.right, grid, outputs, bias, first, taken, room, result);
+        transform_outputs(space.right, grid, outputs, bias, first, taken, room, (Result){result, choose});
       }
     }
     free_workspace(space);
@@ -227,9 +302,10 @@ int convolve(const float *images, const float *kernels, const float *bias, float
 
 /* Add to `sums` (threads, 36, inputs, outputs) the transformed kernels' gradient and to `bias_sums` (threads, outputs)
    the bias', given `images` (count, height, width, inputs) and the `gradients` of their convolution (count, height,
-   width, outputs). Returns 1 where memory is short. */
-int kernel_gradient(const float *images, const float *gradients, float *sums, float *bias_sums, long count,
-                    long height, long width, long inputs, long outputs, int vectors, long room, int threads) {
+   width, outputs), or of a pooled one with its `chosen`. Returns 1 where memory is short. */
+int kernel_gradient(const float *images, const float *gradients, const uint8_t *chosen, float *sums, float *bias_sums,
+                    long count, long height, long width, long inputs, long outputs, int vectors, long room,
+                    int threads) {
   Grid grid = grid_of(height, width);
   long tiles = count * grid.rows * grid.columns, panel = vectors * LANES;
   int failed = 0;
@@ -247,8 +323,9 @@ int kernel_gradient(const float *images, const float *gradients, float *sums, fl
 #pragma omp for schedule(static)
       for (long first = 0; first < tiles; first += room) {
         long taken = smaller(room, tiles - first);
-        transform_inputs(images, grid, inputs, space.zeros, first, taken, room, space.left);
-        transform_gradients(gradients, grid, outputs, space.zeros, first, taken, room, space.right);
+        transform_inputs((Pixels){images, NULL}, grid, inputs, space.zeros, first, taken, room, space.left);
+        transform_gradients((Pixels){gradients, chosen}, grid, outputs, space.zeros, first, taken, room,
+                            space.right);
         add_rows(space.right + SUM_PLACE * room * outputs, taken, outputs, bias_sum);
         for (long place = 0; place < PLACES; place++)
           for (long k = 0; k < outputs; k += panel)

@@ -30,15 +30,23 @@ _BLOCK, _GRADIENT_BLOCK, _LARGE_KERNELS = 200 * 1024, 800 * 1024, 4 * 2**20
 _SMALLEST = 3
 
 
-def conv3x3(images: Tensor, weight: Tensor, bias: Tensor | None = None, padding: int = 1) -> Tensor:
-    """`torch.nn.functional.conv2d(images, weight, bias, padding=padding)`.
+def conv3x3(
+    images: Tensor, weight: Tensor, bias: Tensor | None = None, padding: int = 1, pool: bool = False
+) -> Tensor:
+    """`torch.nn.functional.conv2d(images, weight, bias, padding=padding)`, with `pool` `max_pool2d(..., 2)` of that.
 
-    images: (N, C, H, W). weight: (K, C, 3, 3). bias: (K,). The result is (N, K, H, W), in channels_last memory where
-    it is the kernels', which take a padding of 1. Theirs is off by about 1e-6 of its size, a plain sum by 3e-7.
+    images: (N, C, H, W). weight: (K, C, 3, 3). bias: (K,). The result is (N, K, H, W), pooled (N, K, H // 2, W // 2),
+    in channels_last memory where it is the kernels', which take a padding of 1. Theirs is off by about 1e-6 of its
+    size, a plain sum by 3e-7. Pooled here, what lies between is never written to memory.
     """
     wide = padding == 1 and min(images.shape[2:]) >= _SMALLEST
     if wide and weight.dtype == torch.float32 and suits(images, len(weight)):
-        return _Convolution.apply(images, weight, bias)  # pyright: ignore[reportReturnType]
+        return _Convolution.apply(images, weight, bias, pool)  # pyright: ignore[reportReturnType]
+    result = _by_pytorch(images, weight, bias, padding)
+    return F.max_pool2d(result, 2) if pool else result
+
+
+def _by_pytorch(images: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
     if bias is None or not torch.is_grad_enabled():
         return F.conv2d(images, weight, bias, padding=padding)
     # oneDNN's gradient of a bias takes up to four times as long as that of its kernel; a sum takes next to nothing.
@@ -47,43 +55,64 @@ def conv3x3(images: Tensor, weight: Tensor, bias: Tensor | None = None, padding:
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, pool: bool) -> Tensor:
         images = last(images)
-        ctx.save_for_backward(images, weight)
-        return _convolved(images, weight, weight.new_zeros(len(weight)) if bias is None else bias)
+        result, chosen = _new_result(images.shape, len(weight), pool)
+        _convolve(images, None, weight, bias, result, chosen)
+        ctx.save_for_backward(images, weight, chosen)
+        return result
 
     @staticmethod
     def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
-        images, weight = ctx.saved_tensors
+        images, weight, chosen = ctx.saved_tensors
         gradients = last(gradients)
-        of_images, of_weight, of_bias = ctx.needs_input_grad
-        turned = weight.flip(2, 3).transpose(0, 1)
-        to_images = _convolved(gradients, turned, weight.new_zeros(len(turned))) if of_images else None
-        to_weight, to_bias = _kernel_gradient(images, gradients) if of_weight or of_bias else (None, None)
-        return to_images, to_weight, to_bias if of_bias else None
+        of_images, of_weight, of_bias, _ = ctx.needs_input_grad
+        to_images = to_weight = to_bias = None
+        if of_images:
+            to_images = torch.empty_like(images)
+            _convolve(gradients, chosen, weight.flip(2, 3).transpose(0, 1), None, to_images, None)
+        if of_weight or of_bias:
+            to_weight, to_bias = _kernel_gradient(images, gradients, chosen)
+        return to_images, to_weight, to_bias if of_bias else None, None
 
 
-def _convolved(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    count, inputs, height, width = images.shape
-    outputs = len(weight)
+def _new_result(shape: torch.Size, outputs: int, pool: bool) -> tuple[Tensor, Tensor | None]:
+    """Memory for the result, and for which pixels a pooling chooses."""
+    count, _, height, width = shape
+    size = (count, outputs, height // 2, width // 2) if pool else (count, outputs, height, width)
+    result = torch.empty(size, memory_format=torch.channels_last)
+    return result, torch.empty_like(result, dtype=torch.uint8) if pool else None
+
+
+def _convolve(
+    images: Tensor,
+    chosen: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    result: Tensor,
+    choose: Tensor | None,
+) -> None:
+    """Into `result`, of which `choose` is the pooling's choice; `images` may be gradients of a `chosen` pooling."""
+    outputs, inputs = weight.shape[:2]
+    height, width = (result if chosen is not None or choose is None else images).shape[2:]
     vectors = _vectors(outputs)
     panel = vectors * library().lanes
     kernels = (_TRANSFORM @ weight.reshape(outputs * inputs, 9).T).view(_PLACES, -1, panel, inputs)
     kernels = kernels.transpose(2, 3).contiguous()
-    result = torch.empty((count, outputs, height, width), memory_format=torch.channels_last)
+    bias = torch.zeros(outputs) if bias is None else bias
     least = 4 * _ROWS if kernels.nbytes > _LARGE_KERNELS else _ROWS
-    sizes = (count, height, width, inputs, outputs, vectors, _room(_BLOCK, inputs + outputs, least))
-    _check(call("convolve", images, kernels, bias, result, *sizes), images)
-    return result
+    room = _room(_BLOCK, inputs + outputs, least)
+    sizes = (len(images), height, width, inputs, outputs, vectors, room)
+    _check(call("convolve", images, chosen, kernels, bias, result, choose, *sizes), images)
 
 
-def _kernel_gradient(images: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+def _kernel_gradient(images: Tensor, gradients: Tensor, chosen: Tensor | None) -> tuple[Tensor, Tensor]:
     count, inputs, height, width = images.shape
     outputs, threads = gradients.shape[1], torch.get_num_threads()
     sums, bias_sums = torch.zeros(threads, _PLACES, inputs, outputs), torch.zeros(threads, outputs)
     room = _room(_GRADIENT_BLOCK, inputs + outputs, 4 * _ROWS)
     sizes = (count, height, width, inputs, outputs, _vectors(outputs), room)
-    _check(call("kernel_gradient", images, gradients, sums, bias_sums, *sizes), images)
+    _check(call("kernel_gradient", images, gradients, chosen, sums, bias_sums, *sizes), images)
     kernels = _TRANSFORM.T @ sums.sum(0).view(_PLACES, inputs * outputs)
     return kernels.view(3, 3, inputs, outputs).permute(3, 2, 0, 1), bias_sums.sum(0)
 

@@ -22,7 +22,7 @@ def last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def call(name: str, *arguments: Tensor | int) -> int:
-    """Call a C function with tensors by their memory, and PyTorch's number of threads as the last argument."""
+def call(name: str, *arguments: Tensor | int | None) -> int:
+    """Call a C function with tensors by their memory, None as NULL, and PyTorch's number of threads at the end."""
     values = (a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
     return getattr(library().functions, name)(*values, torch.get_num_threads())

@@ -22,8 +22,8 @@ SWITCH = "TENFOLD_KERNELS"
 _SECONDS = 120
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
 _ARGUMENTS = {
-    "convolve": [*[_POINTER] * 4, *[_LONG] * 5, _INT, _LONG, _INT],
-    "kernel_gradient": [*[_POINTER] * 4, *[_LONG] * 5, _INT, _LONG, _INT],
+    "convolve": [*[_POINTER] * 6, *[_LONG] * 5, _INT, _LONG, _INT],
+    "kernel_gradient": [*[_POINTER] * 5, *[_LONG] * 5, _INT, _LONG, _INT],
     "norm_sums": [*[_POINTER] * 3, *[_LONG] * 2, _INT, _INT],
     "norm_apply": [*[_POINTER] * 3, *[_LONG] * 2, _INT, _INT],
     "norm_gradient_sums": [*[_POINTER] * 4, *[_LONG] * 2, _INT, _INT],

@@ -6,14 +6,18 @@ from tenfold.kernels import conv3x3, max_pool, rectified_norm
 
 
 class Conv3x3(nn.Conv2d):
-    """A 3x3 convolution."""
+    """A 3x3 convolution; with `pool` the largest of each 2x2 pixels of it."""
 
-    def __init__(self, inputs: int, outputs: int, *, padding: int = 1, bias: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, padding: int = 1, bias: bool = True, pool: bool = False
+    ) -> None:
         super().__init__(inputs, outputs, 3, padding=padding, bias=bias)
+        self.pool = pool
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve `input` (N, C, H, W)."""
-        return conv3x3(input, self.weight, self.bias, self.padding[0])  # pyright: ignore[reportArgumentType]
+        padding = self.padding[0]
+        return conv3x3(input, self.weight, self.bias, padding, self.pool)  # pyright: ignore[reportArgumentType]
 
 
 class MaxPool2d(nn.MaxPool2d):

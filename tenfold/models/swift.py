@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from tenfold.choices import Count, Positive
 from tenfold.errors import InputError
 from tenfold.models.classifier import Preprocessing
-from tenfold.models.layers import BatchNorm2dReLU, Conv3x3, MaxPool2d
+from tenfold.models.layers import BatchNorm2dReLU, Conv3x3
 from tenfold.models.plain import Filters, Shape
 
 Size = Annotated[int, Field(ge=2)]
@@ -157,9 +157,8 @@ class Block(nn.Sequential):
     def __init__(self, inputs: int, width: int, depth: int, pool: bool, activation: str) -> None:
         layers: list[nn.Module] = []
         for index in range(depth):
-            layers.append(Convolution(inputs if index == 0 else width, width))
-            if pool and index == 0:
-                layers.append(MaxPool2d())
+            first = index == 0
+            layers.append(Convolution(inputs if first else width, width, pool=pool and first))
             layers += _normed(width, activation)
         super().__init__(*layers)
 
@@ -167,8 +166,8 @@ class Block(nn.Sequential):
 class Convolution(Conv3x3):
     """A 3x3 convolution without bias whose first `inputs` outputs start as the identity."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, bias=False)
+    def __init__(self, inputs: int, outputs: int, *, pool: bool) -> None:
+        super().__init__(inputs, outputs, bias=False, pool=pool)
         nn.init.dirac_(self.weight.data[: min(inputs, outputs)])
 
 

@@ -49,12 +49,14 @@ def _save(run: "Run", name: str, figure: Figure) -> None:
 
 def _learning_curves(evidence: Evidence) -> Figure:
     history = evidence.history
+    held_out = sum(evidence.counts.get("validation", {}).values())
     return figures.learning_curves(
         history,
         evidence.training.get("best_epoch"),
         learning_rate_drops(history),
         None if evidence.left_out else overfitting_epoch(history),
         "training, hardest images" if evidence.left_out else "training",
+        f"validation, {evidence.judges:,} images" if evidence.judges < held_out else "validation",
     )
 
 

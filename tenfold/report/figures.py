@@ -42,14 +42,18 @@ def learning_curves(
     drops: Sequence[int] = (),
     overfitting_from: int | None = None,
     training: str = "training",
+    validation: str = "validation",
 ) -> Figure:
-    """Loss and accuracy by epoch; `drops` are the epochs after which the rate fell, `training` names what learned."""
+    """Loss and accuracy by epoch; `drops` are the epochs after which the rate fell.
+
+    `training` and `validation` say in the legend which images the curves are of.
+    """
     with styled():
         figure, panels = new_figure(10, 3.9, columns=2)
         epochs = np.array([record["epoch"] for record in history])
         for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
             _curve(axes, epochs, _column(history, name), TRAINING, training)
-            _curve(axes, epochs, _column(history, f"validation_{name}"), VALIDATION, "validation")
+            _curve(axes, epochs, _column(history, f"validation_{name}"), VALIDATION, validation)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
             axes.margins(x=0.03)
