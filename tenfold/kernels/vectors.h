@@ -1,5 +1,7 @@
 /* Vectors of float32 as wide as the processor's registers, in the vector extensions of GCC and Clang. */
 
+#pragma once
+
 #include <stdint.h>
 #include <stdlib.h>
 
