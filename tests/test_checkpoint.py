@@ -182,7 +182,7 @@ def test_tensors_that_do_not_fit_are_counted_and_the_first_is_named(saved):
     with pytest.raises(InputError) as caught:
         load_checkpoint(folder, model, optimizer)
     assert "3 tensors do not fit the model" in str(caught.value)
-    assert "first 'network.16.weight': expected (7, 24), found (5, 24)" in str(caught.value)
+    assert "first 'network.12.weight': expected (7, 24), found (5, 24)" in str(caught.value)
 
 
 # The finished model ------------------------------------------------------------------------------------------

@@ -274,18 +274,24 @@ def test_without_kernels_all_is_pytorchs(without_kernels):
 
 
 @needs_kernels
-def test_an_export_follows_pytorchs_operators():
+@pytest.mark.filterwarnings("ignore:.*trace.* is deprecated:FutureWarning")
+@pytest.mark.parametrize("follow", ["export", "trace"])
+def test_what_follows_a_model_sees_pytorchs_operators(follow):
     class Network(nn.Module):
         def __init__(self):
             super().__init__()
             self.weight, self.norm = nn.Parameter(features(LANES, LANES, 3, 3)), norm_of(LANES)
+            self.bias = nn.Parameter(torch.ones(LANES))
 
         def forward(self, images):
-            return max_pool(rectified_norm(self.norm, conv3x3(images, self.weight), "after"))
+            return max_pool(rectified_norm(self.norm, conv3x3(images, self.weight, self.bias), "after"))
 
     network, images = Network().eval(), features(2, LANES, 6, 6)
-    exported = torch.export.export(network, (images,)).module()
-    torch.testing.assert_close(exported(images), network(images), rtol=1e-4, atol=1e-5)
+    if follow == "export":
+        followed = torch.export.export(network, (images,)).module()
+    else:
+        followed = torch.jit.trace(network, (images,))
+    torch.testing.assert_close(followed(images), network(images), rtol=1e-4, atol=1e-5)
 
 
 DESCRIBE = "from tenfold import kernels; print(kernels.describe())"

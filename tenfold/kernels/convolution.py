@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tenfold.errors import TenfoldError
-from tenfold.kernels.dispatch import call, last, suits
+from tenfold.kernels.dispatch import call, last, suits, traced
 from tenfold.kernels.library import library
 
 # What G in convolution.c does to a kernel in one direction, (6, 3), and in both, (36, 9).
@@ -39,15 +39,15 @@ def conv3x3(
     in channels_last memory where it is the kernels', which take a padding of 1. Theirs is off by about 1e-6 of its
     size, a plain sum by 3e-7. Pooled here, what lies between is never written to memory.
     """
-    wide = padding == 1 and min(images.shape[2:]) >= _SMALLEST
-    if wide and weight.dtype == torch.float32 and suits(images, len(weight)):
+    plain = padding == 1 and weight.dtype == torch.float32
+    if plain and suits(images, weight.shape[0], smallest=_SMALLEST):
         return _Convolution.apply(images, weight, bias, pool)  # pyright: ignore[reportReturnType]
     result = _by_pytorch(images, weight, bias, padding)
     return F.max_pool2d(result, 2) if pool else result
 
 
 def _by_pytorch(images: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-    if bias is None or not torch.is_grad_enabled():
+    if bias is None or not torch.is_grad_enabled() or traced():
         return F.conv2d(images, weight, bias, padding=padding)
     # oneDNN's gradient of a bias takes up to four times as long as that of its kernel; a sum takes next to nothing.
     return F.conv2d(images, weight, padding=padding).add_(bias.view(-1, 1, 1))

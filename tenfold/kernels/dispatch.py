@@ -6,15 +6,22 @@ from torch import Tensor
 from tenfold.kernels.library import library
 
 
-def suits(images: Tensor, *channels: int) -> bool:
-    """Whether the kernels can take `images` (N, C, H, W) to and from so many `channels`."""
+def suits(images: Tensor, *channels: int, smallest: int = 1) -> bool:
+    """Whether the kernels can take `images` (N, C, H, W) to and from so many `channels`; `smallest`: of H and W."""
+    # An export follows a model by tensors of other types, which have no memory, or by tracing PyTorch's operators.
+    if type(images) is not Tensor or traced() or torch.is_autocast_enabled("cpu"):
+        return False
     if images.device.type != "cpu" or images.dtype != torch.float32 or not images.numel():
         return False
-    # Tensors without memory, by which an export follows a model, are of other types.
-    if torch.is_autocast_enabled("cpu") or type(images) is not Tensor:
+    if min(images.shape[2:]) < smallest:
         return False
     lanes = library().lanes
     return lanes > 0 and all(count % lanes == 0 for count in (images.shape[1], *channels))
+
+
+def traced() -> bool:
+    """Whether a trace, such as that of TensorBoard's graph, takes down the operators of PyTorch that run."""
+    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
 
 
 def last(images: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ def rectified_norm(norm: nn.BatchNorm2d, images: Tensor, relu: Place) -> Tensor:
     memory where PyTorch takes five or more. Unlike its batch norm for channels_last memory, whose sums are single
     precision throughout, it is exact to rounding over any number of pixels.
     """
-    if norm.training and images.numel() > images.shape[1] and suits(images):
+    if norm.training and suits(images) and images.numel() > images.shape[1]:
         return _rectified(norm, images, relu)
     if not norm.training and not torch.is_grad_enabled() and suits(images):
         return _by_averages(norm, images, relu)
