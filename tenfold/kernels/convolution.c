@@ -23,19 +23,28 @@ typedef struct {
   long rows, columns; /* of tiles in an image */
 } Grid;
 
-/* What a thread works with: the two sides of the products for `room` tiles, and zeros for what lies outside. */
+/* What a thread works with: the two sides of the products, each of 36 places for some tiles, `left_step` and
+   `right_step` floats apart, and zeros for what lies outside. */
 typedef struct {
   float *left, *right, *zeros;
+  long left_step, right_step;
 } Workspace;
 
 static Grid grid_of(long height, long width) {
   return (Grid){height, width, (height + 3) / 4, (width + 3) / 4};
 }
 
+/* At least `floats`, and an odd number of cache lines: at the same number in each, places would share a few sets of the
+   cache, which hold fewer lines than the 36 that a transform writes or reads at a time. */
+static long step_of(long floats) {
+  long line = 64 / sizeof(float);
+  return ((floats + line - 1) / line | 1) * line;
+}
+
 static Workspace take_workspace(long room, long left, long right) {
-  long most = left > right ? left : right;
-  return (Workspace){aligned_floats(PLACES * room * left), aligned_floats(PLACES * room * right),
-                     calloc(most, sizeof(float))};
+  long most = left > right ? left : right, left_step = step_of(room * left), right_step = step_of(room * right);
+  return (Workspace){aligned_floats(PLACES * left_step), aligned_floats(PLACES * right_step),
+                     calloc(most, sizeof(float)), left_step, right_step};
 }
 
 static void free_workspace(Workspace space) {
@@ -105,9 +114,9 @@ static inline vec load_pixel(const float *from, const uint8_t *chosen, int y, in
   return where(which == y % 2 * 2 + x % 2, LOAD(from));
 }
 
-/* B^T d B of `count` tiles from `first` on, as (36, room, channels). */
+/* B^T d B of `count` tiles from `first` on, as (36, count, channels) with `step` floats from place to place. */
 static inline __attribute__((always_inline)) void inputs_of(Pixels pixels, Grid grid, long channels,
-                                                            const float *zeros, long first, long count, long room,
+                                                            const float *zeros, long first, long count, long step,
                                                             float *to, int pooled) {
   for (long t = 0; t < count; t++) {
     const float *from[36];
@@ -123,23 +132,23 @@ static inline __attribute__((always_inline)) void inputs_of(Pixels pixels, Grid 
       }
       for (int i = 0; i < 6; i++) {
         input_transform(half + 6 * i, r);
-        for (int j = 0; j < 6; j++) STORE(to + ((6 * i + j) * room + t) * channels + c, r[j]);
+        for (int j = 0; j < 6; j++) STORE(to + (6 * i + j) * step + t * channels + c, r[j]);
       }
     }
   }
 }
 
 static void transform_inputs(Pixels pixels, Grid grid, long channels, const float *zeros, long first, long count,
-                             long room, float *to) {
+                             long step, float *to) {
   if (pixels.chosen)
-    inputs_of(pixels, grid, channels, zeros, first, count, room, to, 1);
+    inputs_of(pixels, grid, channels, zeros, first, count, step, to, 1);
   else
-    inputs_of(pixels, grid, channels, zeros, first, count, room, to, 0);
+    inputs_of(pixels, grid, channels, zeros, first, count, step, to, 0);
 }
 
-/* A e A^T of `count` tiles of gradients from `first` on, as (36, room, channels). */
+/* A e A^T of `count` tiles of gradients from `first` on, likewise. */
 static inline __attribute__((always_inline)) void gradients_of(Pixels pixels, Grid grid, long channels,
-                                                               const float *zeros, long first, long count, long room,
+                                                               const float *zeros, long first, long count, long step,
                                                                float *to, int pooled) {
   for (long t = 0; t < count; t++) {
     const float *from[16];
@@ -155,18 +164,18 @@ static inline __attribute__((always_inline)) void gradients_of(Pixels pixels, Gr
       }
       for (int i = 0; i < 6; i++) {
         gradient_transform(half + 4 * i, r);
-        for (int j = 0; j < 6; j++) STORE(to + ((6 * i + j) * room + t) * channels + c, r[j]);
+        for (int j = 0; j < 6; j++) STORE(to + (6 * i + j) * step + t * channels + c, r[j]);
       }
     }
   }
 }
 
 static void transform_gradients(Pixels pixels, Grid grid, long channels, const float *zeros, long first, long count,
-                                long room, float *to) {
+                                long step, float *to) {
   if (pixels.chosen)
-    gradients_of(pixels, grid, channels, zeros, first, count, room, to, 1);
+    gradients_of(pixels, grid, channels, zeros, first, count, step, to, 1);
   else
-    gradients_of(pixels, grid, channels, zeros, first, count, room, to, 0);
+    gradients_of(pixels, grid, channels, zeros, first, count, step, to, 0);
 }
 
 /* Where results go: (count, height, width, channels), or with `chosen` half as high and wide, the largest of each 2x2
@@ -176,12 +185,12 @@ typedef struct {
   uint8_t *chosen;
 } Result;
 
-/* A^T m A + bias of the (36, room, channels) products' place `t`, for LANES channels. */
-static inline void outputs_of(const float *products, long channels, long room, const float *bias, vec outputs[16]) {
+/* A^T m A + bias of a tile's products, which lie `step` apart, for LANES channels. */
+static inline void outputs_of(const float *products, long step, const float *bias, vec outputs[16]) {
   vec half[24], m[6];
   for (int j = 0; j < 6; j++) {
     vec r[4];
-    for (int i = 0; i < 6; i++) m[i] = LOAD(products + (6 * i + j) * room * channels);
+    for (int i = 0; i < 6; i++) m[i] = LOAD(products + (6 * i + j) * step);
     output_transform(m, r);
     for (int i = 0; i < 4; i++) half[6 * i + j] = r[i];
   }
@@ -204,19 +213,19 @@ static inline void store_largest(const vec outputs[16], int i, int j, Result to,
   *(bytes *)(to.chosen + place) = __builtin_convertvector(which, bytes);
 }
 
-/* A^T m A + bias of (36, room, channels) products: `count` tiles of outputs, from `first` on, without what lies
-   outside. */
+/* A^T m A + bias of (36, count, channels) products with `step` from place to place: `count` tiles of outputs, from
+   `first` on, without what lies outside. */
 static void transform_outputs(const float *products, Grid grid, long channels, const float *bias, long first,
-                              long count, long room, Result to) {
-  int step = to.chosen ? 2 : 1;
-  long height = grid.height / step, width = grid.width / step;
+                              long count, long step, Result to) {
+  int factor = to.chosen ? 2 : 1;
+  long height = grid.height / factor, width = grid.width / factor;
   for (long t = 0; t < count; t++) {
     long tile = first + t, image = tile / (grid.rows * grid.columns);
-    long top = tile / grid.columns % grid.rows * 4 / step, left = tile % grid.columns * 4 / step;
-    long high = smaller(height - top, 4 / step), wide = smaller(width - left, 4 / step);
+    long top = tile / grid.columns % grid.rows * 4 / factor, left = tile % grid.columns * 4 / factor;
+    long high = smaller(height - top, 4 / factor), wide = smaller(width - left, 4 / factor);
     for (long c = 0; c < channels; c += LANES) {
       vec outputs[16];
-      outputs_of(products + t * channels + c, channels, room, bias + c, outputs);
+      outputs_of(products + t * channels + c, step, bias + c, outputs);
       for (int i = 0; i < high; i++)
         for (int j = 0; j < wide; j++) {
           long place = ((image * height + top + i) * width + left + j) * channels + c;
@@ -240,20 +249,20 @@ static void add_rows(const float *from, long rows, long channels, float *to) {
   }
 }
 
-/* c[R][V vectors] (+)= a[R][depth] b[depth][V vectors]; a's element (i, d) lies at i * row + d * step. */
+/* c[R][V vectors] (+)= a[R][depth] b[depth][V vectors]; a's element (i, d) lies at i * row + d * step. Loops over sums are
+   unrolled before the compiler lays them out, or it would keep them in memory beside the registers. */
 typedef void (*Product)(const float *a, long row, long step, const float *b, long b_row, float *c, long c_row,
                         long depth, int add);
+#define EACH(i, count) _Pragma("GCC unroll 6") for (int i = 0; i < count; i++)
 #define PRODUCT(R, V)                                                                                              \
   static void product_##R##_##V(const float *a, long row, long step, const float *b, long b_row, float *c,         \
                                 long c_row, long depth, int add) {                                                 \
     vec sums[R][V];                                                                                                \
-    for (int i = 0; i < R; i++)                                                                                    \
-      for (int j = 0; j < V; j++) sums[i][j] = add ? LOAD(c + i * c_row + j * LANES) : (vec){0};                   \
+    EACH(i, R) EACH(j, V) sums[i][j] = (vec){0};                                                                   \
     for (long d = 0; d < depth; d++, a += step, b += b_row)                                                        \
-      for (int i = 0; i < R; i++)                                                                                  \
-        for (int j = 0; j < V; j++) sums[i][j] += a[i * row] * LOAD(b + j * LANES);                                \
-    for (int i = 0; i < R; i++)                                                                                    \
-      for (int j = 0; j < V; j++) STORE(c + i * c_row + j * LANES, sums[i][j]);                                    \
+      EACH(i, R) EACH(j, V) sums[i][j] += a[i * row] * LOAD(b + j * LANES);                                        \
+    if (add) EACH(i, R) EACH(j, V) sums[i][j] += LOAD(c + i * c_row + j * LANES);                                  \
+    EACH(i, R) EACH(j, V) STORE(c + i * c_row + j * LANES, sums[i][j]);                                            \
   }
 PRODUCT(1, 1) PRODUCT(2, 1) PRODUCT(3, 1) PRODUCT(4, 1) PRODUCT(5, 1) PRODUCT(6, 1)
 PRODUCT(1, 2) PRODUCT(2, 2) PRODUCT(3, 2) PRODUCT(4, 2) PRODUCT(5, 2) PRODUCT(6, 2)
@@ -284,15 +293,15 @@ int convolve(const float *images, const uint8_t *chosen, const float *kernels, c
 #pragma omp for schedule(static)
       for (long first = 0; first < tiles; first += room) {
         long taken = smaller(room, tiles - first);
-        transform_inputs((Pixels){images, chosen}, grid, inputs, space.zeros, first, taken, room, space.left);
+        transform_inputs((Pixels){images, chosen}, grid, inputs, space.zeros, first, taken, space.left_step, space.left);
         for (long place = 0; place < PLACES; place++)
           for (long k = 0; k < outputs; k += panel)
             for (long t = 0; t < taken; t += ROWS)
               PRODUCTS[vectors - 1][smaller(ROWS, taken - t) - 1](
-                  space.left + (place * room + t) * inputs, inputs, 1,
+                  space.left + place * space.left_step + t * inputs, inputs, 1,
                   kernels + (place * outputs + k) * inputs, panel,
-                  space.right + (place * room + t) * outputs + k, outputs, inputs, 0);
-        transform_outputs(space.right, grid, outputs, bias, first, taken, room, (Result){result, choose});
+                  space.right + place * space.right_step + t * outputs + k, outputs, inputs, 0);
+        transform_outputs(space.right, grid, outputs, bias, first, taken, space.right_step, (Result){result, choose});
       }
     }
     free_workspace(space);
@@ -323,16 +332,16 @@ int kernel_gradient(const float *images, const float *gradients, const uint8_t *
 #pragma omp for schedule(static)
       for (long first = 0; first < tiles; first += room) {
         long taken = smaller(room, tiles - first);
-        transform_inputs((Pixels){images, NULL}, grid, inputs, space.zeros, first, taken, room, space.left);
-        transform_gradients((Pixels){gradients, chosen}, grid, outputs, space.zeros, first, taken, room,
-                            space.right);
-        add_rows(space.right + SUM_PLACE * room * outputs, taken, outputs, bias_sum);
+        transform_inputs((Pixels){images, NULL}, grid, inputs, space.zeros, first, taken, space.left_step, space.left);
+        transform_gradients((Pixels){gradients, chosen}, grid, outputs, space.zeros, first, taken,
+                            space.right_step, space.right);
+        add_rows(space.right + SUM_PLACE * space.right_step, taken, outputs, bias_sum);
         for (long place = 0; place < PLACES; place++)
           for (long k = 0; k < outputs; k += panel)
             for (long c = 0; c < inputs; c += ROWS)
               PRODUCTS[vectors - 1][smaller(ROWS, inputs - c) - 1](
-                  space.left + place * room * inputs + c, 1, inputs,
-                  space.right + place * room * outputs + k, outputs,
+                  space.left + place * space.left_step + c, 1, inputs,
+                  space.right + place * space.right_step + k, outputs,
                   sum + (place * inputs + c) * outputs + k, outputs, taken, 1);
       }
     }

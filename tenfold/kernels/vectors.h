@@ -11,12 +11,14 @@
 #define LANES 8
 #endif
 
-typedef float vec __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
-typedef int32_t ints __attribute__((vector_size(LANES * sizeof(int32_t)), aligned(4), may_alias));
+typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t ints __attribute__((vector_size(LANES * sizeof(int32_t))));
+/* As they lie in memory. */
+typedef float stored __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
 typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
-#define LOAD(from) (*(const vec *)(from))
-#define STORE(to, value) (*(vec *)(to) = (value))
+#define LOAD(from) ((vec) * (const stored *)(from))
+#define STORE(to, value) (*(stored *)(to) = (stored)(value))
 
 static inline long smaller(long a, long b) { return a < b ? a : b; }
 
