@@ -15,8 +15,9 @@ finished already, those are read. Training seconds are `training.seconds` of met
 training and validation, from pixels in memory to final weights. CPU seconds are the processor's, over all cores: the
 whole command's, report included, beside Keras' training alone; on a machine whose cores are shared with others they
 say more than the clock. Images/s are training images over those seconds.
-GFLOP an image are those of convolutions and matrix products, forward and backward; a frozen whitening convolution
-has no backward pass, and an optimizer's own products (Muon's) are not counted.
+GFLOP an image are those of convolutions and matrix products, forward and backward, the mean over all images seen, of
+which smaller ones count by their pixels; a frozen whitening convolution has no backward pass, and an optimizer's own
+products (Muon's) are not counted.
 """
 
 import argparse
@@ -230,7 +231,9 @@ def row(variant: Variant, runs: list[tenfold.Run], keras: list[dict], rates: dic
     precisions = sorted({cost["precision"] for cost in costs})
     speed = statistics.mean(run.metrics["training"]["images_per_second"] for run in runs)
     height, width, channels = runs[0].data["image_shape"]
+    settings, epochs = runs[0].recipe.fit, runs[0].metrics["training"]["epochs"]
     work = gflop_an_image(runs[0].recipe.model, (channels, height, width), len(runs[0].class_names))
+    work *= sum(settings.work(epochs)) / sum(settings.shares(epochs))
     peer = keras_seconds(keras, variant.notebook)
     used = statistics.mean(cost["command_cpu_seconds"] for cost in costs)
     peer_used = keras_seconds(keras, variant.notebook, "cpu_seconds_a_step")

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -65,6 +66,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a recipe on a source, test it, and write its report."""
+    began = time.perf_counter()  # Loading what trains takes seconds, and they count.
     from tenfold import workbench
 
     recipe, overrides = _recipe_and_overrides(words or [])
@@ -81,6 +83,7 @@ def train(
         overwrite=overwrite,
         track=track,
         minutes=minutes,
+        began=began,
         seed=seed,
         device=device,
         overrides=overrides,

@@ -23,6 +23,7 @@ from tenfold.batches import Batches, epoch_order, hardest
 from tenfold.checkpoint import State, Tensors, load_checkpoint, save_checkpoint, save_model
 from tenfold.data import Split, Splits
 from tenfold.environment import choose_precision, keep_freed_memory
+from tenfold.errors import InputError
 from tenfold.models import Classifier
 from tenfold.optim import Schedule, build_optimizer, build_schedule, improves
 from tenfold.predictions import score
@@ -113,6 +114,8 @@ class Training:
         watch: Watcher | None,
     ) -> None:
         self.model = model.to(device)
+        if min(recipe.fit.scales) < 1:
+            _check_scales(self.model, recipe, device)
         self.recipe, self.run, self.watch = recipe, run, watch
         self.class_names = splits.class_names
         self.train = Batches(splits.train, device)
@@ -205,6 +208,7 @@ class Training:
             self._seed_dropout(epoch, index)
             images, labels = self.train.take(positions)
             images, targets = augment(images, labels, positions)
+            images = reduced(images, settings.scale(epoch))
             self._set_learning_rate(epoch, index / len(order))
             loss, logits = self._step(images, targets)
             if self.losses is not None:
@@ -287,6 +291,29 @@ class Training:
             state.stop_reason = f"the {self.recipe.fit.minutes:g} minutes are over"
         elif state.epoch >= self.recipe.fit.epochs:
             state.stop_reason = f"all {self.recipe.fit.epochs} epochs done"
+
+
+def reduced(images: Tensor, scale: float) -> Tensor:
+    """`images` (N, C, H, W), float, with their sides reduced to a share of theirs, in the same memory format."""
+    if scale == 1:
+        return images
+    size = [max(1, round(scale * side)) for side in images.shape[2:]]
+    return F.interpolate(images, size, mode="bilinear", antialias=True)
+
+
+def _check_scales(model: Classifier, recipe: Recipe, device: torch.device) -> None:
+    """Raise InputError where the model cannot learn from reduced images."""
+    scale = min(recipe.fit.scales)
+    images = reduced(torch.zeros(2, *model.image_shape, device=device), scale)
+    try:
+        with torch.no_grad():
+            model.eval()(images)
+    except (RuntimeError, InputError) as error:
+        height, width = images.shape[2:]
+        raise InputError(
+            f"fit.scales={list(recipe.fit.scales)}: {model.architecture.name} cannot learn from images of "
+            f"{height}x{width}. Leave fit.scales out, or take larger shares or another model."
+        ) from error
 
 
 def _sample(validation: Split, recipe: Recipe) -> Split:

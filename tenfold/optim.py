@@ -237,14 +237,24 @@ _QUINTIC = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonalised(matrix: Tensor, iterations: int) -> Tensor:
-    """`matrix` (m, n) with its singular values driven to about one by `iterations` of Newton and Schulz."""
+    """`matrix` (m, n) with its singular values driven to about one by `iterations` of Newton and Schulz.
+
+    Every iterate is a polynomial of S = X X^T times X, so the iterations are carried out on S, which is small, and
+    multiply X once. In single precision that is off by 3e-6 of the result after three iterations and by 3e-4 after
+    five, where the iteration itself leaves values between 0.7 and 1.2.
+    """
     tall = matrix.shape[0] > matrix.shape[1]
-    result = matrix.T if tall else matrix
-    result = result / (result.norm() + 1e-7)
+    start = matrix.T if tall else matrix
+    start = start / (start.norm() + 1e-7)
     linear, cubic, quintic = _QUINTIC
-    for _ in range(iterations):
-        square = result @ result.T
-        result = linear * result + (cubic * square + quintic * square @ square) @ result
+    square, polynomial = start @ start.T, None
+    for iteration in range(iterations):
+        factor = torch.addmm(square, square, square, beta=cubic, alpha=quintic)
+        factor.diagonal().add_(linear)
+        polynomial = factor if polynomial is None else factor @ polynomial
+        if iteration + 1 < iterations:
+            square = factor @ square @ factor
+    result = start if polynomial is None else polynomial @ start
     return result.T if tall else result
 
 

@@ -19,6 +19,8 @@ from tenfold.fit import Training
 from tenfold.models import Classifier, build_model
 from tenfold.progress import Note
 from tenfold.recipe import Recipe, load_recipe
+from tenfold.report.figures import confusion_matrix
+from tenfold.report.style import settle, to_png, to_svg
 from tenfold.run import Run
 from tenfold.transfer.encoders import images_per_second
 from tenfold.weights import local_weights
@@ -34,8 +36,9 @@ SMALL = 64
 BACKBONE_SIZES = (224, 160, 128, 96)
 # A run longer than this many times a recipe's own epochs teaches it nothing more.
 LONGEST = 4
-# Seconds kept back for loading, testing and the report, and times of a training image that a test image takes there.
-_REPORT_SECONDS, _TEST_SHARE = 15.0, 0.6
+# What is kept back for the report: times of the figure that is drawn to measure how fast this machine draws. What is
+# kept back for an image that is tested: times of one that is learned from.
+_REPORT_FIGURES, _TEST_SHARE = 15, 0.6
 # Of the time for a backbone, the share that its features may take; the rest is the head's.
 _FEATURES_SHARE = 0.75
 
@@ -51,9 +54,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Rung:
-    """A recipe of the ladder, its measured seconds, and the passes over the training images that it takes to learn.
+    """A recipe of the ladder, its measured seconds, and how many passes over the training images it takes to learn.
 
-    `pass_seconds` are those of all training images once, and of a validation.
+    `pass_seconds` are those of all training images once, at their full size, and of a validation; `needed` counts
+    such passes, so that one over smaller images is less than one.
     """
 
     name: str
@@ -83,7 +87,7 @@ def make_plan(
     of the time.
     """
     size = typical_size(source)
-    deadline = began + 60 * minutes
+    deadline = began + 60 * minutes - _REPORT_FIGURES * figure_seconds()
     plan = _through_backbone(source, deadline, device, seed, note) if _for_backbone(size) else None
     return plan or _from_scratch(source, size, deadline, device, seed, note)
 
@@ -95,14 +99,14 @@ def _for_backbone(size: int) -> bool:
 def _through_backbone(
     source: Source, deadline: float, device: torch.device, seed: int, note: Note
 ) -> Plan | None:
-    """The `backbone` recipe at the largest image size for which there is time, or None."""
+    """The `backbone` recipe at the largest image size for which there is time until `deadline`, or None."""
     recipe = load_recipe("backbone", {"fit.seed": seed})
     splits = load_splits(recipe.data, source, note)
     images = sum(len(split) for split in splits)
     for size in BACKBONE_SIZES:
         sized = load_recipe(recipe, {"model.image_size": size})
         rate = images_per_second(_model(sized, splits), splits.train, device)
-        left = deadline - time.perf_counter() - _REPORT_SECONDS
+        left = deadline - time.perf_counter()
         if images / rate < _FEATURES_SHARE * left:
             return Plan(
                 "backbone",
@@ -156,7 +160,7 @@ def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -
     recipe = load_recipe(recipe, {"fit.batch_size": batch, **_rates(recipe, batch / recipe.fit.batch_size)})
     seconds = measure_step(recipe, splits, device) / batch
     # Fewer images take more epochs, though fewer steps: a rule of thumb, with the square root between the two.
-    needed = max(1.0, sum(recipe.fit.shares(recipe.fit.epochs))) * max(1.0, LADDER_IMAGES / images) ** 0.5
+    needed = max(1.0, sum(recipe.fit.work(recipe.fit.epochs))) * max(1.0, LADDER_IMAGES / images) ** 0.5
     judged = min(len(splits.validation), recipe.stop.sample or len(splits.validation))
     return Rung(name, recipe, seconds, (images + judged / 3) * seconds, needed)
 
@@ -169,9 +173,12 @@ def _rates(recipe: Recipe, ratio: float) -> dict[str, float]:
 
 
 def _left(rung: Rung, splits: Splits, deadline: float) -> float:
-    """Seconds for training and validation. Raises InputError where there are none."""
+    """Seconds for training and validation until the `deadline` for them and for testing.
+
+    Raises InputError where there are none.
+    """
     tested = len(splits.validation) + len(splits.test)
-    left = deadline - time.perf_counter() - _REPORT_SECONDS - _TEST_SHARE * tested * rung.image_seconds
+    left = deadline - time.perf_counter() - _TEST_SHARE * tested * rung.image_seconds
     if left <= 0:
         raise InputError(
             "--minutes: reading the images and measuring this machine took all of the time. Give more; a second run "
@@ -192,8 +199,10 @@ def _scaled(rung: Rung, splits: Splits, left: float) -> Plan:
         changes = {"fit.minutes": round(left / 60, 3), "fit.epochs": 2 * _epochs(rung.recipe, passes)}
         end = ""
     height, width, _ = splits.image_shape
+    epochs = _epochs(rung.recipe, passes)
+    seen = passes * sum(rung.recipe.fit.shares(epochs)) / sum(rung.recipe.fit.work(epochs))
     words = (
-        f"{rung.name}, about {passes:.{0 if passes >= 10 else 1}f} passes over {len(splits.train):,} images of "
+        f"{rung.name}, about {seen:.{0 if seen >= 10 else 1}f} passes over {len(splits.train):,} images of "
         f"{height}x{width}: {_spoken(passes * rung.pass_seconds)} at the {1 / rung.image_seconds:,.0f} images/s "
         f"measured{end}"
     )
@@ -201,8 +210,8 @@ def _scaled(rung: Rung, splits: Splits, left: float) -> Plan:
 
 
 def _epochs(recipe: Recipe, passes: float) -> int:
-    """The epochs of `recipe` that come to so many passes over all training images."""
-    return next(epochs for epochs in count(1) if sum(recipe.fit.shares(epochs)) >= passes - 1e-9)
+    """The epochs of `recipe` that come to so many passes over all training images at their full size."""
+    return next(epochs for epochs in count(1) if sum(recipe.fit.work(epochs)) >= passes - 1e-9)
 
 
 def measure_step(recipe: Recipe, splits: Splits, device: torch.device) -> float:
@@ -213,12 +222,22 @@ def measure_step(recipe: Recipe, splits: Splits, device: torch.device) -> float:
         train=splits.train.part(np.arange(min(2 * batch, len(splits.train)))),
         validation=splits.validation.part(np.arange(1)),
     )
-    recipe = load_recipe(recipe, {"fit.epochs": 2, "fit.hardest": [1.0]})
+    recipe = load_recipe(recipe, {"fit.epochs": 2, "fit.hardest": [1.0], "fit.scales": [1.0]})
     training = Training(_model(recipe, splits), few, recipe, Run(Path()), device, None)
     training.learn(1)
     began = time.perf_counter()
     training.learn(2)
     return (time.perf_counter() - began) / 2
+
+
+def figure_seconds() -> float:
+    """How long one figure of a report takes to draw here, a matrix of ten classes."""
+    began = time.perf_counter()
+    figure = confusion_matrix(np.eye(10, dtype=int), [f"class {number}" for number in range(10)])
+    settle(figure)
+    to_svg(figure)
+    to_png(figure)
+    return time.perf_counter() - began
 
 
 def _model(recipe: Recipe, splits: Splits) -> Classifier:

@@ -42,7 +42,7 @@ class Display:
         self.task = TaskID(0)
         self.epochs = 0
         self.minutes: float | None = None
-        self.shares: tuple[float, ...] = ()
+        self.work: tuple[float, ...] = ()
         self.recent: list[float] = []
         self.began = self.logged = time.monotonic()
         self.best: float | None = None
@@ -84,7 +84,7 @@ class Display:
         if len(splits.bad_files) > 5:
             self.console.print(f"[yellow]left out[/] {len(splits.bad_files) - 5} more; all are in data.json")
         self.epochs, self.stop = epochs or run.recipe.fit.epochs, run.recipe.stop
-        self.minutes, self.shares = run.recipe.fit.minutes, run.recipe.fit.shares(self.epochs)
+        self.minutes, self.work = run.recipe.fit.minutes, run.recipe.fit.work(self.epochs)
         for record in run.history if (run.path / "history.csv").is_file() else ():
             self._is_best(Epoch(**record))
         self.began = self.logged = time.monotonic()
@@ -106,7 +106,7 @@ class Display:
 
     def epoch(self, epoch: Epoch) -> None:
         """One lasting line for a finished epoch; a star marks the best one so far."""
-        self.recent.append(epoch.seconds / self.shares[epoch.epoch - 1])
+        self.recent.append(epoch.seconds / self.work[epoch.epoch - 1])
         self.logged = time.monotonic()
         self.console.print(
             f"{self._place(epoch.epoch)}  loss {epoch.loss:.4f}  accuracy "
@@ -157,13 +157,13 @@ class Display:
     def _remaining(self, step: Step) -> str:
         """Time to the end: by the clock where that decides, else by the epochs so far or, in the first, its steps.
 
-        An epoch of the hardest images only takes that much less.
+        An epoch of the hardest images only, or of smaller ones, takes that much less.
         """
         if self.minutes:
             return _duration(max(0.0, 60 * self.minutes - (time.monotonic() - self.began)))
-        done = self.shares[step.epoch - 1] * step.step / step.steps
+        done = self.work[step.epoch - 1] * step.step / step.steps
         a_pass = [*self.recent, (time.monotonic() - self.began) / done][: len(self.recent) or 1][-3:]
-        return _duration((sum(self.shares[step.epoch - 1 :]) - done) * sum(a_pass) / len(a_pass))
+        return _duration((sum(self.work[step.epoch - 1 :]) - done) * sum(a_pass) / len(a_pass))
 
     def _is_best(self, epoch: Epoch) -> bool:
         value = asdict(epoch)[self.stop.monitor]

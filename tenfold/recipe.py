@@ -79,7 +79,9 @@ class Fit(Table):
     """The loop itself. `batches = "folder"` keeps the images of one source folder together in each batch.
 
     `hardest` is the share of the training images that an epoch learns from: those whose loss was largest when they
-    were last seen. It has one value for each epoch, and its last one holds for all that follow.
+    were last seen. `scales` is the share of its sides to which an image is reduced before it is learned from
+    (progressive resizing: Howard, fast.ai's DAWNBench entries, 2018); it is judged and tested as it is. Both have a
+    value for each epoch, and their last one holds for all that follow.
 
     With `minutes`, training and validation end after so long, in the middle of an epoch if need be, and the schedule
     follows the clock where that is ahead of the `epochs`; such a run is not the same twice.
@@ -89,6 +91,7 @@ class Fit(Table):
     batch_size: Count = 64
     batches: Literal["split", "folder"] = "split"
     hardest: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
+    scales: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
     label_smoothing: Share = 0.0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     seed: Annotated[int, Field(ge=0)] = 0
@@ -96,7 +99,21 @@ class Fit(Table):
 
     def shares(self, epochs: int) -> tuple[float, ...]:
         """What share of the training images each of the first `epochs` epochs learns from."""
-        return tuple(self.hardest[min(epoch, len(self.hardest)) - 1] for epoch in range(1, epochs + 1))
+        return _first(self.hardest, epochs)
+
+    def work(self, epochs: int) -> tuple[float, ...]:
+        """What share of the training images' pixels each of the first `epochs` epochs learns from."""
+        pairs = zip(self.shares(epochs), _first(self.scales, epochs), strict=True)
+        return tuple(share * scale**2 for share, scale in pairs)
+
+    def scale(self, epoch: int) -> float:
+        """The share of their sides that images have in an epoch, counted from 1."""
+        return _first(self.scales, epoch)[-1]
+
+
+def _first(values: tuple[float, ...], epochs: int) -> tuple[float, ...]:
+    """What `values` say of the first `epochs` epochs."""
+    return tuple(values[min(epoch, len(values)) - 1] for epoch in range(1, epochs + 1))
 
 
 class Sweep(Table):

@@ -56,19 +56,21 @@ def train(
     progress: bool = True,
     track: str | None = None,
     minutes: float | None = None,
+    began: float | None = None,
 ) -> Run:
     """Train a recipe on a source, evaluate it, write its report, and give the run.
 
     `recipe` is a built-in recipe's name, a TOML file or a Recipe (default: one that suits the data); `data`, or
     `train`, `validation` and `test` folders, are the source (default: scikit-learn's digits). `overrides` are
     `key=value` texts or a mapping such as `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow". With `minutes`
-    and no recipe, one is chosen and scaled so that all is done by then; a recipe that is named trains for so long.
+    and no recipe, one is chosen and scaled so that all is done by then, counted from `began` (a `time.perf_counter`;
+    default: now); a recipe that is named trains for so long.
     Raises InputError for what cannot be used and TenfoldError for what goes wrong on the way.
 
         run = tenfold.train("model-s-baseline", data="photos", overrides={"fit.epochs": 5})
         run.metrics["test"]["accuracy"]
     """
-    began = time.perf_counter()
+    began = time.perf_counter() if began is None else began
     check_tracker(track)
     source = make_source(data, train, validation, test)
     where = choose_device(device)

@@ -97,6 +97,19 @@ def test_orthogonalising_keeps_the_singular_vectors_and_drives_the_values_to_abo
     assert torch.allclose(orthogonalised(1000 * matrix, 5), orthogonalised(matrix, 5), atol=1e-5)
 
 
+@pytest.mark.parametrize(("iterations", "near"), [(1, 1e-5), (3, 1e-5), (5, 1e-3)])
+def test_orthogonalising_is_newton_schulz_and_needs_no_double_precision(iterations, near):
+    u, _ = torch.linalg.qr(torch.randn(32, 32, dtype=torch.float64))
+    v, _ = torch.linalg.qr(torch.randn(90, 32, dtype=torch.float64))
+    matrix = u @ torch.logspace(0, -6, 32, dtype=torch.float64).diag() @ v.T
+    expected = matrix / matrix.norm()
+    for _ in range(iterations):
+        square = expected @ expected.T
+        expected = 3.4445 * expected + (-4.7750 * square + 2.0315 * square @ square) @ expected
+    assert (orthogonalised(matrix, iterations) - expected).norm() < 1e-6 * expected.norm()
+    assert (orthogonalised(matrix.float(), iterations) - expected).norm() < near * expected.norm()
+
+
 def test_orthogonalising_nothing_gives_nothing():
     assert torch.equal(orthogonalised(torch.zeros(3, 4), 3), torch.zeros(3, 4))
 

@@ -115,8 +115,16 @@ def test_photographs_are_planned_at_the_largest_size_there_is_time_for(photograp
     plan = plan_for(Source(str(photographs)), 3.0)
     assert plan.name == "backbone"
     assert plan.recipe.model.options["image_size"] == 224
-    soon = perf_counter() + planning._REPORT_SECONDS
-    assert planning._through_backbone(Source(str(photographs)), soon, CPU, 0, silent) is None
+    assert planning._through_backbone(Source(str(photographs)), perf_counter(), CPU, 0, silent) is None
+
+
+def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch):
+    assert planning.figure_seconds() > 0
+    monkeypatch.setattr(planning, "figure_seconds", lambda: 3.0)
+    kept = plan_for(Source(str(pictures)), 1.0).recipe
+    assert kept.fit.minutes is None or kept.fit.minutes < 0.25
+    with pytest.raises(tenfold.errors.InputError, match="took all of the time"):
+        plan_for(Source(str(pictures)), 0.7)
 
 
 def test_too_little_time_says_so(pictures):

@@ -107,7 +107,7 @@ def test_the_remaining_time_knows_of_epochs_that_leave_images_out(shown):
     said = []
 
     def work(display: Display) -> None:
-        display.shares = (1.0,) + (0.5,) * 11
+        display.work = (1.0,) + (0.5,) * 11
         for number, seconds in ((1, 20.0), (2, 10.0)):
             display.epoch(replace(epoch(number, 2.0), seconds=seconds))
         said.append(display._remaining(step(5, epoch=3)))

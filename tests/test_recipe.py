@@ -71,6 +71,7 @@ SETTINGS = {
     "fit.epochs": st.integers(1, 10_000),
     "fit.seed": st.integers(0, 2**63 - 1),
     "fit.hardest": st.lists(st.floats(0, 1, exclude_min=True), min_size=1, max_size=4).map(tuple),
+    "fit.scales": st.lists(st.floats(0, 1, exclude_min=True), min_size=1, max_size=4).map(tuple),
     "fit.label_smoothing": st.floats(0, 1, exclude_max=True),
     "fit.precision": st.sampled_from(["float32", "bfloat16", "auto"]),
     "about.summary": st.text(st.characters(exclude_categories=["Cs"])),
@@ -211,6 +212,7 @@ def test_every_fault_is_reported_at_once_with_the_nearest_name(written):
         ("fit.epochs=[3]", "valid integer"),
         ("fit.batches=foldr", "'split' or 'folder'"),
         ("fit.hardest=0.5", "fit.hardest=0.5: input should be a list"),
+        ("fit.scales=[1, 1.5]", "fit.scales.1=1.5: input should be less than or equal to 1"),
         ("fit.hardest=[1, 0.0]", "fit.hardest.1=0.0: input should be greater than 0"),
         ("optimizer.nesterov=1", "valid boolean"),
         ("optimizer.lr=fast", "valid number"),
@@ -324,3 +326,10 @@ def test_a_mapping_and_a_recipe_do_as_well_as_texts_and_a_name():
     assert load_recipe(texts, {"optimizer.nesterov": True}).optimizer.options["nesterov"] is True
     with pytest.raises(InputError, match=r"^the recipe cannot be used:\n  fit.epochs='5'"):
         load_recipe(texts, {"fit.epochs": "5"})
+
+
+def test_the_work_of_an_epoch_is_its_share_of_the_pixels():
+    settings = load_recipe("fast-86", ["fit.hardest=[1, 0.5]", "fit.scales=[0.5, 0.5, 1]"]).fit
+    assert settings.shares(4) == (1.0, 0.5, 0.5, 0.5)
+    assert settings.work(4) == (0.25, 0.125, 0.5, 0.5)
+    assert [settings.scale(epoch) for epoch in (1, 2, 3, 9)] == [0.5, 0.5, 1.0, 1.0]

@@ -295,6 +295,52 @@ def test_an_epoch_learns_from_the_images_whose_loss_was_largest_when_last_seen(
     )
 
 
+# Smaller images ----------------------------------------------------------------------------------------------
+
+
+def test_an_epochs_images_are_reduced_before_they_are_learned_from_and_judged_as_they_are(
+    few_digits, tmp_path, monkeypatch
+):
+    sizes: list[set[tuple[bool, int, int]]] = []
+    forward = Swift.forward
+
+    def noted(self, images):
+        sizes[-1].add((self.training, *images.shape[2:]))
+        return forward(self, images)
+
+    monkeypatch.setattr(Swift, "forward", noted)
+    recipe = small_recipe("fit.scales=[0.5, 0.75, 1]", "fit.epochs=4")
+    model, run = begun(recipe), new_run(tmp_path, "run")
+    sizes.append(set())
+    training = fit(model, few_digits, recipe, run)
+    for _ in range(4):
+        sizes.append(set())
+        next(training)
+    shown = [{size[1:] for size in seen if size[0]} for seen in sizes[1:]]
+    assert shown == [{(4, 4)}, {(6, 6)}, {(8, 8)}, {(8, 8)}]
+    assert {size[1:] for seen in sizes[2:] for size in seen if not size[0]} == {(8, 8)}
+
+
+def test_reducing_averages_and_keeps_the_memory_format():
+    images = torch.randint(0, 256, (3, 5, 8, 12)).float().contiguous(memory_format=torch.channels_last)
+    half = loop.reduced(images, 0.5)
+    assert half.shape == (3, 5, 4, 6)
+    assert half.is_contiguous(memory_format=torch.channels_last)
+    # A triangle four pixels wide, of 1, 3, 3 and 1 parts, stands at every second pixel.
+    inner = images[:, :, 1:5, 1:5]
+    weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    by_hand = torch.einsum("nchw,h,w->nc", inner, weights, weights)
+    torch.testing.assert_close(half[:, :, 1, 1], by_hand)
+    assert loop.reduced(images, 1.0) is images
+
+
+def test_a_model_of_one_size_refuses_smaller_images(few_digits, tmp_path):
+    recipe = load_recipe("model-s-baseline", ["fit.scales=[0.75, 1]", "model.filters=[4]"])
+    model = build_model(recipe.model, (1, 8, 8), 10)
+    with pytest.raises(InputError, match=r"fit\.scales=\[0\.75, 1\.0\]: model-s cannot learn from images of 6x6"):
+        next(fit(model, few_digits, recipe, new_run(tmp_path, "run")))
+
+
 # Precision ---------------------------------------------------------------------------------------------------
 
 
