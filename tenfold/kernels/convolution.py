@@ -96,9 +96,9 @@ def _convolve(
     outputs, inputs = weight.shape[:2]
     height, width = (result if chosen is not None or choose is None else images).shape[2:]
     vectors = _vectors(outputs)
-    panel = vectors * library().lanes
-    kernels = (_TRANSFORM @ weight.reshape(outputs * inputs, 9).T).view(_PLACES, -1, panel, inputs)
-    kernels = kernels.transpose(2, 3).contiguous()
+    # In the order that the products read, before the transform makes four times as much of them.
+    panels = weight.reshape(-1, vectors * library().lanes, inputs, 9).permute(3, 0, 2, 1)
+    kernels = _TRANSFORM @ panels.reshape(9, -1)
     bias = torch.zeros(outputs) if bias is None else bias
     least = 4 * _ROWS if kernels.nbytes > _LARGE_KERNELS else _ROWS
     room = _room(_BLOCK, inputs + outputs, least)
