@@ -337,7 +337,9 @@ def test_reducing_averages_and_keeps_the_memory_format():
 def test_a_model_of_one_size_refuses_smaller_images(few_digits, tmp_path):
     recipe = load_recipe("model-s-baseline", ["fit.scales=[0.75, 1]", "model.filters=[4]"])
     model = build_model(recipe.model, (1, 8, 8), 10)
-    with pytest.raises(InputError, match=r"fit\.scales=\[0\.75, 1\.0\]: model-s cannot learn from images of 6x6"):
+    with pytest.raises(
+        InputError, match=r"fit\.scales=\[0\.75, 1\.0\]: model-s cannot learn from images of 6x6"
+    ):
         next(fit(model, few_digits, recipe, new_run(tmp_path, "run")))
 
 
