@@ -92,7 +92,7 @@ def test_the_clock_fills_the_time_until_more_epochs_would_teach_nothing(pictures
 
 
 def test_passes_are_counted_in_epochs_that_leave_images_out_and_rates_go_with_the_batch(pictures):
-    recipe = load_recipe("fast-86", {"fit.hardest": [1.0, 0.5], "fit.batch_size": 500})
+    recipe = load_recipe("fast-86", {"fit.hardest": [1.0, 0.5], "fit.scales": [1.0], "fit.batch_size": 500})
     assert [planning._epochs(recipe, passes) for passes in (0.3, 1.0, 1.2, 2.5)] == [1, 1, 2, 4]
     splits = load_splits(recipe.data, Source(str(pictures)))
     rung = planning._measured("fast-86", recipe, splits, CPU)

@@ -390,7 +390,11 @@ def test_bfloat16_computes_otherwise_and_keeps_weights_and_logits_in_float32(few
         recipe = small_recipe(f"fit.precision={precision}", "fit.epochs=1")
         model = begun(recipe)
         kernel = model.network.blocks[0][0]
-        kernel.register_forward_hook(lambda _, __, output, name=precision: dtypes.add((name, output.dtype)))
+        kernel.register_forward_hook(
+            lambda kernel, _, output, name=precision: (
+                dtypes.add((name, output.dtype)) if kernel.training else None
+            )
+        )
         list(fit(model, few_digits, recipe, new_run(tmp_path, precision)))
         found[precision] = model.state_dict()
         assert {tensor.dtype for tensor in model.parameters()} == {torch.float32}
