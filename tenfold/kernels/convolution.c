@@ -19,37 +19,43 @@
 #define ROWS 6
 
 typedef struct {
-  long height, width; /* of the images */
-  long rows, columns; /* of tiles in an image */
+  long count, height, width; /* of the images */
+  long rows, columns;        /* of tiles in an image */
 } Grid;
 
-/* What a thread works with: the two sides of the products, each of 36 places for some tiles, `left_step` and
-   `right_step` floats apart, and zeros for what lies outside. */
+/* What a thread works with: the products' left side and, forward, the products, or their right side, each of 36 places
+   for some tiles, `left_step` and `right_step` apart; and zeros for what lies outside. */
 typedef struct {
-  float *left, *right, *zeros;
+  term *left;
+  union {
+    float *products;
+    term *right;
+  };
+  float *zeros;
   long left_step, right_step;
 } Workspace;
 
-static Grid grid_of(long height, long width) {
-  return (Grid){height, width, (height + 3) / 4, (width + 3) / 4};
+static Grid grid_of(long count, long height, long width) {
+  return (Grid){count, height, width, (height + 3) / 4, (width + 3) / 4};
 }
 
-/* At least `floats`, and an odd number of cache lines: at the same number in each, places would share a few sets of the
+/* At least `size`, of floats or terms, and an odd number of cache lines: at the same number in each, places would share a few sets of the
    cache, which hold fewer lines than the 36 that a transform writes or reads at a time. */
-static long step_of(long floats) {
+static long step_of(long size) {
   long line = 64 / sizeof(float);
-  return ((floats + line - 1) / line | 1) * line;
+  return ((size + line - 1) / line | 1) * line;
 }
 
-static Workspace take_workspace(long room, long left, long right) {
-  long most = left > right ? left : right, left_step = step_of(room * left), right_step = step_of(room * right);
-  return (Workspace){aligned_floats(PLACES * left_step), aligned_floats(PLACES * right_step),
-                     calloc(most, sizeof(float)), left_step, right_step};
+/* For `left` and `right` floats or terms at each place, and images of up to `channels`. */
+static Workspace take_workspace(long left, long right, long channels) {
+  long left_step = step_of(left), right_step = step_of(right);
+  return (Workspace){(term *)aligned_floats(PLACES * left_step), {aligned_floats(PLACES * right_step)},
+                     calloc(channels, sizeof(float)), left_step, right_step};
 }
 
 static void free_workspace(Workspace space) {
   free(space.left);
-  free(space.right);
+  free(space.products);
   free(space.zeros);
 }
 
@@ -91,12 +97,13 @@ typedef struct {
   const uint8_t *chosen;
 } Pixels;
 
-/* Where the size x size pixels from (top, left) of a tile's image are; `zeros` for those outside the image. */
+/* Where the size x size pixels from (top, left) of a tile's image are; `zeros` for those outside the image, and for all
+   of a tile behind the last. */
 static inline void find_pixels(Pixels pixels, Grid grid, long channels, const float *zeros, long tile, int size,
                                int margin, const float *from[], const uint8_t *chosen[]) {
   long image = tile / (grid.rows * grid.columns), pooled = pixels.chosen != NULL;
   long top = tile / grid.columns % grid.rows * 4 - margin, left = tile % grid.columns * 4 - margin;
-  long height = grid.height >> pooled, width = grid.width >> pooled;
+  long height = image < grid.count ? grid.height >> pooled : 0, width = grid.width >> pooled;
   for (int i = 0; i < size; i++)
     for (int j = 0; j < size; j++) {
       long y = (top + i) >> pooled, x = (left + j) >> pooled;
@@ -114,68 +121,82 @@ static inline vec load_pixel(const float *from, const uint8_t *chosen, int y, in
   return where(which == y % 2 * 2 + x % 2, LOAD(from));
 }
 
-/* B^T d B of `count` tiles from `first` on, as (36, count, channels) with `step` floats from place to place. */
-static inline __attribute__((always_inline)) void inputs_of(Pixels pixels, Grid grid, long channels,
-                                                            const float *zeros, long first, long count, long step,
-                                                            float *to, int pooled) {
-  for (long t = 0; t < count; t++) {
-    const float *from[36];
-    const uint8_t *chosen[36] = {0};
-    find_pixels(pixels, grid, channels, zeros, first + t, 6, 1, from, chosen);
+/* B^T d B of a tile of inputs or, with a side of 4, A e A^T of a tile of gradients, in one direction: (side, 6) columns. */
+static inline __attribute__((always_inline)) void transform_columns(const float *from[], const uint8_t *chosen[],
+                                                                    long channel, int side, int pooled, vec half[36]) {
+  for (int j = 0; j < side; j++) {
+    vec d[6], r[6];
+    for (int i = 0; i < side; i++)
+      d[i] = load_pixel(from[side * i + j] + channel, chosen[side * i + j] + channel, i + side / 6, j + side / 6,
+                        pooled);
+    side == 6 ? input_transform(d, r) : gradient_transform(d, r);
+    for (int i = 0; i < 6; i++) half[side * i + j] = r[i];
+  }
+}
+
+/* How many tiles ahead memory is asked for: about a row of them, where a processor does not foresee what comes. */
+#ifndef AHEAD
+#define AHEAD 8
+#endif
+
+static inline void fetch_tile(Pixels pixels, Grid grid, long channels, long tile, int pooled) {
+  long image = tile / (grid.rows * grid.columns), side = 4 >> pooled;
+  long height = grid.height >> pooled, width = grid.width >> pooled;
+  long top = tile / grid.columns % grid.rows * side, left = tile % grid.columns * side;
+  if (image >= grid.count) return;
+  long high = smaller(height - top, side), wide = smaller(width - left, side) * channels;
+  for (long i = 0; i < high; i++)
+    for (long c = 0; c < wide; c += 64 / sizeof(float))
+      __builtin_prefetch(pixels.values + ((image * height + top + i) * width + left) * channels + c);
+}
+
+/* B^T d B (side 6) or A e A^T (side 4) of `count` tiles from `first` on, to 36 places, `step` terms apart. A term is made
+   of channels, (count, channels / DEPTH), or of `together` = DEPTH tiles, (count / DEPTH, channels). */
+static inline __attribute__((always_inline)) void transform_tiles(Pixels pixels, Grid grid, long channels,
+                                                                  const float *zeros, long first, long count,
+                                                                  long step, term *to, int side, int together,
+                                                                  int pooled) {
+  for (long t = 0; t < count; t += together) {
+    const float *from[DEPTH][36];
+    const uint8_t *chosen[DEPTH][36] = {0};
+    for (int k = 0; k < together; k++) {
+      fetch_tile(pixels, grid, channels, first + t + k + AHEAD, pooled);
+      find_pixels(pixels, grid, channels, zeros, first + t + k, side, side / 6, from[k], chosen[k]);
+    }
     for (long c = 0; c < channels; c += LANES) {
-      vec half[36], d[6], r[6];
-      for (int j = 0; j < 6; j++) {
-        for (int i = 0; i < 6; i++)
-          d[i] = load_pixel(from[6 * i + j] + c, chosen[6 * i + j] + c, i + 1, j + 1, pooled);
-        input_transform(d, r);
-        for (int i = 0; i < 6; i++) half[6 * i + j] = r[i];
-      }
+      vec half[DEPTH][36], r[DEPTH][6];
+      for (int k = 0; k < together; k++) transform_columns(from[k], chosen[k], c, side, pooled, half[k]);
       for (int i = 0; i < 6; i++) {
-        input_transform(half + 6 * i, r);
-        for (int j = 0; j < 6; j++) STORE(to + (6 * i + j) * step + t * channels + c, r[j]);
+        for (int k = 0; k < together; k++)
+          side == 6 ? input_transform(half[k] + 6 * i, r[k]) : gradient_transform(half[k] + 4 * i, r[k]);
+        for (int j = 0; j < 6; j++) {
+          term *place = to + (6 * i + j) * step;
+          vec values[DEPTH];
+          for (int k = 0; k < together; k++) values[k] = r[k][j];
+          if (together == DEPTH)
+            store_tiles(place + t / DEPTH * channels + c, values);
+          else
+            store_channels(place + (t * channels + c) / DEPTH, values[0]);
+        }
       }
     }
   }
 }
 
 static void transform_inputs(Pixels pixels, Grid grid, long channels, const float *zeros, long first, long count,
-                             long step, float *to) {
+                             long step, term *to) {
   if (pixels.chosen)
-    inputs_of(pixels, grid, channels, zeros, first, count, step, to, 1);
+    transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 6, 1, 1);
   else
-    inputs_of(pixels, grid, channels, zeros, first, count, step, to, 0);
-}
-
-/* A e A^T of `count` tiles of gradients from `first` on, likewise. */
-static inline __attribute__((always_inline)) void gradients_of(Pixels pixels, Grid grid, long channels,
-                                                               const float *zeros, long first, long count, long step,
-                                                               float *to, int pooled) {
-  for (long t = 0; t < count; t++) {
-    const float *from[16];
-    const uint8_t *chosen[16] = {0};
-    find_pixels(pixels, grid, channels, zeros, first + t, 4, 0, from, chosen);
-    for (long c = 0; c < channels; c += LANES) {
-      vec half[24], e[4], r[6];
-      for (int j = 0; j < 4; j++) {
-        for (int i = 0; i < 4; i++)
-          e[i] = load_pixel(from[4 * i + j] + c, chosen[4 * i + j] + c, i, j, pooled);
-        gradient_transform(e, r);
-        for (int i = 0; i < 6; i++) half[4 * i + j] = r[i];
-      }
-      for (int i = 0; i < 6; i++) {
-        gradient_transform(half + 4 * i, r);
-        for (int j = 0; j < 6; j++) STORE(to + (6 * i + j) * step + t * channels + c, r[j]);
-      }
-    }
-  }
+    transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 6, 1, 0);
 }
 
 static void transform_gradients(Pixels pixels, Grid grid, long channels, const float *zeros, long first, long count,
-                                long step, float *to) {
+                                long step, term *to) {
   if (pixels.chosen)
-    gradients_of(pixels, grid, channels, zeros, first, count, step, to, 1);
+    transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 4, DEPTH, 1);
   else
-    gradients_of(pixels, grid, channels, zeros, first, count, step, to, 0);
+    transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 4, DEPTH, 0);
 }
 
 /* Where results go: (count, height, width, channels), or with `chosen` half as high and wide, the largest of each 2x2
@@ -241,26 +262,26 @@ static void transform_outputs(const float *products, Grid grid, long channels, c
 /* The place where A e A^T has the sum of all of e. */
 #define SUM_PLACE (6 * 1 + 1)
 
-static void add_rows(const float *from, long rows, long channels, float *to) {
+static void add_rows(const term *from, long rows, long channels, float *to) {
   for (long c = 0; c < channels; c += LANES) {
     vec sum = LOAD(to + c);
-    for (long r = 0; r < rows; r++) sum += LOAD(from + r * channels + c);
+    for (long r = 0; r < rows; r++) sum = add_product(sum, ONE, from + r * channels + c);
     STORE(to + c, sum);
   }
 }
 
-/* c[R][V vectors] (+)= a[R][depth] b[depth][V vectors]; a's element (i, d) lies at i * row + d * step. Loops over sums are
+/* c[R][V vectors] (+)= a[R][depth] b[depth][V vectors], of terms; a's element (i, d) lies at i * row + d * step. Loops over sums are
    unrolled before the compiler lays them out, or it would keep them in memory beside the registers. */
-typedef void (*Product)(const float *a, long row, long step, const float *b, long b_row, float *c, long c_row,
+typedef void (*Product)(const term *a, long row, long step, const term *b, long b_row, float *c, long c_row,
                         long depth, int add);
 #define EACH(i, count) _Pragma("GCC unroll 6") for (int i = 0; i < count; i++)
 #define PRODUCT(R, V)                                                                                              \
-  static void product_##R##_##V(const float *a, long row, long step, const float *b, long b_row, float *c,         \
+  static void product_##R##_##V(const term *a, long row, long step, const term *b, long b_row, float *c,           \
                                 long c_row, long depth, int add) {                                                 \
     vec sums[R][V];                                                                                                \
     EACH(i, R) EACH(j, V) sums[i][j] = (vec){0};                                                                   \
     for (long d = 0; d < depth; d++, a += step, b += b_row)                                                        \
-      EACH(i, R) EACH(j, V) sums[i][j] += a[i * row] * LOAD(b + j * LANES);                                        \
+      EACH(i, R) EACH(j, V) sums[i][j] = add_product(sums[i][j], a[i * row], b + j * LANES);                       \
     if (add) EACH(i, R) EACH(j, V) sums[i][j] += LOAD(c + i * c_row + j * LANES);                                  \
     EACH(i, R) EACH(j, V) STORE(c + i * c_row + j * LANES, sums[i][j]);                                            \
   }
@@ -271,20 +292,20 @@ static const Product PRODUCTS[2][ROWS] = {
     {product_1_2, product_2_2, product_3_2, product_4_2, product_5_2, product_6_2},
 };
 
-/* Convolve `images` (count, height, width, inputs) with transformed kernels (36, outputs / width, inputs, width), where
-   width is `vectors` (1 or 2) vectors, and add `bias` (outputs), into `result` (count, height, width, outputs). With
+/* Convolve `images` (count, height, width, inputs) with transformed kernels (36, outputs / width, inputs / DEPTH, width)
+   of terms, where width is `vectors` (1 or 2) vectors, and add `bias` (outputs), into `result` (count, height, width, outputs). With
    `chosen`, the images are a pooled result's gradients, (count, height / 2, width / 2, inputs); with `choose`, the result
    is pooled. Returns 1 where memory is short. */
-int convolve(const float *images, const uint8_t *chosen, const float *kernels, const float *bias, float *result,
+int convolve(const float *images, const uint8_t *chosen, const term *kernels, const float *bias, float *result,
              uint8_t *choose, long count, long height, long width, long inputs, long outputs, int vectors, long room,
              int threads) {
-  Grid grid = grid_of(height, width);
-  long tiles = count * grid.rows * grid.columns, panel = vectors * LANES;
+  Grid grid = grid_of(count, height, width);
+  long tiles = count * grid.rows * grid.columns, panel = vectors * LANES, depth = inputs / DEPTH;
   int failed = 0;
 #pragma omp parallel num_threads(threads)
   {
-    Workspace space = take_workspace(room, inputs, outputs);
-    if (!space.left || !space.right || !space.zeros) {
+    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs, inputs);
+    if (!space.left || !space.products || !space.zeros) {
 #pragma omp atomic write
       failed = 1;
     }
@@ -298,10 +319,9 @@ int convolve(const float *images, const uint8_t *chosen, const float *kernels, c
           for (long k = 0; k < outputs; k += panel)
             for (long t = 0; t < taken; t += ROWS)
               PRODUCTS[vectors - 1][smaller(ROWS, taken - t) - 1](
-                  space.left + place * space.left_step + t * inputs, inputs, 1,
-                  kernels + (place * outputs + k) * inputs, panel,
-                  space.right + place * space.right_step + t * outputs + k, outputs, inputs, 0);
-        transform_outputs(space.right, grid, outputs, bias, first, taken, space.right_step, (Result){result, choose});
+                  space.left + place * space.left_step + t * depth, depth, 1, kernels + (place * outputs + k) * depth,
+                  panel, space.products + place * space.right_step + t * outputs + k, outputs, depth, 0);
+        transform_outputs(space.products, grid, outputs, bias, first, taken, space.right_step, (Result){result, choose});
       }
     }
     free_workspace(space);
@@ -315,15 +335,15 @@ int convolve(const float *images, const uint8_t *chosen, const float *kernels, c
 int kernel_gradient(const float *images, const float *gradients, const uint8_t *chosen, float *sums, float *bias_sums,
                     long count, long height, long width, long inputs, long outputs, int vectors, long room,
                     int threads) {
-  Grid grid = grid_of(height, width);
+  Grid grid = grid_of(count, height, width);
   long tiles = count * grid.rows * grid.columns, panel = vectors * LANES;
   int failed = 0;
 #pragma omp parallel num_threads(threads)
   {
     float *sum = sums + omp_get_thread_num() * PLACES * inputs * outputs;
     float *bias_sum = bias_sums + omp_get_thread_num() * outputs;
-    Workspace space = take_workspace(room, inputs, outputs);
-    if (!space.left || !space.right || !space.zeros) {
+    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs / DEPTH, inputs + outputs);
+    if (!space.left || !space.products || !space.zeros) {
 #pragma omp atomic write
       failed = 1;
     }
@@ -331,18 +351,19 @@ int kernel_gradient(const float *images, const float *gradients, const uint8_t *
     if (!failed) {
 #pragma omp for schedule(static)
       for (long first = 0; first < tiles; first += room) {
-        long taken = smaller(room, tiles - first);
-        transform_inputs((Pixels){images, NULL}, grid, inputs, space.zeros, first, taken, space.left_step, space.left);
+        long taken = smaller(room, tiles - first), depth = (taken + DEPTH - 1) / DEPTH;
+        transform_tiles((Pixels){images, NULL}, grid, inputs, space.zeros, first, taken, space.left_step, space.left, 6,
+                        DEPTH, 0);
         transform_gradients((Pixels){gradients, chosen}, grid, outputs, space.zeros, first, taken,
                             space.right_step, space.right);
-        add_rows(space.right + SUM_PLACE * space.right_step, taken, outputs, bias_sum);
+        add_rows(space.right + SUM_PLACE * space.right_step, depth, outputs, bias_sum);
         for (long place = 0; place < PLACES; place++)
           for (long k = 0; k < outputs; k += panel)
             for (long c = 0; c < inputs; c += ROWS)
               PRODUCTS[vectors - 1][smaller(ROWS, inputs - c) - 1](
                   space.left + place * space.left_step + c, 1, inputs,
                   space.right + place * space.right_step + k, outputs,
-                  sum + (place * inputs + c) * outputs + k, outputs, taken, 1);
+                  sum + (place * inputs + c) * outputs + k, outputs, depth, 1);
       }
     }
     free_workspace(space);

@@ -6,17 +6,22 @@ from torch import Tensor
 from tenfold.kernels.library import library
 
 
-def suits(images: Tensor, *channels: int, smallest: int = 1) -> bool:
-    """Whether the kernels can take `images` (N, C, H, W) to and from so many `channels`; `smallest`: of H and W."""
+def suits(images: Tensor, *channels: int, smallest: int = 1, half: bool = False) -> int:
+    """The lanes of the kernels that take `images` (N, C, H, W) to and from so many `channels`, or 0 where none do.
+
+    `smallest`: of H and W. `half`: the kernels that multiply in bfloat16.
+    """
     # An export follows a model by tensors of other types, which have no memory, or by tracing PyTorch's operators.
-    if type(images) is not Tensor or traced() or torch.is_autocast_enabled("cpu"):
-        return False
-    if images.device.type != "cpu" or images.dtype != torch.float32 or not images.numel():
-        return False
-    if min(images.shape[2:]) < smallest:
-        return False
-    lanes = library().lanes
-    return lanes > 0 and all(count % lanes == 0 for count in (images.shape[1], *channels))
+    if type(images) is not Tensor or traced() or images.device.type != "cpu":
+        return 0
+    if images.dtype != torch.float32 or not images.numel() or min(images.shape[2:]) < smallest:
+        return 0
+    return library().lanes(images.shape[1], *channels, half=half)
+
+
+def halves() -> bool:
+    """Whether products are to be of bfloat16 here: under autocast."""
+    return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
 def traced() -> bool:
@@ -29,7 +34,7 @@ def last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def call(name: str, *arguments: Tensor | int | None) -> int:
+def call(name: str, lanes: int, *arguments: Tensor | int | None, half: bool = False) -> int:
     """Call a C function with tensors by their memory, None as NULL, and PyTorch's number of threads at the end."""
     values = (a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
-    return getattr(library().functions, name)(*values, torch.get_num_threads())
+    return getattr(library().variants[lanes, half], name)(*values, torch.get_num_threads())

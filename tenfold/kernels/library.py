@@ -7,6 +7,8 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,8 @@ FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-shared", "-
 # Set to "off", everything is left to PyTorch.
 SWITCH = "TENFOLD_KERNELS"
 _SECONDS = 120
+# What a processor must have, by the names of /proc/cpuinfo, beyond vectors of 8 lanes, which every compiler can make.
+_WIDE, _HALF = frozenset({"avx512f"}), frozenset({"avx512_bf16", "avx512bw", "avx512vl"})
 _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
 _ARGUMENTS = {
     "convolve": [*[_POINTER] * 6, *[_LONG] * 5, _INT, _LONG, _INT],
@@ -35,11 +39,15 @@ _ARGUMENTS = {
 
 @dataclass(frozen=True)
 class Library:
-    """The loaded functions, or None; the channels of a vector, of which all sizes must be multiples; words on it."""
+    """The loaded functions, by the lanes of their vectors, widest first, and by whether they multiply in bfloat16."""
 
-    functions: ctypes.CDLL | None
-    lanes: int
+    variants: Mapping[tuple[int, bool], ctypes.CDLL]
     words: str
+
+    def lanes(self, *channels: int, half: bool = False) -> int:
+        """The widest vectors that each of these numbers of `channels` fills, or 0."""
+        widths = (lanes for lanes, multiplies_half in self.variants if multiplies_half == half)
+        return next((lanes for lanes in widths if all(count % lanes == 0 for count in channels)), 0)
 
 
 @functools.cache
@@ -53,25 +61,39 @@ def library() -> Library:
     if compiler is None:
         return _absent("no C compiler was found for tenfold's own")
     try:
-        functions = ctypes.CDLL(str(_compiled(compiler)))
+        with ThreadPoolExecutor() as pool:
+            variants = dict(pool.map(functools.partial(_load, compiler), _variants()))
     except (OSError, TenfoldError, subprocess.SubprocessError) as error:
         return _absent(f"{compiler} made no usable library: {_last_line(error)}")
+    return Library(variants, "tenfold's own where they suit")
+
+
+def _variants() -> list[tuple[int, bool]]:
+    """Lanes and whether products are of bfloat16, for what this processor has."""
+    features = set(_processor().split())
+    widths = [16, 8] if features >= _WIDE else [8]
+    return [(lanes, half) for half in (False, True) if features >= _HALF or not half for lanes in widths]
+
+
+def _load(compiler: str, variant: tuple[int, bool]) -> tuple[tuple[int, bool], ctypes.CDLL]:
+    functions = ctypes.CDLL(str(_compiled(compiler, *variant)))
     for name, arguments in _ARGUMENTS.items():
         getattr(functions, name).argtypes = arguments
-    return Library(functions, functions.lanes(), "tenfold's own where they suit")
+    return variant, functions
 
 
 def _absent(why: str) -> Library:
-    return Library(None, 0, f"PyTorch's ({why})")
+    return Library({}, f"PyTorch's ({why})")
 
 
-def _compiled(compiler: str) -> Path:
+def _compiled(compiler: str, lanes: int, half: bool) -> Path:
     """The library's file for these sources, this compiler and this processor."""
-    path = cache_folder() / "kernels" / f"{_key(compiler)}.so"
+    path = cache_folder() / "kernels" / f"{_key(compiler)}-{lanes}{'-half' * half}.so"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary:
-            command = [compiler, *FLAGS, *map(str, SOURCES), "-o", str(temporary)]
+            flags = [*FLAGS, f"-DLANES={lanes}", *["-DHALF"] * half]
+            command = [compiler, *flags, *map(str, SOURCES), "-o", str(temporary)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
     return path
 

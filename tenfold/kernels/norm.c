@@ -25,8 +25,6 @@ static inline void add_to(double *sums, vec values) {
   for (int lane = 0; lane < LANES; lane++) sums[lane] += values[lane];
 }
 
-int lanes(void) { return LANES; }
-
 /* Add to `sums` (threads, 2, channels) the sums of x - pivot, for x rectified if `relu` is BEFORE, and of its squares.
    A `pivot` (channels) near the mean keeps a small variance beside a large mean. */
 void norm_sums(const float *x, const float *pivot, double *sums, long rows, long channels, int relu, int threads) {

@@ -20,18 +20,19 @@ def rectified_norm(norm: nn.BatchNorm2d, images: Tensor, relu: Place) -> Tensor:
     memory where PyTorch takes five or more. Unlike its batch norm for channels_last memory, whose sums are single
     precision throughout, it is exact to rounding over any number of pixels.
     """
-    if norm.training and suits(images) and images.numel() > images.shape[1]:
-        return _rectified(norm, images, relu)
-    if not norm.training and not torch.is_grad_enabled() and suits(images):
-        return _by_averages(norm, images, relu)
+    lanes = suits(images)
+    if lanes and norm.training and images.numel() > images.shape[1]:
+        return _rectified(norm, images, relu, lanes)
+    if lanes and not norm.training and not torch.is_grad_enabled():
+        return _by_averages(norm, images, relu, lanes)
     if relu == "before":
         return nn.BatchNorm2d.forward(norm, F.relu(images))
     return F.relu(nn.BatchNorm2d.forward(norm, images))
 
 
-def _rectified(norm: nn.BatchNorm2d, images: Tensor, relu: Place) -> Tensor:
+def _rectified(norm: nn.BatchNorm2d, images: Tensor, relu: Place, lanes: int) -> Tensor:
     result, mean, variance = _RectifiedNorm.apply(  # pyright: ignore[reportGeneralTypeIssues]
-        images, norm.weight, norm.bias, norm.eps, _PLACES[relu]
+        images, norm.weight, norm.bias, norm.eps, _PLACES[relu], lanes
     )
     with torch.no_grad():
         rows = images.numel() // images.shape[1]
@@ -41,39 +42,41 @@ def _rectified(norm: nn.BatchNorm2d, images: Tensor, relu: Place) -> Tensor:
     return result
 
 
-def _by_averages(norm: nn.BatchNorm2d, images: Tensor, relu: Place) -> Tensor:
+def _by_averages(norm: nn.BatchNorm2d, images: Tensor, relu: Place, lanes: int) -> Tensor:
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()  # pyright: ignore[reportOptionalOperand]
     terms = torch.stack([norm.running_mean, scale, norm.bias])  # pyright: ignore[reportArgumentType]
-    return _applied(last(images), terms, _PLACES[relu])
+    return _applied(last(images), terms, _PLACES[relu], lanes)
 
 
-def _applied(images: Tensor, terms: Tensor, relu: int) -> Tensor:
+def _applied(images: Tensor, terms: Tensor, relu: int, lanes: int) -> Tensor:
     result, channels = torch.empty_like(images), images.shape[1]
-    call("norm_apply", images, result, terms, images.numel() // channels, channels, relu)
+    call("norm_apply", lanes, images, result, terms, images.numel() // channels, channels, relu)
     return result
 
 
 class _RectifiedNorm(torch.autograd.Function):
-    """(images, weight, bias, epsilon, place) -> (result, mean (C,), biased variance (C,)); only the first learns."""
+    """(images, weight, bias, epsilon, place, lanes) -> (result, mean (C,), variance (C,)); the first learns."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, epsilon: float, relu: int) -> Any:
+    def forward(
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, epsilon: float, relu: int, lanes: int
+    ) -> Any:
         images = last(images)
         channels = images.shape[1]
         rows = images.numel() // channels
         pivot = images[0, :, 0, 0].clamp_min(0) if relu == _PLACES["before"] else images[0, :, 0, 0].clone()
         sums = _sums(channels)
-        call("norm_sums", images, pivot, sums, rows, channels, relu)
+        call("norm_sums", lanes, images, pivot, sums, rows, channels, relu)
         mean, squares = sums.sum(0) / rows
         variance = (squares - mean.square()).clamp_min_(0)
         mean += pivot
         deviation = (variance + epsilon).sqrt()
         terms = torch.stack([mean, weight / deviation, bias]).float()
         ctx.save_for_backward(images, terms, deviation)
-        ctx.relu = relu
+        ctx.relu, ctx.lanes = relu, lanes
         mean, variance = mean.float(), variance.float()
         ctx.mark_non_differentiable(mean, variance)
-        return _applied(images, terms, relu), mean, variance
+        return _applied(images, terms, relu, lanes), mean, variance
 
     @staticmethod
     def backward(ctx: Any, gradients: Tensor, *_: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore
@@ -82,14 +85,14 @@ class _RectifiedNorm(torch.autograd.Function):
         channels = images.shape[1]
         rows = images.numel() // channels
         sums = _sums(channels)
-        call("norm_gradient_sums", images, gradients, sums, terms, rows, channels, ctx.relu)
+        call("norm_gradient_sums", ctx.lanes, images, gradients, sums, terms, rows, channels, ctx.relu)
         total, products = sums.sum(0)
         # With x^ = (x - mean) / deviation: dx = weight / deviation (g - mean of g - x^ mean of g x^).
         scale, to_weight = terms[1], products / deviation
         factors = torch.stack([-scale * to_weight / (rows * deviation), -scale * total / rows]).float()
         result = torch.empty_like(images)
-        call("norm_gradient", images, gradients, result, terms, factors, rows, channels, ctx.relu)
-        return result, to_weight.float(), total.float(), None, None
+        call("norm_gradient", ctx.lanes, images, gradients, result, terms, factors, rows, channels, ctx.relu)
+        return result, to_weight.float(), total.float(), None, None, None
 
 
 def _sums(channels: int) -> Tensor:

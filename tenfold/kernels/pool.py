@@ -11,27 +11,27 @@ from tenfold.kernels.dispatch import call, last, suits
 
 def max_pool(images: Tensor) -> Tensor:
     """`torch.nn.functional.max_pool2d(images, 2)`: (N, C, H, W) to (N, C, H // 2, W // 2)."""
-    if suits(images, smallest=2):
-        return _Pool.apply(images)  # pyright: ignore[reportReturnType]
+    if lanes := suits(images, smallest=2):
+        return _Pool.apply(images, lanes)  # pyright: ignore[reportReturnType]
     return F.max_pool2d(images, 2)
 
 
 class _Pool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor) -> Tensor:
+    def forward(ctx: Any, images: Tensor, lanes: int) -> Tensor:
         count, channels, height, width = images.shape
         shape = (count, channels, height // 2, width // 2)
         result = torch.empty(shape, memory_format=torch.channels_last)
         chosen = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
-        call("pool", last(images), result, chosen, count, height, width, channels)
+        call("pool", lanes, last(images), result, chosen, count, height, width, channels)
         ctx.save_for_backward(chosen)
-        ctx.shape = images.shape
+        ctx.shape, ctx.lanes = images.shape, lanes
         return result
 
     @staticmethod
-    def backward(ctx: Any, gradients: Tensor) -> Tensor:  # pyright: ignore
+    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore
         (chosen,) = ctx.saved_tensors
         count, channels, height, width = ctx.shape
         result = torch.empty(ctx.shape, memory_format=torch.channels_last)
-        call("pool_gradient", last(gradients), chosen, result, count, height, width, channels)
-        return result
+        call("pool_gradient", ctx.lanes, last(gradients), chosen, result, count, height, width, channels)
+        return result, None

@@ -1,15 +1,10 @@
-/* Vectors of float32 as wide as the processor's registers, in the vector extensions of GCC and Clang. */
+/* Vectors of LANES of float32, in the vector extensions of GCC and Clang, and what products multiply. The caller compiles
+   all files for each number of lanes that the processor has, and for each again with HALF where it can. */
 
 #pragma once
 
 #include <stdint.h>
 #include <stdlib.h>
-
-#ifdef __AVX512F__
-#define LANES 16
-#else
-#define LANES 8
-#endif
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t ints __attribute__((vector_size(LANES * sizeof(int32_t))));
@@ -31,3 +26,62 @@ static inline vec either(ints mask, vec yes, vec no) { return (vec)((mask & (int
 static inline float *aligned_floats(long count) {
   return aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64);
 }
+
+/* A term of a product: a float, or with HALF two of bfloat16, which are multiplied and added in one step. DEPTH numbers
+   of those that are summed up make a term. */
+#ifndef HALF
+
+#define DEPTH 1
+typedef float term;
+static const term ONE = 1;
+
+/* sum + a b, for LANES of terms `b`. */
+static inline vec add_product(vec sum, term a, const term *b) { return sum + a * LOAD(b); }
+
+/* Terms along the channels of one tile. */
+static inline void store_channels(term *to, vec value) { STORE(to, value); }
+
+/* Terms across DEPTH tiles. */
+static inline void store_tiles(term *to, const vec values[DEPTH]) { STORE(to, values[0]); }
+
+#else
+
+#include <immintrin.h>
+
+#define DEPTH 2
+typedef uint32_t term;
+static const term ONE = 0x3f803f80;
+
+#if LANES == 16
+static inline vec add_product(vec sum, term a, const term *b) {
+  return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(a), (__m512bh)_mm512_loadu_si512(b));
+}
+
+static inline void store_channels(term *to, vec value) {
+  _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh((__m512)value));
+}
+
+static inline void store_tiles(term *to, const vec values[DEPTH]) {
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
+                                         5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)values[1], (__m512)values[0]);
+  _mm512_storeu_si512(to, _mm512_permutexvar_epi16(order, both));
+}
+#else
+static inline vec add_product(vec sum, term a, const term *b) {
+  return (vec)_mm256_dpbf16_ps((__m256)sum, (__m256bh)_mm256_set1_epi32(a),
+                               (__m256bh)_mm256_loadu_si256((const __m256i *)b));
+}
+
+static inline void store_channels(term *to, vec value) {
+  _mm_storeu_si128((__m128i *)to, (__m128i)_mm256_cvtneps_pbh((__m256)value));
+}
+
+static inline void store_tiles(term *to, const vec values[DEPTH]) {
+  const __m256i order = _mm256_set_epi16(15, 7, 14, 6, 13, 5, 12, 4, 11, 3, 10, 2, 9, 1, 8, 0);
+  __m256i both = (__m256i)_mm256_cvtne2ps_pbh((__m256)values[1], (__m256)values[0]);
+  _mm256_storeu_si256((__m256i *)to, _mm256_permutexvar_epi16(order, both));
+}
+#endif
+
+#endif
