@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tenfold import kernels
-from tenfold.kernels import conv3x3, dispatch, max_pool, rectified_norm
+from tenfold.kernels import Stem, conv3x3, conv3x3_behind, dispatch, max_pool, rectified_norm
 from tenfold.kernels import convolution as convolutions
 from tenfold.kernels.library import FOLDER, SWITCH, Library, library
 
@@ -81,7 +81,7 @@ def test_a_convolution_and_its_gradients_are_pytorchs(
         images = images.to(memory_format=torch.channels_last)
     weight = features(outputs * LANES, inputs * LANES, 3, 3, seed + 1)
     bias = features(1, outputs * LANES, 1, 1, seed + 2).flatten()
-    assert dispatch.suits(images, len(weight))
+    assert dispatch.suits(images, *weight.shape[:2])
     sides = (height // 2, width // 2) if pool else (height, width)
     gradients = features(count, outputs * LANES, *sides, seed + 3)
     found = convolution_and_gradients(partial(conv3x3, pool=pool), images, weight, bias, gradients)
@@ -142,6 +142,61 @@ def test_wide_convolutions_whose_kernels_leave_the_cache(inputs, outputs):
     )
     for mine, theirs in zip(found, expected, strict=True):
         assert off(mine, theirs) < NEAR_IN_GRADIENTS
+
+
+@needs_kernels
+@given(
+    count=st.integers(1, 5),
+    made=st.integers(1, 4),
+    outputs=st.integers(1, 4),
+    sides=st.tuples(st.integers(8, 19), st.integers(8, 19)),
+    channels=st.integers(1, 4),
+    patch=st.integers(1, 4),
+    stride=st.integers(1, 2),
+    margin=st.integers(0, 3),
+    pool=st.booleans(),
+    seed=st.integers(0, 10**6),
+)
+@settings(max_examples=60)
+def test_a_convolution_behind_a_stem_is_pytorchs(
+    count, made, outputs, sides, channels, patch, stride, margin, pool, seed
+):
+    images = features(count, channels, *sides, seed)
+    frozen = (
+        features(made * LANES, channels, patch, patch, seed + 1),
+        features(1, made * LANES, 1, 1, seed + 2),
+    )
+    stem = Stem(frozen[0], frozen[1].flatten(), stride, margin)
+    weight = features(outputs * LANES, made * LANES, 3, 3, seed + 3).requires_grad_()
+    in_double = weight.detach().double().requires_grad_()
+    seen = Stem(stem.weight.double(), stem.bias.double(), stride, margin)(images.double())
+    expected = plain(seen, in_double, None, pool)
+    result = conv3x3_behind(stem, images, weight, pool)
+    assert off(result, expected) < NEAR
+    gradients = features(*expected.shape, seed + 4)
+    (found,) = torch.autograd.grad(result, weight, gradients)
+    (wanted,) = torch.autograd.grad(expected, in_double, gradients.double())
+    assert off(found, wanted) < NEAR_IN_GRADIENTS
+
+
+@needs_kernels
+@needs_halves
+def test_a_convolution_behind_a_stem_in_bfloat16_is_that_of_the_stems_images():
+    images, weight = features(7, 3, 32, 32), features(2 * LANES, 3 * LANES, 3, 3).requires_grad_()
+    stem = Stem(features(3 * LANES, 3, 2, 2), torch.ones(3 * LANES), margin=1)
+    with torch.autocast("cpu", torch.bfloat16):
+        result, expected = conv3x3_behind(stem, images, weight), conv3x3(stem(images).float(), weight)
+    assert off(result, expected) < 2 * NEAR_IN_HALVES
+    assert result.dtype == torch.float32
+
+
+@needs_kernels
+def test_images_that_learn_go_through_a_stem_by_pytorch():
+    images, weight = features(2, 3, 9, 9).requires_grad_(), features(LANES, LANES, 3, 3)
+    stem = Stem(features(LANES, 3, 2, 2), torch.zeros(LANES))
+    conv3x3_behind(stem, images, weight).sum().backward()
+    assert images.grad is not None
+    assert images.grad.abs().sum() > 0
 
 
 @needs_kernels
@@ -334,7 +389,7 @@ def test_what_follows_a_model_sees_pytorchs_operators(follow):
     if follow == "export":
         followed = torch.export.export(network, (images,)).module()
     else:
-        followed = torch.jit.trace(network, (images,))
+        followed = torch.jit.trace(network, (images,), check_trace=False)
     torch.testing.assert_close(followed(images), network(images), rtol=1e-4, atol=1e-5)
 
 

@@ -389,10 +389,10 @@ def test_bfloat16_computes_otherwise_and_keeps_weights_and_logits_in_float32(few
     for precision in ("float32", "bfloat16"):
         recipe = small_recipe(f"fit.precision={precision}", "fit.epochs=1")
         model = begun(recipe)
-        kernel = model.network.blocks[0][0]
-        kernel.register_forward_hook(
-            lambda kernel, _, output, name=precision: (
-                dtypes.add((name, output.dtype)) if kernel.training else None
+        head = model.network.head
+        head.register_forward_hook(
+            lambda head, _, output, name=precision: (
+                dtypes.add((name, output.dtype)) if head.training else None
             )
         )
         list(fit(model, few_digits, recipe, new_run(tmp_path, precision)))

@@ -5,12 +5,12 @@ channels fill whole vectors: 3x3 convolutions with a quarter of the multiplicati
 pooling. Results differ from PyTorch's by rounding alone. `TENFOLD_KERNELS=off` leaves all of it to PyTorch.
 """
 
-from tenfold.kernels.convolution import conv3x3
+from tenfold.kernels.convolution import Stem, conv3x3, conv3x3_behind
 from tenfold.kernels.library import SWITCH, library
 from tenfold.kernels.norm import rectified_norm
 from tenfold.kernels.pool import max_pool
 
-__all__ = ["SWITCH", "conv3x3", "describe", "max_pool", "rectified_norm"]
+__all__ = ["SWITCH", "Stem", "conv3x3", "conv3x3_behind", "describe", "max_pool", "rectified_norm"]
 
 
 def describe() -> str:

@@ -7,16 +7,18 @@
      outputs = A^T [(G g G^T) * (B^T d B)] A,    gradient of the kernel = G^T [(B^T d B) * (A e A^T)] G.
 
    The products over channels are matrix products, one for each of the 36 places. A block of tiles goes through all of
-   its steps at once, so that what lies between them stays in the cache. The caller transforms kernels (G), which are
-   small, and cuts them into panels of one or two vectors of output channels. */
+   its steps at once, so that what lies between them stays in the cache. Kernels are transformed once for all blocks, and
+   cut into panels of one or two vectors of output channels. */
 
 #include <omp.h>
+#include <string.h>
 
 #include "vectors.h"
 
 #define PLACES 36
 /* Rows of a product whose sums stay in registers: with two vectors a row, 12 sums. */
 #define ROWS 6
+#define EACH(i, count) _Pragma("GCC unroll 8") for (int i = 0; i < count; i++)
 
 typedef struct {
   long count, height, width; /* of the images */
@@ -24,14 +26,14 @@ typedef struct {
 } Grid;
 
 /* What a thread works with: the products' left side and, forward, the products, or their right side, each of 36 places
-   for some tiles, `left_step` and `right_step` apart; and zeros for what lies outside. */
+   for some tiles, `left_step` and `right_step` apart; zeros for what lies outside; and an image that a stem makes. */
 typedef struct {
   term *left;
   union {
     float *products;
     term *right;
   };
-  float *zeros;
+  float *zeros, *image;
   long left_step, right_step;
 } Workspace;
 
@@ -46,17 +48,20 @@ static long step_of(long size) {
   return ((size + line - 1) / line | 1) * line;
 }
 
-/* For `left` and `right` floats or terms at each place, and images of up to `channels`. */
-static Workspace take_workspace(long left, long right, long channels) {
+/* For `left` and `right` floats or terms at each place, images of up to `channels`, and one of so many floats. */
+static Workspace take_workspace(long left, long right, long channels, long image) {
   long left_step = step_of(left), right_step = step_of(right);
   return (Workspace){(term *)aligned_floats(PLACES * left_step), {aligned_floats(PLACES * right_step)},
-                     calloc(channels, sizeof(float)), left_step, right_step};
+                     calloc(channels, sizeof(float)), aligned_floats(image), left_step, right_step};
 }
+
+static int is_whole(Workspace space) { return space.left && space.products && space.zeros && space.image; }
 
 static void free_workspace(Workspace space) {
   free(space.left);
   free(space.products);
   free(space.zeros);
+  free(space.image);
 }
 
 /* B^T d */
@@ -88,6 +93,64 @@ static inline void gradient_transform(const vec e[4], vec r[6]) {
   r[3] = c + d;
   r[4] = c - d;
   r[5] = e[3];
+}
+
+/* G g */
+static inline void kernel_transform(const vec g[3], vec r[6]) {
+  vec a = (g[0] + g[2]) * (1 / 6.f), b = g[1] * (1 / 6.f), c = g[0] * (1 / 24.f) + g[2] * (1 / 6.f);
+  r[0] = g[0] * 0.25f;
+  r[1] = -a - b;
+  r[2] = b - a;
+  r[3] = c + b * 0.5f;
+  r[4] = c - b * 0.5f;
+  r[5] = g[2];
+}
+
+/* G^T s */
+static inline void kernel_transform_back(const vec s[6], vec r[3]) {
+  vec a = (s[1] + s[2]) * (1 / 6.f), b = s[3] + s[4];
+  r[0] = s[0] * 0.25f - a + b * (1 / 24.f);
+  r[1] = (s[2] - s[1]) * (1 / 6.f) + (s[3] - s[4]) * (1 / 12.f);
+  r[2] = b * (1 / 6.f) - a + s[5];
+}
+
+/* Kernels (outputs, inputs, 3, 3) in any memory: where the first is, and from one to the next in each direction. */
+typedef struct {
+  float *values;
+  long output, input, row, column;
+} Kernels;
+
+/* Of LANES outputs from `output` on the kernels of an input, and G g G^T of them. */
+static inline void transform_kernel(Kernels kernels, long output, long input, vec r[36]) {
+  const float *from = kernels.values + output * kernels.output + input * kernels.input;
+  vec half[18];
+  for (int j = 0; j < 3; j++) {
+    vec g[3] = {0}, t[6];
+    for (int i = 0; i < 3; i++)
+      for (int lane = 0; lane < LANES; lane++)
+        g[i][lane] = from[lane * kernels.output + i * kernels.row + j * kernels.column];
+    kernel_transform(g, t);
+    for (int i = 0; i < 6; i++) half[3 * i + j] = t[i];
+  }
+  for (int i = 0; i < 6; i++) kernel_transform(half + 3 * i, r + 6 * i);
+}
+
+/* G^T s G of the 36 places' sums of LANES outputs, into the kernels of an input. */
+static inline void transform_kernel_back(const vec s[36], Kernels to, long output, long input) {
+  float *place = to.values + output * to.output + input * to.input;
+  vec half[18];
+  for (int j = 0; j < 6; j++) {
+    vec column[6], r[3];
+    for (int i = 0; i < 6; i++) column[i] = s[6 * i + j];
+    kernel_transform_back(column, r);
+    for (int i = 0; i < 3; i++) half[6 * i + j] = r[i];
+  }
+  for (int i = 0; i < 3; i++) {
+    vec r[3];
+    kernel_transform_back(half + 6 * i, r);
+    for (int j = 0; j < 3; j++)
+      for (int lane = 0; lane < LANES; lane++) place[lane * to.output + i * to.row + j * to.column] = r[j][lane];
+  }
 }
 
 /* Images, or the gradients of images that were pooled: of each 2x2 pixels only the one that `chosen` names had a part
@@ -134,10 +197,59 @@ static inline __attribute__((always_inline)) void transform_columns(const float 
   }
 }
 
+/* A frozen convolution with a ReLU of which the images are made that the 3x3 convolution sees, one by one, each time it
+   needs them: an image that a core's cache holds costs less to make than to write and read. */
+typedef struct {
+  const float *weights;         /* (patch, patch, channels, outputs), then the bias (outputs) */
+  long height, width, channels; /* of the images that it sees; pixels beyond the last are mirrored */
+  long patch, stride;
+} Stem;
+
+static inline long mirrored(long place, long size) { return place < size ? place : 2 * (size - 1) - place; }
+
+/* How many pixels of a row are made at once; a row's last ones are made twice where they do not fill it. */
+#define PIXELS 8
+
+/* Floats of the image that a stem makes, and behind it of the rows of pixels, mirrored, that a row of it sees. */
+static long image_floats(const Stem *stem, long height, long width, long outputs) {
+  return stem ? (height * width * outputs + stem->patch * ((width - 1) * stem->stride + stem->patch) * stem->channels) : 1;
+}
+
+/* A row of `width` pixels of an image, mirrored beyond its last. */
+static void copy_row(const Stem *stem, const float *image, long y, long width, float *to) {
+  long channels = stem->channels;
+  const float *from = image + mirrored(y, stem->height) * stem->width * channels;
+  memcpy(to, from, smaller(width, stem->width) * channels * sizeof(float));
+  for (long x = stem->width; x < width; x++)
+    for (long k = 0; k < channels; k++) to[x * channels + k] = from[mirrored(x, stem->width) * channels + k];
+}
+
+static void make_image(const Stem *stem, const float *from, Grid grid, long outputs, float *to) {
+  long channels = stem->channels, patch = stem->patch, stride = stem->stride;
+  long seen = patch * channels, width = (grid.width - 1) * stride + patch, row = width * channels;
+  float *rows = to + grid.height * grid.width * outputs;
+  const float *bias = stem->weights + patch * seen * outputs;
+  for (long y = 0; y < grid.height; y++, to += grid.width * outputs) {
+    for (long i = 0; i < patch; i++) copy_row(stem, from, y * stride + i, width, rows + i * row);
+    for (long first = 0; first < grid.width; first += PIXELS) {
+      const float *pixels[PIXELS];
+      EACH(p, PIXELS) pixels[p] = rows + smaller(first + p, grid.width - 1) * stride * channels;
+      for (long c = 0; c < outputs; c += LANES) {
+        const float *weight = stem->weights + c;
+        vec sums[PIXELS];
+        EACH(p, PIXELS) sums[p] = LOAD(bias + c);
+        for (long i = 0; i < patch; i++)
+          for (long k = i * row; k < i * row + seen; k++, weight += outputs)
+            EACH(p, PIXELS) sums[p] += pixels[p][k] * LOAD(weight);
+        EACH(p, PIXELS)
+        STORE(to + smaller(first + p, grid.width - 1) * outputs + c, where(sums[p] > 0, sums[p]));
+      }
+    }
+  }
+}
+
 /* How many tiles ahead memory is asked for: about a row of them, where a processor does not foresee what comes. */
-#ifndef AHEAD
 #define AHEAD 8
-#endif
 
 static inline void fetch_tile(Pixels pixels, Grid grid, long channels, long tile, int pooled) {
   long image = tile / (grid.rows * grid.columns), side = 4 >> pooled;
@@ -274,7 +386,6 @@ static void add_rows(const term *from, long rows, long channels, float *to) {
    unrolled before the compiler lays them out, or it would keep them in memory beside the registers. */
 typedef void (*Product)(const term *a, long row, long step, const term *b, long b_row, float *c, long c_row,
                         long depth, int add);
-#define EACH(i, count) _Pragma("GCC unroll 6") for (int i = 0; i < count; i++)
 #define PRODUCT(R, V)                                                                                              \
   static void product_##R##_##V(const term *a, long row, long step, const term *b, long b_row, float *c,           \
                                 long c_row, long depth, int add) {                                                 \
@@ -292,81 +403,177 @@ static const Product PRODUCTS[2][ROWS] = {
     {product_1_2, product_2_2, product_3_2, product_4_2, product_5_2, product_6_2},
 };
 
-/* Convolve `images` (count, height, width, inputs) with transformed kernels (36, outputs / width, inputs / DEPTH, width)
-   of terms, where width is `vectors` (1 or 2) vectors, and add `bias` (outputs), into `result` (count, height, width, outputs). With
-   `chosen`, the images are a pooled result's gradients, (count, height / 2, width / 2, inputs); with `choose`, the result
-   is pooled. Returns 1 where memory is short. */
-int convolve(const float *images, const uint8_t *chosen, const term *kernels, const float *bias, float *result,
-             uint8_t *choose, long count, long height, long width, long inputs, long outputs, int vectors, long room,
-             int threads) {
-  Grid grid = grid_of(count, height, width);
-  long tiles = count * grid.rows * grid.columns, panel = vectors * LANES, depth = inputs / DEPTH;
-  int failed = 0;
+typedef struct {
+  term *kernels; /* transformed: (36, outputs / panel, inputs / DEPTH, panel) */
+  const float *bias;
+  long inputs, outputs;
+  int vectors; /* of a panel */
+  long room;   /* tiles in a block */
+} Layer;
+
+/* The layer's kernels of LANES outputs from `output` on. */
+static void transform_kernels(Kernels kernels, Layer layer, long output) {
+  long panel = layer.vectors * LANES, depth = layer.inputs / DEPTH;
+  long from = output / panel * panel * depth + output % panel;
+  for (long d = 0; d < depth; d++) {
+    vec r[DEPTH][36];
+    for (int k = 0; k < DEPTH; k++) transform_kernel(kernels, output, d * DEPTH + k, r[k]);
+    for (int place = 0; place < PLACES; place++) {
+      vec values[DEPTH];
+      for (int k = 0; k < DEPTH; k++) values[k] = r[k][place];
+      store_tiles(layer.kernels + place * layer.outputs * depth + from + d * panel, values);
+    }
+  }
+}
+
+/* The images' tiles from `first` to before `end`, a block at a time. */
+static void convolve_tiles(Layer layer, Grid grid, Pixels pixels, Result result, long first, long end,
+                           Workspace space) {
+  long outputs = layer.outputs, depth = layer.inputs / DEPTH, panel = layer.vectors * LANES;
+  for (; first < end; first += layer.room) {
+    long taken = smaller(layer.room, end - first);
+    transform_inputs(pixels, grid, layer.inputs, space.zeros, first, taken, space.left_step, space.left);
+    for (long place = 0; place < PLACES; place++)
+      for (long k = 0; k < outputs; k += panel)
+        for (long t = 0; t < taken; t += ROWS)
+          PRODUCTS[layer.vectors - 1][smaller(ROWS, taken - t) - 1](
+              space.left + place * space.left_step + t * depth, depth, 1,
+              layer.kernels + (place * outputs + k) * depth, panel,
+              space.products + place * space.right_step + t * outputs + k, outputs, depth, 0);
+    transform_outputs(space.products, grid, outputs, layer.bias, first, taken, space.right_step, result);
+  }
+}
+
+/* Convolve `images` (count, height, width, inputs), which `stem` makes of them unless it is NULL, with `kernels` and add
+   `bias` (outputs), unless it is NULL, into `result` (count, height, width, outputs), by panels of `vectors` (1 or 2)
+   vectors and blocks of `room` tiles. With `chosen`, the images are a pooled result's gradients, (count, height / 2,
+   width / 2, inputs); with `choose`, the result is pooled. Returns 1 where memory is short. */
+int convolve(const float *images, const uint8_t *chosen, const Stem *stem, const Kernels *kernels, const float *bias,
+             float *result, uint8_t *choose, long count, long height, long width, long inputs, long outputs,
+             int vectors, long room, int threads) {
+  term *transformed = (term *)aligned_floats(PLACES * inputs * outputs / DEPTH);
+  Layer layer = {transformed, bias, inputs, outputs, vectors, room};
+  Grid grid = grid_of(count, height, width), one = grid_of(1, height, width);
+  long tiles = count * grid.rows * grid.columns, made = image_floats(stem, height, width, inputs);
+  long place = choose ? height / 2 * (width / 2) * outputs : height * width * outputs;
+  int failed = !transformed;
 #pragma omp parallel num_threads(threads)
   {
-    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs, inputs);
-    if (!space.left || !space.products || !space.zeros) {
+    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs, inputs + outputs, made);
+    if (!is_whole(space)) {
 #pragma omp atomic write
       failed = 1;
     }
 #pragma omp barrier
     if (!failed) {
 #pragma omp for schedule(static)
-      for (long first = 0; first < tiles; first += room) {
-        long taken = smaller(room, tiles - first);
-        transform_inputs((Pixels){images, chosen}, grid, inputs, space.zeros, first, taken, space.left_step, space.left);
-        for (long place = 0; place < PLACES; place++)
-          for (long k = 0; k < outputs; k += panel)
-            for (long t = 0; t < taken; t += ROWS)
-              PRODUCTS[vectors - 1][smaller(ROWS, taken - t) - 1](
-                  space.left + place * space.left_step + t * depth, depth, 1, kernels + (place * outputs + k) * depth,
-                  panel, space.products + place * space.right_step + t * outputs + k, outputs, depth, 0);
-        transform_outputs(space.products, grid, outputs, bias, first, taken, space.right_step, (Result){result, choose});
+      for (long k = 0; k < outputs; k += LANES) transform_kernels(*kernels, layer, k);
+    }
+    Layer mine = layer;
+    if (!bias) mine.bias = space.zeros;
+    if (!failed && stem) {
+#pragma omp for schedule(static)
+      for (long i = 0; i < count; i++) {
+        make_image(stem, images + i * stem->height * stem->width * stem->channels, one, inputs, space.image);
+        Result to = {result + i * place, choose ? choose + i * place : NULL};
+        convolve_tiles(mine, one, (Pixels){space.image, NULL}, to, 0, one.rows * one.columns, space);
       }
+    } else if (!failed) {
+#pragma omp for schedule(static)
+      for (long first = 0; first < tiles; first += room)
+        convolve_tiles(mine, grid, (Pixels){images, chosen}, (Result){result, choose}, first,
+                       smaller(tiles, first + room), space);
     }
     free_workspace(space);
   }
+  free(transformed);
   return failed;
 }
 
-/* Add to `sums` (threads, 36, inputs, outputs) the transformed kernels' gradient and to `bias_sums` (threads, outputs)
-   the bias', given `images` (count, height, width, inputs) and the `gradients` of their convolution (count, height,
-   width, outputs), or of a pooled one with its `chosen`. Returns 1 where memory is short. */
-int kernel_gradient(const float *images, const float *gradients, const uint8_t *chosen, float *sums, float *bias_sums,
-                    long count, long height, long width, long inputs, long outputs, int vectors, long room,
-                    int threads) {
-  Grid grid = grid_of(count, height, width);
-  long tiles = count * grid.rows * grid.columns, panel = vectors * LANES;
-  int failed = 0;
+/* Add to `sum` (36, inputs, outputs) and `bias_sum` (outputs) what the tiles from `first` to before `end` bring. */
+static void add_gradient(Layer layer, Grid grid, Pixels images, Pixels gradients, long first, long end, float *sum,
+                         float *bias_sum, Workspace space) {
+  long inputs = layer.inputs, outputs = layer.outputs, panel = layer.vectors * LANES;
+  for (; first < end; first += layer.room) {
+    long taken = smaller(layer.room, end - first), depth = (taken + DEPTH - 1) / DEPTH;
+    transform_tiles(images, grid, inputs, space.zeros, first, taken, space.left_step, space.left, 6, DEPTH, 0);
+    transform_gradients(gradients, grid, outputs, space.zeros, first, taken, space.right_step, space.right);
+    add_rows(space.right + SUM_PLACE * space.right_step, depth, outputs, bias_sum);
+    for (long place = 0; place < PLACES; place++)
+      for (long k = 0; k < outputs; k += panel)
+        for (long c = 0; c < inputs; c += ROWS)
+          PRODUCTS[layer.vectors - 1][smaller(ROWS, inputs - c) - 1](
+              space.left + place * space.left_step + c, 1, inputs, space.right + place * space.right_step + k, outputs,
+              sum + (place * inputs + c) * outputs + k, outputs, depth, 1);
+  }
+}
+
+/* The gradients of an input's kernels from the sums (36, inputs, outputs) of so many threads. */
+static void finish_gradient(const float *sums, int threads, Layer layer, long input, Kernels to) {
+  long size = layer.inputs * layer.outputs;
+  for (long k = 0; k < layer.outputs; k += LANES) {
+    vec s[PLACES];
+    for (int place = 0; place < PLACES; place++) {
+      s[place] = (vec){0};
+      for (int t = 0; t < threads; t++)
+        s[place] += LOAD(sums + (t * PLACES + place) * size + input * layer.outputs + k);
+    }
+    transform_kernel_back(s, to, k, input);
+  }
+}
+
+/* Into `to_kernels` and `to_bias` (outputs) the gradients of the kernels and the bias, given `images` (count, height, width,
+   inputs), which `stem` makes of them unless it is NULL, and the `gradients` of their convolution (count, height, width,
+   outputs), or of a pooled one with its `chosen`. Returns 1 where memory is short. */
+int kernel_gradient(const float *images, const Stem *stem, const float *gradients, const uint8_t *chosen,
+                    const Kernels *to_kernels, float *to_bias, long count, long height, long width, long inputs,
+                    long outputs, int vectors, long room, int threads) {
+  Layer layer = {NULL, NULL, inputs, outputs, vectors, room};
+  Grid grid = grid_of(count, height, width), one = grid_of(1, height, width);
+  long tiles = count * grid.rows * grid.columns, made = image_floats(stem, height, width, inputs);
+  long place = chosen ? height / 2 * (width / 2) * outputs : height * width * outputs;
+  float *sums = aligned_floats(threads * PLACES * inputs * outputs), *bias_sums = aligned_floats(threads * outputs);
+  int failed = !sums || !bias_sums;
 #pragma omp parallel num_threads(threads)
   {
-    float *sum = sums + omp_get_thread_num() * PLACES * inputs * outputs;
-    float *bias_sum = bias_sums + omp_get_thread_num() * outputs;
-    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs / DEPTH, inputs + outputs);
-    if (!space.left || !space.products || !space.zeros) {
+    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs / DEPTH, inputs + outputs, made);
+    if (!is_whole(space)) {
 #pragma omp atomic write
       failed = 1;
     }
 #pragma omp barrier
+    float *sum = sums + omp_get_thread_num() * PLACES * inputs * outputs;
+    float *bias_sum = bias_sums + omp_get_thread_num() * outputs;
     if (!failed) {
+      memset(sum, 0, PLACES * inputs * outputs * sizeof(float));
+      memset(bias_sum, 0, outputs * sizeof(float));
+    }
+    if (!failed && stem) {
 #pragma omp for schedule(static)
-      for (long first = 0; first < tiles; first += room) {
-        long taken = smaller(room, tiles - first), depth = (taken + DEPTH - 1) / DEPTH;
-        transform_tiles((Pixels){images, NULL}, grid, inputs, space.zeros, first, taken, space.left_step, space.left, 6,
-                        DEPTH, 0);
-        transform_gradients((Pixels){gradients, chosen}, grid, outputs, space.zeros, first, taken,
-                            space.right_step, space.right);
-        add_rows(space.right + SUM_PLACE * space.right_step, depth, outputs, bias_sum);
-        for (long place = 0; place < PLACES; place++)
-          for (long k = 0; k < outputs; k += panel)
-            for (long c = 0; c < inputs; c += ROWS)
-              PRODUCTS[vectors - 1][smaller(ROWS, inputs - c) - 1](
-                  space.left + place * space.left_step + c, 1, inputs,
-                  space.right + place * space.right_step + k, outputs,
-                  sum + (place * inputs + c) * outputs + k, outputs, depth, 1);
+      for (long i = 0; i < count; i++) {
+        make_image(stem, images + i * stem->height * stem->width * stem->channels, one, inputs, space.image);
+        Pixels mine = {gradients + i * place, chosen ? chosen + i * place : NULL};
+        add_gradient(layer, one, (Pixels){space.image, NULL}, mine, 0, one.rows * one.columns, sum, bias_sum, space);
+      }
+    } else if (!failed) {
+#pragma omp for schedule(static)
+      for (long first = 0; first < tiles; first += room)
+        add_gradient(layer, grid, (Pixels){images, NULL}, (Pixels){gradients, chosen}, first,
+                     smaller(tiles, first + room), sum, bias_sum, space);
+    }
+    if (!failed) {
+      int summed = omp_get_num_threads();
+#pragma omp for schedule(static)
+      for (long c = 0; c < inputs; c++) finish_gradient(sums, summed, layer, c, *to_kernels);
+#pragma omp single
+      for (long k = 0; k < outputs; k++) {
+        to_bias[k] = 0;
+        for (int t = 0; t < summed; t++) to_bias[k] += bias_sums[t * outputs + k];
       }
     }
     free_workspace(space);
   }
+  free(sums);
+  free(bias_sums);
   return failed;
 }

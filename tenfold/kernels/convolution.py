@@ -1,5 +1,8 @@
 """3x3 convolutions with padding 1 by Winograd's F(4x4, 3x3): convolution.c, and the kernels' side of it."""
 
+import ctypes
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,18 +13,6 @@ from torch.nn import functional as F
 from tenfold.errors import TenfoldError
 from tenfold.kernels.dispatch import call, halves, last, suits, traced
 
-# What G in convolution.c does to a kernel in one direction, (6, 3), and in both, (36, 9).
-_ONE_WAY = torch.tensor(
-    [
-        [1 / 4, 0, 0],
-        [-1 / 6, -1 / 6, -1 / 6],
-        [-1 / 6, 1 / 6, -1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, -1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
-_TRANSFORM = torch.kron(_ONE_WAY, _ONE_WAY)
 _PLACES, _ROWS = 36, 6
 # Bytes of a block of tiles, forward and for the kernel's gradient, which adds a block's products to sums that are
 # larger than a block; and the bytes of transformed kernels beyond which they are read for more tiles at a time.
@@ -43,10 +34,47 @@ def conv3x3(
     half = halves()
     if padding == 1 and weight.dtype == torch.float32:
         whole = images.float() if half else images
-        if lanes := suits(whole, weight.shape[0], smallest=_SMALLEST, half=half):
-            return _Convolution.apply(whole, weight, bias, pool, _Kernels(lanes, half))  # pyright: ignore[reportReturnType]
+        if lanes := suits(whole, *weight.shape[:2], smallest=_SMALLEST, half=half):
+            return _applied(whole, weight, bias, pool, _Kernels(lanes, half))
     result = _by_pytorch(images, weight, bias, padding)
     return F.max_pool2d(result, 2) if pool else result
+
+
+@dataclass(frozen=True)
+class Stem:
+    """A frozen convolution with a ReLU: weight (F, C, P, P), bias (F,).
+
+    `margin` mirrored pixels are added at the right and the bottom of its images.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    stride: int = 1
+    margin: int = 0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """What it makes of `images` (N, C, H, W): (N, F, H', W')."""
+        if self.margin:
+            images = F.pad(images, (0, self.margin, 0, self.margin), mode="reflect")
+        return F.conv2d(images, self.weight, self.bias, self.stride).relu_()
+
+    def sides(self, images: Tensor) -> list[int]:
+        """(H', W')."""
+        return [(side + self.margin - self.weight.shape[2]) // self.stride + 1 for side in images.shape[2:]]
+
+
+def conv3x3_behind(stem: Stem, images: Tensor, weight: Tensor, pool: bool = False) -> Tensor:
+    """`conv3x3(stem(images), weight, pool=pool)`, without a gradient of `images` (N, C, H, W).
+
+    The kernels never keep what the stem makes: they make each image anew, in a core's cache, where it is needed.
+    """
+    half = halves()
+    outputs, inputs = weight.shape[:2]
+    plain = not images.requires_grad and weight.dtype == torch.float32
+    large = min(stem.sides(images)) >= _SMALLEST
+    if plain and large and (lanes := suits(images, outputs, inputs, half=half)):
+        return _applied(images, weight, None, pool, _Kernels(lanes, half), stem)
+    return conv3x3(stem(images), weight, pool=pool)
 
 
 def _by_pytorch(images: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
@@ -63,26 +91,69 @@ class _Kernels:
     lanes: int
     half: bool
 
-    @property
-    def depth(self) -> int:
-        """How many numbers that are summed up make a term of a product; DEPTH in vectors.h."""
-        return 2 if self.half else 1
-
     def vectors(self, outputs: int) -> int:
         """How many vectors of output channels a panel of kernels holds."""
         return 2 if outputs % (2 * self.lanes) == 0 else 1
 
 
+class _CStem(ctypes.Structure):
+    """`Stem` of convolution.c; it keeps no tensor alive."""
+
+    _fields_ = (
+        ("weights", ctypes.c_void_p),
+        *((name, ctypes.c_long) for name in ("height", "width", "channels", "patch", "stride")),
+    )
+
+
+class _CKernels(ctypes.Structure):
+    """`Kernels` of convolution.c; it keeps no tensor alive."""
+
+    _fields_ = (
+        ("values", ctypes.c_void_p),
+        *((name, ctypes.c_long) for name in ("output", "input", "row", "column")),
+    )
+
+
+def _kernels_in_c(weight: Tensor) -> Any:
+    """A pointer to `weight` (K, C, 3, 3) for C."""
+    return ctypes.byref(_CKernels(weight.data_ptr(), *weight.stride()))
+
+
+def _turned_in_c(weight: Tensor) -> Any:
+    """A pointer to `weight` with inputs and outputs exchanged and each kernel turned by half a turn."""
+    output, channel, row, column = weight.stride()
+    last_place = weight.data_ptr() + 2 * (row + column) * weight.element_size()
+    return ctypes.byref(_CKernels(last_place, channel, output, -row, -column))
+
+
+def _applied(
+    images: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    pool: bool,
+    kernels: _Kernels,
+    stem: Stem | None = None,
+) -> Tensor:
+    return _Convolution.apply(images, weight, bias, pool, kernels, stem)  # pyright: ignore[reportReturnType]
+
+
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor | None, pool: bool, kernels: _Kernels
+        ctx: Any,
+        images: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        pool: bool,
+        kernels: _Kernels,
+        stem: Stem | None,
     ) -> Tensor:
         images = last(images)
-        result, chosen = _new_result(images.shape, len(weight), pool)
-        _convolve(images, None, weight, bias, result, chosen, kernels)
+        sides = stem.sides(images) if stem else images.shape[2:]
+        result, chosen = _new_result(len(images), len(weight), sides, pool)
+        _convolve(images, None, stem, weight, bias, result, chosen, kernels)
         ctx.save_for_backward(images, weight, chosen)
-        ctx.kernels = kernels
+        ctx.kernels, ctx.stem = kernels, stem
         return result
 
     @staticmethod
@@ -93,63 +164,75 @@ class _Convolution(torch.autograd.Function):
         to_images = to_weight = to_bias = None
         if of_images:
             to_images = torch.empty_like(images)
-            weight = weight.flip(2, 3).transpose(0, 1)
-            _convolve(gradients, chosen, weight, None, to_images, None, ctx.kernels)
+            _convolve(gradients, chosen, None, weight, None, to_images, None, ctx.kernels, turned=True)
         if of_weight or of_bias:
-            to_weight, to_bias = _kernel_gradient(images, gradients, chosen, ctx.kernels)
-        return to_images, to_weight, to_bias if of_bias else None, None, None
+            to_weight, to_bias = _kernel_gradient(images, ctx.stem, gradients, chosen, weight, ctx.kernels)
+        return to_images, to_weight, to_bias if of_bias else None, None, None, None
 
 
-def _new_result(shape: torch.Size, outputs: int, pool: bool) -> tuple[Tensor, Tensor | None]:
+def _new_result(count: int, outputs: int, sides: Sequence[int], pool: bool) -> tuple[Tensor, Tensor | None]:
     """Memory for the result, and for which pixels a pooling chooses."""
-    count, _, height, width = shape
-    size = (count, outputs, height // 2, width // 2) if pool else (count, outputs, height, width)
-    result = torch.empty(size, memory_format=torch.channels_last)
+    height, width = (side // 2 for side in sides) if pool else sides
+    result = torch.empty(count, outputs, height, width, memory_format=torch.channels_last)
     return result, torch.empty_like(result, dtype=torch.uint8) if pool else None
 
 
 def _convolve(
     images: Tensor,
     chosen: Tensor | None,
+    stem: Stem | None,
     weight: Tensor,
     bias: Tensor | None,
     result: Tensor,
     choose: Tensor | None,
     kernels: _Kernels,
+    turned: bool = False,
 ) -> None:
-    """Into `result`, of which `choose` is the pooling's choice; `images` may be gradients of a `chosen` pooling."""
-    outputs, inputs = weight.shape[:2]
-    height, width = (result if chosen is not None or choose is None else images).shape[2:]
-    vectors = kernels.vectors(outputs)
-    transformed = _panels(weight, vectors, kernels)
-    bias = torch.zeros(outputs) if bias is None else bias
-    least = 4 * _ROWS if transformed.nbytes > _LARGE_KERNELS else _ROWS
-    room = _room(_BLOCK, inputs + outputs, least)
-    sizes = (len(images), height, width, inputs, outputs, vectors, room)
-    arguments = (images, chosen, transformed, bias, result, choose, *sizes)
-    _check(call("convolve", kernels.lanes, *arguments, half=kernels.half), images)
+    """Into `result`, of which `choose` is the pooling's choice; `images` may be gradients of a `chosen` pooling.
 
-
-def _panels(weight: Tensor, vectors: int, kernels: _Kernels) -> Tensor:
-    """`weight` (K, C, 3, 3), transformed, in the order that the products read; see `convolve` in convolution.c."""
-    # Put into that order before the transform makes four times as much of it.
-    cut = weight.reshape(-1, vectors * kernels.lanes, weight.shape[1] // kernels.depth, kernels.depth, 9)
-    transformed = _TRANSFORM @ cut.permute(4, 0, 2, 1, 3).reshape(9, -1)
-    return transformed.bfloat16() if kernels.half else transformed
+    `turned`: back from the outputs to the inputs.
+    """
+    outputs, inputs = reversed(weight.shape[:2]) if turned else weight.shape[:2]
+    sides = stem.sides(images) if stem else (images if chosen is None else result).shape[2:]
+    large = 4 * _PLACES * inputs * outputs > _LARGE_KERNELS
+    room = _room(_BLOCK, inputs + outputs, 4 * _ROWS if large else _ROWS)
+    sizes = (len(images), *sides, inputs, outputs, kernels.vectors(outputs), room)
+    pointer = _turned_in_c(weight) if turned else _kernels_in_c(weight)
+    with _in_c(stem, images) as made:
+        arguments = (images, chosen, made, pointer, bias, result, choose, *sizes)
+        _check(call("convolve", kernels.lanes, *arguments, half=kernels.half), images)
 
 
 def _kernel_gradient(
-    images: Tensor, gradients: Tensor, chosen: Tensor | None, kernels: _Kernels
+    images: Tensor,
+    stem: Stem | None,
+    gradients: Tensor,
+    chosen: Tensor | None,
+    weight: Tensor,
+    kernels: _Kernels,
 ) -> tuple[Tensor, Tensor]:
-    count, inputs, height, width = images.shape
-    outputs, threads = gradients.shape[1], torch.get_num_threads()
-    sums, bias_sums = torch.zeros(threads, _PLACES, inputs, outputs), torch.zeros(threads, outputs)
+    """The gradients of `weight` and of its bias."""
+    outputs, inputs = weight.shape[:2]
+    sides = stem.sides(images) if stem else images.shape[2:]
+    to_weight, to_bias = torch.empty_like(weight), torch.empty(outputs)
     room = _room(_GRADIENT_BLOCK, inputs + outputs, 4 * _ROWS)
-    sizes = (count, height, width, inputs, outputs, kernels.vectors(outputs), room)
-    arguments = (images, gradients, chosen, sums, bias_sums, *sizes)
-    _check(call("kernel_gradient", kernels.lanes, *arguments, half=kernels.half), images)
-    transformed = _TRANSFORM.T @ sums.sum(0).view(_PLACES, inputs * outputs)
-    return transformed.view(3, 3, inputs, outputs).permute(3, 2, 0, 1), bias_sums.sum(0)
+    sizes = (len(images), *sides, inputs, outputs, kernels.vectors(outputs), room)
+    with _in_c(stem, images) as made:
+        arguments = (images, made, gradients, chosen, _kernels_in_c(to_weight), to_bias, *sizes)
+        _check(call("kernel_gradient", kernels.lanes, *arguments, half=kernels.half), images)
+    return to_weight, to_bias
+
+
+@contextmanager
+def _in_c(stem: Stem | None, images: Tensor) -> Iterator[Any]:
+    """A pointer to the stem for its `images`, as long as the context lasts; None for None."""
+    if stem is None:
+        yield None
+        return
+    weight = stem.weight
+    rows = torch.cat([weight.permute(2, 3, 1, 0).reshape(-1, len(weight)), stem.bias[None]])
+    _, channels, height, width = images.shape
+    yield ctypes.byref(_CStem(rows.data_ptr(), height, width, channels, weight.shape[2], stem.stride))
 
 
 def _check(failed: int, images: Tensor) -> None:

@@ -1,5 +1,7 @@
 """When the kernels suit, and how they are called."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -7,16 +9,16 @@ from tenfold.kernels.library import library
 
 
 def suits(images: Tensor, *channels: int, smallest: int = 1, half: bool = False) -> int:
-    """The lanes of the kernels that take `images` (N, C, H, W) to and from so many `channels`, or 0 where none do.
+    """The lanes of the kernels that take `images` (N, C, H, W) and have so many `channels`, or 0 where none do.
 
-    `smallest`: of H and W. `half`: the kernels that multiply in bfloat16.
+    `channels`: all that must fill vectors. `smallest`: of H and W. `half`: the kernels that multiply in bfloat16.
     """
     # An export follows a model by tensors of other types, which have no memory, or by tracing PyTorch's operators.
     if type(images) is not Tensor or traced() or images.device.type != "cpu":
         return 0
     if images.dtype != torch.float32 or not images.numel() or min(images.shape[2:]) < smallest:
         return 0
-    return library().lanes(images.shape[1], *channels, half=half)
+    return library().lanes(*channels, half=half)
 
 
 def halves() -> bool:
@@ -34,7 +36,7 @@ def last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def call(name: str, lanes: int, *arguments: Tensor | int | None, half: bool = False) -> int:
+def call(name: str, lanes: int, *arguments: Any, half: bool = False) -> int:
     """Call a C function with tensors by their memory, None as NULL, and PyTorch's number of threads at the end."""
     values = (a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
     return getattr(library().variants[lanes, half], name)(*values, torch.get_num_threads())

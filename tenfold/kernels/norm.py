@@ -20,7 +20,7 @@ def rectified_norm(norm: nn.BatchNorm2d, images: Tensor, relu: Place) -> Tensor:
     memory where PyTorch takes five or more. Unlike its batch norm for channels_last memory, whose sums are single
     precision throughout, it is exact to rounding over any number of pixels.
     """
-    lanes = suits(images)
+    lanes = suits(images, images.shape[1])
     if lanes and norm.training and images.numel() > images.shape[1]:
         return _rectified(norm, images, relu, lanes)
     if lanes and not norm.training and not torch.is_grad_enabled():

@@ -11,7 +11,7 @@ from tenfold.kernels.dispatch import call, last, suits
 
 def max_pool(images: Tensor) -> Tensor:
     """`torch.nn.functional.max_pool2d(images, 2)`: (N, C, H, W) to (N, C, H // 2, W // 2)."""
-    if lanes := suits(images, smallest=2):
+    if lanes := suits(images, images.shape[1], smallest=2):
         return _Pool.apply(images, lanes)  # pyright: ignore[reportReturnType]
     return F.max_pool2d(images, 2)
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from tenfold.choices import Count, Positive
 from tenfold.errors import InputError
+from tenfold.kernels import Stem, conv3x3_behind
 from tenfold.models.classifier import Preprocessing
 from tenfold.models.layers import BatchNorm2dReLU, Conv3x3
 from tenfold.models.plain import Filters, Shape
@@ -145,10 +146,23 @@ class Swift(nn.Module):
         self.whitening.bias.copy_(-rows @ centre)  # pyright: ignore[reportOptionalMemberAccess]
 
     def _logits(self, images: Tensor) -> Tensor:
-        if self.margin:
-            images = F.pad(images, (0, self.margin, 0, self.margin), mode="reflect")
-        features = self.blocks(self.activation(self.whitening(images)))
+        if self.training and isinstance(self.activation, nn.ReLU):
+            features = self._after_first(images)
+        else:
+            if self.margin:
+                images = F.pad(images, (0, self.margin, 0, self.margin), mode="reflect")
+            features = self.blocks(self.activation(self.whitening(images)))
         return self.head(features.amax((2, 3))) * self.scale
+
+    def _after_first(self, images: Tensor) -> Tensor:
+        """The blocks' features, with whitening and the first convolution in one."""
+        whitening, (first, *others) = self.whitening, self.blocks
+        convolution, *layers = first
+        stem = Stem(whitening.weight, whitening.bias, whitening.stride[0], self.margin)  # pyright: ignore
+        features = conv3x3_behind(stem, images, convolution.weight, convolution.pool)
+        for layer in (*layers, *others):
+            features = layer(features)
+        return features
 
 
 class Block(nn.Sequential):
