@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tenfold import kernels
+from tenfold.errors import TenfoldError
 from tenfold.kernels import Stem, conv3x3, conv3x3_behind, dispatch, max_pool, rectified_norm
 from tenfold.kernels import convolution as convolutions
 from tenfold.kernels.library import FOLDER, SWITCH, Library, library
@@ -266,7 +267,7 @@ def test_autocast_is_left_to_pytorch_where_products_of_bfloat16_are_missing(monk
 @needs_kernels
 def test_memory_that_is_short_is_told(monkeypatch):
     monkeypatch.setattr(convolutions, "call", lambda *_, **__: 1)
-    with pytest.raises(convolutions.TenfoldError, match=r"no memory left .* \[2, 8, 6, 6\].*fit\.batch_size"):
+    with pytest.raises(TenfoldError, match=r"no memory left .* \[2, 8, 6, 6\].*fit\.batch_size"):
         conv3x3(features(2, 8, 6, 6), features(8, 8, 3, 3))
 
 
@@ -304,7 +305,8 @@ def test_a_rectified_norm_its_averages_and_gradients_are_pytorchs(place, count, 
     found = torch.autograd.grad(result, leaves, gradients)
     wanted = torch.autograd.grad(expected, their_leaves, gradients.double())
     for mine, theirs in zip(found, wanted, strict=True):
-        assert off(mine, theirs) < 1e-4 or theirs.norm() < 1e-3
+        # Where a channel hardly varies, what is left of the gradients is their rounding.
+        assert (mine - theirs).norm() < 1e-4 * theirs.norm() + 3e-7 * gradients.norm()
     for name in ("running_mean", "running_var", "num_batches_tracked"):
         torch.testing.assert_close(
             getattr(norm, name).double(), getattr(reference, name).double(), rtol=1e-5, atol=1e-5

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tenfold.errors import TenfoldError
-from tenfold.kernels.dispatch import call, halves, last, suits, traced
+from tenfold.kernels.dispatch import call, check, halves, last, suits, traced
 
 _PLACES, _ROWS = 36, 6
 # Bytes of a block of tiles, forward and for the kernel's gradient, which adds a block's products to sums that are
@@ -200,7 +199,7 @@ def _convolve(
     pointer = _turned_in_c(weight) if turned else _kernels_in_c(weight)
     with _in_c(stem, images) as made:
         arguments = (images, chosen, made, pointer, bias, result, choose, *sizes)
-        _check(call("convolve", kernels.lanes, *arguments, half=kernels.half), images)
+        check(call("convolve", kernels.lanes, *arguments, half=kernels.half), images)
 
 
 def _kernel_gradient(
@@ -219,7 +218,7 @@ def _kernel_gradient(
     sizes = (len(images), *sides, inputs, outputs, kernels.vectors(outputs), room)
     with _in_c(stem, images) as made:
         arguments = (images, made, gradients, chosen, _kernels_in_c(to_weight), to_bias, *sizes)
-        _check(call("kernel_gradient", kernels.lanes, *arguments, half=kernels.half), images)
+        check(call("kernel_gradient", kernels.lanes, *arguments, half=kernels.half), images)
     return to_weight, to_bias
 
 
@@ -233,14 +232,6 @@ def _in_c(stem: Stem | None, images: Tensor) -> Iterator[Any]:
     rows = torch.cat([weight.permute(2, 3, 1, 0).reshape(-1, len(weight)), stem.bias[None]])
     _, channels, height, width = images.shape
     yield ctypes.byref(_CStem(rows.data_ptr(), height, width, channels, weight.shape[2], stem.stride))
-
-
-def _check(failed: int, images: Tensor) -> None:
-    if failed:
-        raise TenfoldError(
-            f"there is no memory left for a convolution of {list(images.shape)} numbers. "
-            "Close other programs, or set a smaller fit.batch_size."
-        )
 
 
 def _room(size: int, channels: int, least: int) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tenfold.errors import TenfoldError
 from tenfold.kernels.library import library
 
 
@@ -40,3 +41,12 @@ def call(name: str, lanes: int, *arguments: Any, half: bool = False) -> int:
     """Call a C function with tensors by their memory, None as NULL, and PyTorch's number of threads at the end."""
     values = (a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
     return getattr(library().variants[lanes, half], name)(*values, torch.get_num_threads())
+
+
+def check(failed: int, images: Tensor) -> None:
+    """Raise TenfoldError where a C function told by 1 that memory is short."""
+    if failed:
+        raise TenfoldError(
+            f"there is no memory left for a layer's {list(images.shape)} numbers. "
+            "Close other programs, or set a smaller fit.batch_size."
+        )

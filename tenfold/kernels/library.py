@@ -28,10 +28,9 @@ _POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
 _ARGUMENTS = {
     "convolve": [*[_POINTER] * 7, *[_LONG] * 5, _INT, _LONG, _INT],
     "kernel_gradient": [*[_POINTER] * 6, *[_LONG] * 5, _INT, _LONG, _INT],
-    "norm_sums": [*[_POINTER] * 3, *[_LONG] * 2, _INT, _INT],
     "norm_apply": [*[_POINTER] * 3, *[_LONG] * 2, _INT, _INT],
-    "norm_gradient_sums": [*[_POINTER] * 4, *[_LONG] * 2, _INT, _INT],
-    "norm_gradient": [*[_POINTER] * 5, *[_LONG] * 2, _INT, _INT],
+    "norm": [*[_POINTER] * 6, ctypes.c_double, *[_LONG] * 2, _INT, _INT],
+    "norm_gradient": [*[_POINTER] * 6, *[_LONG] * 2, _INT, _INT],
     "pool": [*[_POINTER] * 3, *[_LONG] * 4, _INT],
     "pool_gradient": [*[_POINTER] * 3, *[_LONG] * 4, _INT],
 }

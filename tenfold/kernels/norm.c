@@ -3,6 +3,7 @@
    The ReLU leaves nothing in memory: each pass applies it again to what it reads. Sums are taken in single precision
    over BLOCK rows and in double precision over blocks, so that millions of rows cost no accuracy. */
 
+#include <math.h>
 #include <omp.h>
 
 #include "vectors.h"
@@ -25,9 +26,37 @@ static inline void add_to(double *sums, vec values) {
   for (int lane = 0; lane < LANES; lane++) sums[lane] += values[lane];
 }
 
-/* Add to `sums` (threads, 2, channels) the sums of x - pivot, for x rectified if `relu` is BEFORE, and of its squares.
-   A `pivot` (channels) near the mean keeps a small variance beside a large mean. */
-void norm_sums(const float *x, const float *pivot, double *sums, long rows, long channels, int relu, int threads) {
+/* Sums (threads, 2, channels), or NULL where memory is short. */
+static double *take_sums(long channels, int threads) { return calloc(threads * 2 * channels, sizeof(double)); }
+
+/* The two sums of a channel over all threads. */
+static void total(const double *sums, long channels, long channel, int threads, double *first, double *second) {
+  *first = *second = 0;
+  for (int t = 0; t < threads; t++) {
+    *first += sums[t * 2 * channels + channel];
+    *second += sums[(t * 2 + 1) * channels + channel];
+  }
+}
+
+/* result = (x - mean) scale + bias with the ReLU, for `terms` (3, channels): mean, scale and bias. */
+void norm_apply(const float *x, float *result, const float *terms, long rows, long channels, int relu, int threads) {
+  const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (long r = 0; r < rows; r++)
+    for (long c = 0; c < channels; c += LANES) {
+      vec v = centred(LOAD(x + r * channels + c), LOAD(mean + c), relu) * LOAD(scale + c) + LOAD(bias + c);
+      STORE(result + r * channels + c, relu == AFTER ? rectify(v) : v);
+    }
+}
+
+/* Normalise x (rows, channels), rectified if `relu` is BEFORE, by its own mean and biased variance, which go into
+   `moments` (2, channels); `terms` (4, channels) gets mean, scale, bias and deviation. Returns 1 where memory is short. */
+int norm(const float *x, float *result, const float *weight, const float *bias, float *terms, float *moments,
+         double epsilon, long rows, long channels, int relu, int threads) {
+  double *sums = take_sums(channels, threads);
+  if (!sums) return 1;
+  float *pivot = moments;  // the first row: near the mean, so that a small variance beside a large mean keeps its digits
+  for (long c = 0; c < channels; c++) pivot[c] = relu == BEFORE && x[c] < 0 ? 0 : x[c];
 #pragma omp parallel num_threads(threads)
   {
     double *mine = sums + omp_get_thread_num() * 2 * channels;
@@ -46,22 +75,27 @@ void norm_sums(const float *x, const float *pivot, double *sums, long rows, long
       }
     }
   }
-}
-
-/* result = (x - mean) scale + bias with the ReLU, for `terms` (3, channels): mean, scale and bias. */
-void norm_apply(const float *x, float *result, const float *terms, long rows, long channels, int relu, int threads) {
-  const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (long r = 0; r < rows; r++)
-    for (long c = 0; c < channels; c += LANES) {
-      vec v = centred(LOAD(x + r * channels + c), LOAD(mean + c), relu) * LOAD(scale + c) + LOAD(bias + c);
-      STORE(result + r * channels + c, relu == AFTER ? rectify(v) : v);
-    }
+  for (long c = 0; c < channels; c++) {
+    double mean, square;
+    total(sums, channels, c, threads, &mean, &square);
+    mean /= rows;
+    double variance = square / rows - mean * mean;
+    if (variance < 0) variance = 0;
+    double deviation = sqrt(variance + epsilon);
+    terms[c] = moments[c] = (float)(mean + pivot[c]);
+    moments[channels + c] = (float)variance;
+    terms[channels + c] = (float)(weight[c] / deviation);
+    terms[2 * channels + c] = bias[c];
+    terms[3 * channels + c] = (float)deviation;
+  }
+  free(sums);
+  norm_apply(x, result, terms, rows, channels, relu, threads);
+  return 0;
 }
 
 /* Add to `sums` (threads, 2, channels) the sums of the norm's gradients, and of their products with x - mean. */
-void norm_gradient_sums(const float *x, const float *gradients, double *sums, const float *terms, long rows,
-                        long channels, int relu, int threads) {
+static void sum_gradients(const float *x, const float *gradients, double *sums, const float *terms, long rows,
+                          long channels, int relu, int threads) {
   const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
 #pragma omp parallel num_threads(threads)
   {
@@ -84,18 +118,38 @@ void norm_gradient_sums(const float *x, const float *gradients, double *sums, co
   }
 }
 
-/* result = scale g + slope (x - mean) + level for `factors` (2, channels): slope and level; with both ReLUs'
-   derivatives. */
-void norm_gradient(const float *x, const float *gradients, float *result, const float *terms, const float *factors,
-                   long rows, long channels, int relu, int threads) {
-  const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
-  const float *slope = factors, *level = factors + channels;
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (long r = 0; r < rows; r++)
-    for (long c = 0; c < channels; c += LANES) {
-      vec v = LOAD(x + r * channels + c), d = centred(v, LOAD(mean + c), relu);
-      vec g = passed(LOAD(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
-      g = LOAD(scale + c) * g + LOAD(slope + c) * d + LOAD(level + c);
-      STORE(result + r * channels + c, relu == BEFORE ? where(v > 0, g) : g);
+/* Into `result` (rows, channels), `to_weight` and `to_bias` (channels) the gradients of x, the norm's weight and its bias,
+   given those of its result and the `terms` that `norm` gave. Returns 1 where memory is short.
+
+   With x^ = (x - mean) / deviation: dx = weight / deviation (g - mean of g - x^ mean of g x^), in the passes' words
+   scale g + slope (x - mean) + level; with both ReLUs' derivatives. */
+int norm_gradient(const float *x, const float *gradients, float *result, const float *terms, float *to_weight,
+                  float *to_bias, long rows, long channels, int relu, int threads) {
+  const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels, *deviation = terms + 3 * channels;
+  double *sums = take_sums(channels, threads);
+  float *slope = aligned_floats(2 * channels), *level = slope + channels;
+  int failed = !sums || !slope;
+  if (!failed) {
+    sum_gradients(x, gradients, sums, terms, rows, channels, relu, threads);
+    for (long c = 0; c < channels; c++) {
+      double sum, products;
+      total(sums, channels, c, threads, &sum, &products);
+      products /= deviation[c];
+      to_weight[c] = (float)products;
+      to_bias[c] = (float)sum;
+      slope[c] = (float)(-scale[c] * products / ((double)rows * deviation[c]));
+      level[c] = (float)(-scale[c] * sum / rows);
     }
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (long r = 0; r < rows; r++)
+      for (long c = 0; c < channels; c += LANES) {
+        vec v = LOAD(x + r * channels + c), d = centred(v, LOAD(mean + c), relu);
+        vec g = passed(LOAD(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
+        g = LOAD(scale + c) * g + LOAD(slope + c) * d + LOAD(level + c);
+        STORE(result + r * channels + c, relu == BEFORE ? where(v > 0, g) : g);
+      }
+  }
+  free(sums);
+  free(slope);
+  return failed;
 }

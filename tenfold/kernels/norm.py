@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tenfold.kernels.dispatch import call, last, suits
+from tenfold.kernels.dispatch import call, check, last, suits
 
 Place = Literal["before", "after"]
 # As in norm.c.
@@ -62,38 +62,20 @@ class _RectifiedNorm(torch.autograd.Function):
         ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, epsilon: float, relu: int, lanes: int
     ) -> Any:
         images = last(images)
-        channels = images.shape[1]
-        rows = images.numel() // channels
-        pivot = images[0, :, 0, 0].clamp_min(0) if relu == _PLACES["before"] else images[0, :, 0, 0].clone()
-        sums = _sums(channels)
-        call("norm_sums", lanes, images, pivot, sums, rows, channels, relu)
-        mean, squares = sums.sum(0) / rows
-        variance = (squares - mean.square()).clamp_min_(0)
-        mean += pivot
-        deviation = (variance + epsilon).sqrt()
-        terms = torch.stack([mean, weight / deviation, bias]).float()
-        ctx.save_for_backward(images, terms, deviation)
-        ctx.relu, ctx.lanes = relu, lanes
-        mean, variance = mean.float(), variance.float()
+        result, channels = torch.empty_like(images), images.shape[1]
+        terms, moments = torch.empty(4, channels), torch.empty(2, channels)
+        sizes = (images.numel() // channels, channels, relu)
+        check(call("norm", lanes, images, result, weight, bias, terms, moments, epsilon, *sizes), images)
+        ctx.save_for_backward(images, terms)
+        ctx.sizes, ctx.lanes = sizes, lanes
+        mean, variance = moments
         ctx.mark_non_differentiable(mean, variance)
-        return _applied(images, terms, relu, lanes), mean, variance
+        return result, mean, variance
 
     @staticmethod
     def backward(ctx: Any, gradients: Tensor, *_: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore
-        images, terms, deviation = ctx.saved_tensors
-        gradients = last(gradients)
-        channels = images.shape[1]
-        rows = images.numel() // channels
-        sums = _sums(channels)
-        call("norm_gradient_sums", ctx.lanes, images, gradients, sums, terms, rows, channels, ctx.relu)
-        total, products = sums.sum(0)
-        # With x^ = (x - mean) / deviation: dx = weight / deviation (g - mean of g - x^ mean of g x^).
-        scale, to_weight = terms[1], products / deviation
-        factors = torch.stack([-scale * to_weight / (rows * deviation), -scale * total / rows]).float()
-        result = torch.empty_like(images)
-        call("norm_gradient", ctx.lanes, images, gradients, result, terms, factors, rows, channels, ctx.relu)
-        return result, to_weight.float(), total.float(), None, None, None
-
-
-def _sums(channels: int) -> Tensor:
-    return torch.zeros(torch.get_num_threads(), 2, channels, dtype=torch.float64)
+        images, terms = ctx.saved_tensors
+        result, to_weight, to_bias = torch.empty_like(images), *torch.empty(2, images.shape[1])
+        arguments = (images, last(gradients), result, terms, to_weight, to_bias, *ctx.sizes)
+        check(call("norm_gradient", ctx.lanes, *arguments), images)
+        return result, to_weight, to_bias, None, None, None

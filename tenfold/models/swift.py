@@ -157,7 +157,7 @@ class Swift(nn.Module):
     def _after_first(self, images: Tensor) -> Tensor:
         """The blocks' features, with whitening and the first convolution in one."""
         whitening, (first, *others) = self.whitening, self.blocks
-        convolution, *layers = first
+        convolution, *layers = first  # pyright: ignore[reportGeneralTypeIssues]
         stem = Stem(whitening.weight, whitening.bias, whitening.stride[0], self.margin)  # pyright: ignore
         features = conv3x3_behind(stem, images, convolution.weight, convolution.pool)
         for layer in (*layers, *others):
