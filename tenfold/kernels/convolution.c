@@ -1,4 +1,4 @@
-/* 3x3 convolutions with padding 1 by Winograd's F(4x4, 3x3), for images (N, H, W, C) of float32, and pooling behind them.
+/* 3x3 convolutions with padding 1 by Winograd's F(4x4, 3x3), for images (N, H, W, C), and pooling behind them.
 
    Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (arXiv 1509.09308). A tile of 4x4 outputs takes 36
    multiplications for each pair of channels where the plain sum takes 144. With d a tile of 6x6 inputs, g a kernel and
@@ -33,7 +33,9 @@ typedef struct {
     float *products;
     term *right;
   };
-  float *zeros, *image;
+  number *zeros, *image;
+  float *bias; /* of zeros */
+  float *rows; /* what a stem sees for a row of its image */
   long left_step, right_step;
 } Workspace;
 
@@ -48,20 +50,30 @@ static long step_of(long size) {
   return ((size + line - 1) / line | 1) * line;
 }
 
-/* For `left` and `right` floats or terms at each place, images of up to `channels`, and one of so many floats. */
-static Workspace take_workspace(long left, long right, long channels, long image) {
+/* For `left` and `right` floats or terms at each place, images of up to `channels`, and an image and rows of a stem. */
+static Workspace take_workspace(long left, long right, long channels, long image, long rows) {
   long left_step = step_of(left), right_step = step_of(right);
-  return (Workspace){(term *)aligned_floats(PLACES * left_step), {aligned_floats(PLACES * right_step)},
-                     calloc(channels, sizeof(float)), aligned_floats(image), left_step, right_step};
+  return (Workspace){aligned(PLACES * left_step * sizeof(term)),
+                     {aligned_floats(PLACES * right_step)},
+                     calloc(channels, sizeof(number)),
+                     aligned(image * sizeof(number)),
+                     calloc(channels, sizeof(float)),
+                     aligned_floats(rows),
+                     left_step,
+                     right_step};
 }
 
-static int is_whole(Workspace space) { return space.left && space.products && space.zeros && space.image; }
+static int is_whole(Workspace space) {
+  return space.left && space.products && space.zeros && space.image && space.bias && space.rows;
+}
 
 static void free_workspace(Workspace space) {
   free(space.left);
   free(space.products);
   free(space.zeros);
   free(space.image);
+  free(space.bias);
+  free(space.rows);
 }
 
 /* B^T d */
@@ -156,14 +168,14 @@ static inline void transform_kernel_back(const vec s[36], Kernels to, long outpu
 /* Images, or the gradients of images that were pooled: of each 2x2 pixels only the one that `chosen` names had a part
    in the result, and has its gradient. `chosen` is NULL where nothing was pooled. */
 typedef struct {
-  const float *values;
+  const number *values;
   const uint8_t *chosen;
 } Pixels;
 
 /* Where the size x size pixels from (top, left) of a tile's image are; `zeros` for those outside the image, and for all
    of a tile behind the last. */
-static inline void find_pixels(Pixels pixels, Grid grid, long channels, const float *zeros, long tile, int size,
-                               int margin, const float *from[], const uint8_t *chosen[]) {
+static inline void find_pixels(Pixels pixels, Grid grid, long channels, const number *zeros, long tile, int size,
+                               int margin, const number *from[], const uint8_t *chosen[]) {
   long image = tile / (grid.rows * grid.columns), pooled = pixels.chosen != NULL;
   long top = tile / grid.columns % grid.rows * 4 - margin, left = tile % grid.columns * 4 - margin;
   long height = image < grid.count ? grid.height >> pooled : 0, width = grid.width >> pooled;
@@ -178,14 +190,14 @@ static inline void find_pixels(Pixels pixels, Grid grid, long channels, const fl
 }
 
 /* A vector of a pixel's channels; (y, x) says by its parity which of 2x2 the pixel is. */
-static inline vec load_pixel(const float *from, const uint8_t *chosen, int y, int x, int pooled) {
-  if (!pooled) return LOAD(from);
+static inline vec load_pixel(const number *from, const uint8_t *chosen, int y, int x, int pooled) {
+  if (!pooled) return load_numbers(from);
   ints which = __builtin_convertvector(*(const bytes *)chosen, ints);
-  return where(which == y % 2 * 2 + x % 2, LOAD(from));
+  return where(which == y % 2 * 2 + x % 2, load_numbers(from));
 }
 
 /* B^T d B of a tile of inputs or, with a side of 4, A e A^T of a tile of gradients, in one direction: (side, 6) columns. */
-static inline __attribute__((always_inline)) void transform_columns(const float *from[], const uint8_t *chosen[],
+static inline __attribute__((always_inline)) void transform_columns(const number *from[], const uint8_t *chosen[],
                                                                     long channel, int side, int pooled, vec half[36]) {
   for (int j = 0; j < side; j++) {
     vec d[6], r[6];
@@ -210,10 +222,8 @@ static inline long mirrored(long place, long size) { return place < size ? place
 /* How many pixels of a row are made at once; a row's last ones are made twice where they do not fill it. */
 #define PIXELS 8
 
-/* Floats of the image that a stem makes, and behind it of the rows of pixels, mirrored, that a row of it sees. */
-static long image_floats(const Stem *stem, long height, long width, long outputs) {
-  return stem ? (height * width * outputs + stem->patch * ((width - 1) * stem->stride + stem->patch) * stem->channels) : 1;
-}
+/* How many pixels of a row a stem sees for `width` of its own. */
+static long seen_width(const Stem *stem, long width) { return (width - 1) * stem->stride + stem->patch; }
 
 /* A row of `width` pixels of an image, mirrored beyond its last. */
 static void copy_row(const Stem *stem, const float *image, long y, long width, float *to) {
@@ -224,10 +234,9 @@ static void copy_row(const Stem *stem, const float *image, long y, long width, f
     for (long k = 0; k < channels; k++) to[x * channels + k] = from[mirrored(x, stem->width) * channels + k];
 }
 
-static void make_image(const Stem *stem, const float *from, Grid grid, long outputs, float *to) {
+static void make_image(const Stem *stem, const float *from, Grid grid, long outputs, float *rows, number *to) {
   long channels = stem->channels, patch = stem->patch, stride = stem->stride;
-  long seen = patch * channels, width = (grid.width - 1) * stride + patch, row = width * channels;
-  float *rows = to + grid.height * grid.width * outputs;
+  long seen = patch * channels, width = seen_width(stem, grid.width), row = width * channels;
   const float *bias = stem->weights + patch * seen * outputs;
   for (long y = 0; y < grid.height; y++, to += grid.width * outputs) {
     for (long i = 0; i < patch; i++) copy_row(stem, from, y * stride + i, width, rows + i * row);
@@ -242,7 +251,7 @@ static void make_image(const Stem *stem, const float *from, Grid grid, long outp
           for (long k = i * row; k < i * row + seen; k++, weight += outputs)
             EACH(p, PIXELS) sums[p] += pixels[p][k] * LOAD(weight);
         EACH(p, PIXELS)
-        STORE(to + smaller(first + p, grid.width - 1) * outputs + c, where(sums[p] > 0, sums[p]));
+        store_numbers(to + smaller(first + p, grid.width - 1) * outputs + c, where(sums[p] > 0, sums[p]));
       }
     }
   }
@@ -258,18 +267,18 @@ static inline void fetch_tile(Pixels pixels, Grid grid, long channels, long tile
   if (image >= grid.count) return;
   long high = smaller(height - top, side), wide = smaller(width - left, side) * channels;
   for (long i = 0; i < high; i++)
-    for (long c = 0; c < wide; c += 64 / sizeof(float))
+    for (long c = 0; c < wide; c += 64 / sizeof(number))
       __builtin_prefetch(pixels.values + ((image * height + top + i) * width + left) * channels + c);
 }
 
 /* B^T d B (side 6) or A e A^T (side 4) of `count` tiles from `first` on, to 36 places, `step` terms apart. A term is made
    of channels, (count, channels / DEPTH), or of `together` = DEPTH tiles, (count / DEPTH, channels). */
 static inline __attribute__((always_inline)) void transform_tiles(Pixels pixels, Grid grid, long channels,
-                                                                  const float *zeros, long first, long count,
+                                                                  const number *zeros, long first, long count,
                                                                   long step, term *to, int side, int together,
                                                                   int pooled) {
   for (long t = 0; t < count; t += together) {
-    const float *from[DEPTH][36];
+    const number *from[DEPTH][36];
     const uint8_t *chosen[DEPTH][36] = {0};
     for (int k = 0; k < together; k++) {
       fetch_tile(pixels, grid, channels, first + t + k + AHEAD, pooled);
@@ -295,7 +304,7 @@ static inline __attribute__((always_inline)) void transform_tiles(Pixels pixels,
   }
 }
 
-static void transform_inputs(Pixels pixels, Grid grid, long channels, const float *zeros, long first, long count,
+static void transform_inputs(Pixels pixels, Grid grid, long channels, const number *zeros, long first, long count,
                              long step, term *to) {
   if (pixels.chosen)
     transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 6, 1, 1);
@@ -303,7 +312,7 @@ static void transform_inputs(Pixels pixels, Grid grid, long channels, const floa
     transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 6, 1, 0);
 }
 
-static void transform_gradients(Pixels pixels, Grid grid, long channels, const float *zeros, long first, long count,
+static void transform_gradients(Pixels pixels, Grid grid, long channels, const number *zeros, long first, long count,
                                 long step, term *to) {
   if (pixels.chosen)
     transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 4, DEPTH, 1);
@@ -314,7 +323,7 @@ static void transform_gradients(Pixels pixels, Grid grid, long channels, const f
 /* Where results go: (count, height, width, channels), or with `chosen` half as high and wide, the largest of each 2x2
    pixels, and in `chosen` which it was. */
 typedef struct {
-  float *values;
+  number *values;
   uint8_t *chosen;
 } Result;
 
@@ -342,7 +351,7 @@ static inline void store_largest(const vec outputs[16], int i, int j, Result to,
     best = either(larger, v, best);
     which = (larger & k) | (~larger & which);
   }
-  STORE(to.values + place, best);
+  store_numbers(to.values + place, best);
   *(bytes *)(to.chosen + place) = __builtin_convertvector(which, bytes);
 }
 
@@ -365,7 +374,7 @@ static void transform_outputs(const float *products, Grid grid, long channels, c
           if (to.chosen)
             store_largest(outputs, 2 * i, 2 * j, to, place);
           else
-            STORE(to.values + place, outputs[4 * i + j]);
+            store_numbers(to.values + place, outputs[4 * i + j]);
         }
     }
   }
@@ -444,22 +453,23 @@ static void convolve_tiles(Layer layer, Grid grid, Pixels pixels, Result result,
   }
 }
 
-/* Convolve `images` (count, height, width, inputs), which `stem` makes of them unless it is NULL, with `kernels` and add
+/* Convolve `images` (count, height, width, inputs), which `stem` makes of float32 unless it is NULL, with `kernels` and add
    `bias` (outputs), unless it is NULL, into `result` (count, height, width, outputs), by panels of `vectors` (1 or 2)
    vectors and blocks of `room` tiles. With `chosen`, the images are a pooled result's gradients, (count, height / 2,
    width / 2, inputs); with `choose`, the result is pooled. Returns 1 where memory is short. */
-int convolve(const float *images, const uint8_t *chosen, const Stem *stem, const Kernels *kernels, const float *bias,
-             float *result, uint8_t *choose, long count, long height, long width, long inputs, long outputs,
+int convolve(const void *images, const uint8_t *chosen, const Stem *stem, const Kernels *kernels, const float *bias,
+             number *result, uint8_t *choose, long count, long height, long width, long inputs, long outputs,
              int vectors, long room, int threads) {
   term *transformed = (term *)aligned_floats(PLACES * inputs * outputs / DEPTH);
   Layer layer = {transformed, bias, inputs, outputs, vectors, room};
   Grid grid = grid_of(count, height, width), one = grid_of(1, height, width);
-  long tiles = count * grid.rows * grid.columns, made = image_floats(stem, height, width, inputs);
+  long tiles = count * grid.rows * grid.columns, made = stem ? height * width * inputs : 1;
+  long rows = stem ? stem->patch * seen_width(stem, width) * stem->channels : 1;
   long place = choose ? height / 2 * (width / 2) * outputs : height * width * outputs;
   int failed = !transformed;
 #pragma omp parallel num_threads(threads)
   {
-    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs, inputs + outputs, made);
+    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs, inputs + outputs, made, rows);
     if (!is_whole(space)) {
 #pragma omp atomic write
       failed = 1;
@@ -470,11 +480,12 @@ int convolve(const float *images, const uint8_t *chosen, const Stem *stem, const
       for (long k = 0; k < outputs; k += LANES) transform_kernels(*kernels, layer, k);
     }
     Layer mine = layer;
-    if (!bias) mine.bias = space.zeros;
+    if (!bias) mine.bias = space.bias;
     if (!failed && stem) {
 #pragma omp for schedule(static)
       for (long i = 0; i < count; i++) {
-        make_image(stem, images + i * stem->height * stem->width * stem->channels, one, inputs, space.image);
+        const float *seen = (const float *)images + i * stem->height * stem->width * stem->channels;
+        make_image(stem, seen, one, inputs, space.rows, space.image);
         Result to = {result + i * place, choose ? choose + i * place : NULL};
         convolve_tiles(mine, one, (Pixels){space.image, NULL}, to, 0, one.rows * one.columns, space);
       }
@@ -523,20 +534,21 @@ static void finish_gradient(const float *sums, int threads, Layer layer, long in
 }
 
 /* Into `to_kernels` and `to_bias` (outputs) the gradients of the kernels and the bias, given `images` (count, height, width,
-   inputs), which `stem` makes of them unless it is NULL, and the `gradients` of their convolution (count, height, width,
+   inputs), which `stem` makes of float32 unless it is NULL, and the `gradients` of their convolution (count, height, width,
    outputs), or of a pooled one with its `chosen`. Returns 1 where memory is short. */
-int kernel_gradient(const float *images, const Stem *stem, const float *gradients, const uint8_t *chosen,
+int kernel_gradient(const void *images, const Stem *stem, const number *gradients, const uint8_t *chosen,
                     const Kernels *to_kernels, float *to_bias, long count, long height, long width, long inputs,
                     long outputs, int vectors, long room, int threads) {
   Layer layer = {NULL, NULL, inputs, outputs, vectors, room};
   Grid grid = grid_of(count, height, width), one = grid_of(1, height, width);
-  long tiles = count * grid.rows * grid.columns, made = image_floats(stem, height, width, inputs);
+  long tiles = count * grid.rows * grid.columns, made = stem ? height * width * inputs : 1;
+  long rows = stem ? stem->patch * seen_width(stem, width) * stem->channels : 1;
   long place = chosen ? height / 2 * (width / 2) * outputs : height * width * outputs;
   float *sums = aligned_floats(threads * PLACES * inputs * outputs), *bias_sums = aligned_floats(threads * outputs);
   int failed = !sums || !bias_sums;
 #pragma omp parallel num_threads(threads)
   {
-    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs / DEPTH, inputs + outputs, made);
+    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs / DEPTH, inputs + outputs, made, rows);
     if (!is_whole(space)) {
 #pragma omp atomic write
       failed = 1;
@@ -551,7 +563,8 @@ int kernel_gradient(const float *images, const Stem *stem, const float *gradient
     if (!failed && stem) {
 #pragma omp for schedule(static)
       for (long i = 0; i < count; i++) {
-        make_image(stem, images + i * stem->height * stem->width * stem->channels, one, inputs, space.image);
+        const float *seen = (const float *)images + i * stem->height * stem->width * stem->channels;
+        make_image(stem, seen, one, inputs, space.rows, space.image);
         Pixels mine = {gradients + i * place, chosen ? chosen + i * place : NULL};
         add_gradient(layer, one, (Pixels){space.image, NULL}, mine, 0, one.rows * one.columns, sum, bias_sum, space);
       }

@@ -6,24 +6,26 @@ import torch
 from torch import Tensor
 
 from tenfold.errors import TenfoldError
-from tenfold.kernels.library import library
+from tenfold.kernels.library import Variant, library
 
 
-def suits(images: Tensor, *channels: int, smallest: int = 1, half: bool = False) -> int:
-    """The lanes of the kernels that take `images` (N, C, H, W) and have so many `channels`, or 0 where none do.
+def suiting(images: Tensor, *channels: int, smallest: int = 1, half: bool | None = None) -> Variant | None:
+    """The kernels that take `images` (N, C, H, W) and have so many `channels`, or None where none do.
 
-    `channels`: all that must fill vectors. `smallest`: of H and W. `half`: the kernels that multiply in bfloat16.
+    `channels`: all that must fill vectors. `smallest`: of H and W. `half`: the kernels for bfloat16; by default where
+    the images are.
     """
     # An export follows a model by tensors of other types, which have no memory, or by tracing PyTorch's operators.
     if type(images) is not Tensor or traced() or images.device.type != "cpu":
-        return 0
-    if images.dtype != torch.float32 or not images.numel() or min(images.shape[2:]) < smallest:
-        return 0
-    return library().lanes(*channels, half=half)
+        return None
+    plain = images.dtype in (torch.float32, torch.bfloat16)
+    if not plain or not images.numel() or min(images.shape[2:]) < smallest:
+        return None
+    return library().fitting(*channels, half=images.dtype == torch.bfloat16 if half is None else half)
 
 
 def halves() -> bool:
-    """Whether products are to be of bfloat16 here: under autocast."""
+    """Whether layers are to compute in bfloat16 here: under autocast."""
     return torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
 
 
@@ -37,10 +39,10 @@ def last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def call(name: str, lanes: int, *arguments: Any, half: bool = False) -> int:
+def call(name: str, variant: Variant, *arguments: Any) -> int:
     """Call a C function with tensors by their memory, None as NULL, and PyTorch's number of threads at the end."""
     values = (a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
-    return getattr(library().variants[lanes, half], name)(*values, torch.get_num_threads())
+    return getattr(library().variants[variant], name)(*values, torch.get_num_threads())
 
 
 def check(failed: int, images: Tensor) -> None:

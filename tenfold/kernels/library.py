@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tenfold.errors import TenfoldError
 from tenfold.files import atomic, cache_folder
@@ -36,17 +37,24 @@ _ARGUMENTS = {
 }
 
 
+class Variant(NamedTuple):
+    """One compilation of the kernels: the lanes of its vectors, and whether its images are of bfloat16."""
+
+    lanes: int
+    half: bool
+
+
 @dataclass(frozen=True)
 class Library:
-    """The loaded functions, by the lanes of their vectors, widest first, and by whether they multiply in bfloat16."""
+    """The loaded functions of each variant, the widest vectors first; and words on it."""
 
-    variants: Mapping[tuple[int, bool], ctypes.CDLL]
+    variants: Mapping[Variant, ctypes.CDLL]
     words: str
 
-    def lanes(self, *channels: int, half: bool = False) -> int:
-        """The widest vectors that each of these numbers of `channels` fills, or 0."""
-        widths = (lanes for lanes, multiplies_half in self.variants if multiplies_half == half)
-        return next((lanes for lanes in widths if all(count % lanes == 0 for count in channels)), 0)
+    def fitting(self, *channels: int, half: bool = False) -> Variant | None:
+        """The one of widest vectors that each of these numbers of `channels` fills, or None."""
+        variants = (variant for variant in self.variants if variant.half == half)
+        return next((v for v in variants if all(count % v.lanes == 0 for count in channels)), None)
 
 
 @functools.cache
@@ -67,15 +75,17 @@ def library() -> Library:
     return Library(variants, "tenfold's own where they suit")
 
 
-def _variants() -> list[tuple[int, bool]]:
-    """Lanes and whether products are of bfloat16, for what this processor has."""
+def _variants() -> list[Variant]:
+    """What this processor has instructions for."""
     features = set(_processor().split())
     widths = [16, 8] if features >= _WIDE else [8]
-    return [(lanes, half) for half in (False, True) if features >= _HALF or not half for lanes in widths]
+    return [
+        Variant(lanes, half) for half in (False, True) if features >= _HALF or not half for lanes in widths
+    ]
 
 
-def _load(compiler: str, variant: tuple[int, bool]) -> tuple[tuple[int, bool], ctypes.CDLL]:
-    functions = ctypes.CDLL(str(_compiled(compiler, *variant)))
+def _load(compiler: str, variant: Variant) -> tuple[Variant, ctypes.CDLL]:
+    functions = ctypes.CDLL(str(_compiled(compiler, variant)))
     for name, arguments in _ARGUMENTS.items():
         getattr(functions, name).argtypes = arguments
     return variant, functions
@@ -85,13 +95,13 @@ def _absent(why: str) -> Library:
     return Library({}, f"PyTorch's ({why})")
 
 
-def _compiled(compiler: str, lanes: int, half: bool) -> Path:
+def _compiled(compiler: str, variant: Variant) -> Path:
     """The library's file for these sources, this compiler and this processor."""
-    path = cache_folder() / "kernels" / f"{_key(compiler)}-{lanes}{'-half' * half}.so"
+    path = cache_folder() / "kernels" / f"{_key(compiler)}-{variant.lanes}{'-half' * variant.half}.so"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary:
-            flags = [*FLAGS, f"-DLANES={lanes}", *["-DHALF"] * half]
+            flags = [*FLAGS, f"-DLANES={variant.lanes}", *["-DHALF"] * variant.half]
             command = [compiler, *flags, *map(str, SOURCES), "-o", str(temporary)]
             subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
     return path

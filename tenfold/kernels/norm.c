@@ -1,4 +1,4 @@
-/* Batch norm with a ReLU before or after it, over (rows, channels) of float32, in two passes each way.
+/* Batch norm with a ReLU before or after it, over (rows, channels), in two passes each way.
 
    The ReLU leaves nothing in memory: each pass applies it again to what it reads. Sums are taken in single precision
    over BLOCK rows and in double precision over blocks, so that millions of rows cost no accuracy. */
@@ -39,24 +39,24 @@ static void total(const double *sums, long channels, long channel, int threads, 
 }
 
 /* result = (x - mean) scale + bias with the ReLU, for `terms` (3, channels): mean, scale and bias. */
-void norm_apply(const float *x, float *result, const float *terms, long rows, long channels, int relu, int threads) {
+void norm_apply(const number *x, number *result, const float *terms, long rows, long channels, int relu, int threads) {
   const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (long r = 0; r < rows; r++)
     for (long c = 0; c < channels; c += LANES) {
-      vec v = centred(LOAD(x + r * channels + c), LOAD(mean + c), relu) * LOAD(scale + c) + LOAD(bias + c);
-      STORE(result + r * channels + c, relu == AFTER ? rectify(v) : v);
+      vec v = centred(load_numbers(x + r * channels + c), LOAD(mean + c), relu) * LOAD(scale + c) + LOAD(bias + c);
+      store_numbers(result + r * channels + c, relu == AFTER ? rectify(v) : v);
     }
 }
 
 /* Normalise x (rows, channels), rectified if `relu` is BEFORE, by its own mean and biased variance, which go into
    `moments` (2, channels); `terms` (4, channels) gets mean, scale, bias and deviation. Returns 1 where memory is short. */
-int norm(const float *x, float *result, const float *weight, const float *bias, float *terms, float *moments,
+int norm(const number *x, number *result, const float *weight, const float *bias, float *terms, float *moments,
          double epsilon, long rows, long channels, int relu, int threads) {
   double *sums = take_sums(channels, threads);
   if (!sums) return 1;
   float *pivot = moments;  // the first row: near the mean, so that a small variance beside a large mean keeps its digits
-  for (long c = 0; c < channels; c++) pivot[c] = relu == BEFORE && x[c] < 0 ? 0 : x[c];
+  for (long c = 0; c < channels; c++) pivot[c] = relu == BEFORE && to_float(x[c]) < 0 ? 0 : to_float(x[c]);
 #pragma omp parallel num_threads(threads)
   {
     double *mine = sums + omp_get_thread_num() * 2 * channels;
@@ -66,7 +66,7 @@ int norm(const float *x, float *result, const float *weight, const float *bias, 
       for (long c = 0; c < channels; c += LANES) {
         vec sum = {0}, squares = {0};
         for (long r = first; r < end; r++) {
-          vec d = centred(LOAD(x + r * channels + c), LOAD(pivot + c), relu);
+          vec d = centred(load_numbers(x + r * channels + c), LOAD(pivot + c), relu);
           sum += d;
           squares += d * d;
         }
@@ -94,7 +94,7 @@ int norm(const float *x, float *result, const float *weight, const float *bias, 
 }
 
 /* Add to `sums` (threads, 2, channels) the sums of the norm's gradients, and of their products with x - mean. */
-static void sum_gradients(const float *x, const float *gradients, double *sums, const float *terms, long rows,
+static void sum_gradients(const number *x, const number *gradients, double *sums, const float *terms, long rows,
                           long channels, int relu, int threads) {
   const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
 #pragma omp parallel num_threads(threads)
@@ -106,8 +106,8 @@ static void sum_gradients(const float *x, const float *gradients, double *sums, 
       for (long c = 0; c < channels; c += LANES) {
         vec sum = {0}, products = {0};
         for (long r = first; r < end; r++) {
-          vec d = centred(LOAD(x + r * channels + c), LOAD(mean + c), relu);
-          vec g = passed(LOAD(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
+          vec d = centred(load_numbers(x + r * channels + c), LOAD(mean + c), relu);
+          vec g = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
           sum += g;
           products += g * d;
         }
@@ -123,7 +123,7 @@ static void sum_gradients(const float *x, const float *gradients, double *sums, 
 
    With x^ = (x - mean) / deviation: dx = weight / deviation (g - mean of g - x^ mean of g x^), in the passes' words
    scale g + slope (x - mean) + level; with both ReLUs' derivatives. */
-int norm_gradient(const float *x, const float *gradients, float *result, const float *terms, float *to_weight,
+int norm_gradient(const number *x, const number *gradients, number *result, const float *terms, float *to_weight,
                   float *to_bias, long rows, long channels, int relu, int threads) {
   const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels, *deviation = terms + 3 * channels;
   double *sums = take_sums(channels, threads);
@@ -143,10 +143,10 @@ int norm_gradient(const float *x, const float *gradients, float *result, const f
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (long r = 0; r < rows; r++)
       for (long c = 0; c < channels; c += LANES) {
-        vec v = LOAD(x + r * channels + c), d = centred(v, LOAD(mean + c), relu);
-        vec g = passed(LOAD(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
+        vec v = load_numbers(x + r * channels + c), d = centred(v, LOAD(mean + c), relu);
+        vec g = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
         g = LOAD(scale + c) * g + LOAD(slope + c) * d + LOAD(level + c);
-        STORE(result + r * channels + c, relu == BEFORE ? where(v > 0, g) : g);
+        store_numbers(result + r * channels + c, relu == BEFORE ? where(v > 0, g) : g);
       }
   }
   free(sums);

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tenfold.kernels.dispatch import call, check, last, suits
+from tenfold.kernels.dispatch import call, check, last, suiting
+from tenfold.kernels.library import Variant
 
 Place = Literal["before", "after"]
 # As in norm.c.
@@ -20,19 +21,19 @@ def rectified_norm(norm: nn.BatchNorm2d, images: Tensor, relu: Place) -> Tensor:
     memory where PyTorch takes five or more. Unlike its batch norm for channels_last memory, whose sums are single
     precision throughout, it is exact to rounding over any number of pixels.
     """
-    lanes = suits(images, images.shape[1])
-    if lanes and norm.training and images.numel() > images.shape[1]:
-        return _rectified(norm, images, relu, lanes)
-    if lanes and not norm.training and not torch.is_grad_enabled():
-        return _by_averages(norm, images, relu, lanes)
+    variant = suiting(images, images.shape[1])
+    if variant and norm.training and images.numel() > images.shape[1]:
+        return _rectified(norm, images, relu, variant)
+    if variant and not norm.training and not torch.is_grad_enabled():
+        return _by_averages(norm, images, relu, variant)
     if relu == "before":
         return nn.BatchNorm2d.forward(norm, F.relu(images))
     return F.relu(nn.BatchNorm2d.forward(norm, images))
 
 
-def _rectified(norm: nn.BatchNorm2d, images: Tensor, relu: Place, lanes: int) -> Tensor:
+def _rectified(norm: nn.BatchNorm2d, images: Tensor, relu: Place, variant: Variant) -> Tensor:
     result, mean, variance = _RectifiedNorm.apply(  # pyright: ignore[reportGeneralTypeIssues]
-        images, norm.weight, norm.bias, norm.eps, _PLACES[relu], lanes
+        images, norm.weight, norm.bias, norm.eps, _PLACES[relu], variant
     )
     with torch.no_grad():
         rows = images.numel() // images.shape[1]
@@ -42,32 +43,32 @@ def _rectified(norm: nn.BatchNorm2d, images: Tensor, relu: Place, lanes: int) ->
     return result
 
 
-def _by_averages(norm: nn.BatchNorm2d, images: Tensor, relu: Place, lanes: int) -> Tensor:
+def _by_averages(norm: nn.BatchNorm2d, images: Tensor, relu: Place, variant: Variant) -> Tensor:
     scale = norm.weight / (norm.running_var + norm.eps).sqrt()  # pyright: ignore[reportOptionalOperand]
     terms = torch.stack([norm.running_mean, scale, norm.bias])  # pyright: ignore[reportArgumentType]
-    return _applied(last(images), terms, _PLACES[relu], lanes)
+    return _applied(last(images), terms, _PLACES[relu], variant)
 
 
-def _applied(images: Tensor, terms: Tensor, relu: int, lanes: int) -> Tensor:
+def _applied(images: Tensor, terms: Tensor, relu: int, variant: Variant) -> Tensor:
     result, channels = torch.empty_like(images), images.shape[1]
-    call("norm_apply", lanes, images, result, terms, images.numel() // channels, channels, relu)
+    call("norm_apply", variant, images, result, terms, images.numel() // channels, channels, relu)
     return result
 
 
 class _RectifiedNorm(torch.autograd.Function):
-    """(images, weight, bias, epsilon, place, lanes) -> (result, mean (C,), variance (C,)); the first learns."""
+    """(images, weight, bias, epsilon, place, variant) -> (result, mean (C,), variance (C,)); the first learns."""
 
     @staticmethod
     def forward(
-        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, epsilon: float, relu: int, lanes: int
+        ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, epsilon: float, relu: int, variant: Variant
     ) -> Any:
         images = last(images)
         result, channels = torch.empty_like(images), images.shape[1]
         terms, moments = torch.empty(4, channels), torch.empty(2, channels)
         sizes = (images.numel() // channels, channels, relu)
-        check(call("norm", lanes, images, result, weight, bias, terms, moments, epsilon, *sizes), images)
+        check(call("norm", variant, images, result, weight, bias, terms, moments, epsilon, *sizes), images)
         ctx.save_for_backward(images, terms)
-        ctx.sizes, ctx.lanes = sizes, lanes
+        ctx.sizes, ctx.variant = sizes, variant
         mean, variance = moments
         ctx.mark_non_differentiable(mean, variance)
         return result, mean, variance
@@ -77,5 +78,5 @@ class _RectifiedNorm(torch.autograd.Function):
         images, terms = ctx.saved_tensors
         result, to_weight, to_bias = torch.empty_like(images), *torch.empty(2, images.shape[1])
         arguments = (images, last(gradients), result, terms, to_weight, to_bias, *ctx.sizes)
-        check(call("norm_gradient", ctx.lanes, *arguments), images)
+        check(call("norm_gradient", ctx.variant, *arguments), images)
         return result, to_weight, to_bias, None, None, None

@@ -1,34 +1,34 @@
-/* The largest of 2x2 pixels, for images (N, H, W, C) of float32; a last odd row or column is left out. */
+/* The largest of 2x2 pixels, for images (N, H, W, C); a last odd row or column is left out. */
 
 #include "vectors.h"
 
 /* `result` (count, height / 2, width / 2, channels), and in `chosen` which of the four pixels it was (0 to 3). */
-void pool(const float *images, float *result, uint8_t *chosen, long count, long height, long width, long channels,
+void pool(const number *images, number *result, uint8_t *chosen, long count, long height, long width, long channels,
           int threads) {
   long rows = height / 2, columns = width / 2;
 #pragma omp parallel for schedule(static) num_threads(threads)
   for (long row = 0; row < count * rows; row++) {
-    const float *from = images + (row / rows * height + row % rows * 2) * width * channels;
+    const number *from = images + (row / rows * height + row % rows * 2) * width * channels;
     for (long column = 0; column < columns; column++, from += 2 * channels)
       for (long c = 0; c < channels; c += LANES) {
-        const float *pixels[4] = {from, from + channels, from + width * channels, from + (width + 1) * channels};
+        const number *pixels[4] = {from, from + channels, from + width * channels, from + (width + 1) * channels};
         long to = (row * columns + column) * channels + c;
-        vec best = LOAD(pixels[0] + c);
+        vec best = load_numbers(pixels[0] + c);
         ints which = {0};
         for (int i = 1; i < 4; i++) {
-          vec v = LOAD(pixels[i] + c);
+          vec v = load_numbers(pixels[i] + c);
           ints larger = v > best;
           best = either(larger, v, best);
           which = (larger & i) | (~larger & which);
         }
-        STORE(result + to, best);
+        store_numbers(result + to, best);
         *(bytes *)(chosen + to) = __builtin_convertvector(which, bytes);
       }
   }
 }
 
 /* `result` (count, height, width, channels): each of `gradients` where its pixel was chosen, zeros elsewhere. */
-void pool_gradient(const float *gradients, const uint8_t *chosen, float *result, long count, long height, long width,
+void pool_gradient(const number *gradients, const uint8_t *chosen, number *result, long count, long height, long width,
                    long channels, int threads) {
   long rows = height / 2, columns = width / 2;
 #pragma omp parallel for schedule(static) num_threads(threads)
@@ -36,15 +36,15 @@ void pool_gradient(const float *gradients, const uint8_t *chosen, float *result,
     long image = y / height, row = y % height / 2;
     for (long x = 0; x < width; x++) {
       long from = ((image * rows + row) * columns + x / 2) * channels;
-      float *to = result + (y * width + x) * channels;
+      number *to = result + (y * width + x) * channels;
       int inside = row < rows && x / 2 < columns, place = y % height % 2 * 2 + x % 2;
       for (long c = 0; c < channels; c += LANES) {
         vec g = {0};
         if (inside) {
           ints which = __builtin_convertvector(*(const bytes *)(chosen + from + c), ints);
-          g = where(which == place, LOAD(gradients + from + c));
+          g = where(which == place, load_numbers(gradients + from + c));
         }
-        STORE(to + c, g);
+        store_numbers(to + c, g);
       }
     }
   }

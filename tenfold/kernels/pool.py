@@ -6,32 +6,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tenfold.kernels.dispatch import call, last, suits
+from tenfold.kernels.dispatch import call, last, suiting
+from tenfold.kernels.library import Variant
 
 
 def max_pool(images: Tensor) -> Tensor:
     """`torch.nn.functional.max_pool2d(images, 2)`: (N, C, H, W) to (N, C, H // 2, W // 2)."""
-    if lanes := suits(images, images.shape[1], smallest=2):
-        return _Pool.apply(images, lanes)  # pyright: ignore[reportReturnType]
+    if variant := suiting(images, images.shape[1], smallest=2):
+        return _Pool.apply(images, variant)  # pyright: ignore[reportReturnType]
     return F.max_pool2d(images, 2)
 
 
 class _Pool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, images: Tensor, lanes: int) -> Tensor:
+    def forward(ctx: Any, images: Tensor, variant: Variant) -> Tensor:
         count, channels, height, width = images.shape
         shape = (count, channels, height // 2, width // 2)
-        result = torch.empty(shape, memory_format=torch.channels_last)
+        result = torch.empty(shape, dtype=images.dtype, memory_format=torch.channels_last)
         chosen = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
-        call("pool", lanes, last(images), result, chosen, count, height, width, channels)
+        call("pool", variant, last(images), result, chosen, count, height, width, channels)
         ctx.save_for_backward(chosen)
-        ctx.shape, ctx.lanes = images.shape, lanes
+        ctx.shape, ctx.variant = images.shape, variant
         return result
 
     @staticmethod
     def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore
         (chosen,) = ctx.saved_tensors
         count, channels, height, width = ctx.shape
-        result = torch.empty(ctx.shape, memory_format=torch.channels_last)
-        call("pool_gradient", ctx.lanes, last(gradients), chosen, result, count, height, width, channels)
+        result = torch.empty(ctx.shape, dtype=gradients.dtype, memory_format=torch.channels_last)
+        call("pool_gradient", ctx.variant, last(gradients), chosen, result, count, height, width, channels)
         return result, None

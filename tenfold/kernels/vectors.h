@@ -1,5 +1,6 @@
-/* Vectors of LANES of float32, in the vector extensions of GCC and Clang, and what products multiply. The caller compiles
-   all files for each number of lanes that the processor has, and for each again with HALF where it can. */
+/* Vectors of LANES of float32, in the vector extensions of GCC and Clang; the numbers of images, which are float32 or, with
+   HALF, bfloat16; and what products multiply. All files are compiled for each number of lanes that the processor has, and
+   where it can for each again with HALF. */
 
 #pragma once
 
@@ -10,6 +11,7 @@ typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t ints __attribute__((vector_size(LANES * sizeof(int32_t))));
 /* As they lie in memory. */
 typedef float stored __attribute__((vector_size(LANES * sizeof(float)), aligned(4), may_alias));
+typedef uint16_t shorts __attribute__((vector_size(LANES * sizeof(uint16_t)), aligned(2), may_alias));
 typedef uint8_t bytes __attribute__((vector_size(LANES), aligned(1), may_alias));
 
 #define LOAD(from) ((vec) * (const stored *)(from))
@@ -23,13 +25,18 @@ static inline vec where(ints mask, vec value) { return (vec)(mask & (ints)value)
 /* Where `mask` is true, `yes`; elsewhere `no`. */
 static inline vec either(ints mask, vec yes, vec no) { return (vec)((mask & (ints)yes) | (~mask & (ints)no)); }
 
-static inline float *aligned_floats(long count) {
-  return aligned_alloc(64, (count * sizeof(float) + 63) / 64 * 64);
-}
+static inline void *aligned(long bytes) { return aligned_alloc(64, (bytes + 63) / 64 * 64); }
 
-/* A term of a product: a float, or with HALF two of bfloat16, which are multiplied and added in one step. DEPTH numbers
+static inline float *aligned_floats(long count) { return aligned(count * sizeof(float)); }
+
+/* A term of a product is a number, or with HALF two, which are multiplied and added in one step. DEPTH numbers
    of those that are summed up make a term. */
 #ifndef HALF
+
+typedef float number;
+static inline vec load_numbers(const number *from) { return LOAD(from); }
+static inline void store_numbers(number *to, vec value) { STORE(to, value); }
+static inline float to_float(number value) { return value; }
 
 #define DEPTH 1
 typedef float term;
@@ -38,15 +45,27 @@ static const term ONE = 1;
 /* sum + a b, for LANES of terms `b`. */
 static inline vec add_product(vec sum, term a, const term *b) { return sum + a * LOAD(b); }
 
-/* Terms along the channels of one tile. */
-static inline void store_channels(term *to, vec value) { STORE(to, value); }
-
 /* Terms across DEPTH tiles. */
 static inline void store_tiles(term *to, const vec values[DEPTH]) { STORE(to, values[0]); }
 
 #else
 
 #include <immintrin.h>
+
+typedef uint16_t number;
+
+/* A bfloat16 is the first half of a float32. */
+static inline vec load_numbers(const number *from) {
+  return (vec)(__builtin_convertvector(*(const shorts *)from, ints) << 16);
+}
+
+static inline float to_float(number value) {
+  union {
+    uint32_t bits;
+    float value;
+  } whole = {(uint32_t)value << 16};
+  return whole.value;
+}
 
 #define DEPTH 2
 typedef uint32_t term;
@@ -57,7 +76,7 @@ static inline vec add_product(vec sum, term a, const term *b) {
   return (vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_set1_epi32(a), (__m512bh)_mm512_loadu_si512(b));
 }
 
-static inline void store_channels(term *to, vec value) {
+static inline void store_numbers(number *to, vec value) {
   _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh((__m512)value));
 }
 
@@ -73,7 +92,7 @@ static inline vec add_product(vec sum, term a, const term *b) {
                                (__m256bh)_mm256_loadu_si256((const __m256i *)b));
 }
 
-static inline void store_channels(term *to, vec value) {
+static inline void store_numbers(number *to, vec value) {
   _mm_storeu_si128((__m128i *)to, (__m128i)_mm256_cvtneps_pbh((__m256)value));
 }
 
@@ -85,3 +104,6 @@ static inline void store_tiles(term *to, const vec values[DEPTH]) {
 #endif
 
 #endif
+
+/* Terms along the channels of one tile. */
+static inline void store_channels(term *to, vec value) { store_numbers((number *)to, value); }
