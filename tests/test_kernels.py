@@ -315,6 +315,30 @@ def test_a_rectified_norm_its_averages_and_gradients_are_pytorchs(place, count, 
 
 
 @needs_kernels
+@needs_halves
+@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize("vectors", [1, 2, 3])
+def test_a_rectified_norm_of_bfloat16_is_that_of_its_numbers_and_rounded(place, vectors):
+    images = features(20, vectors * LANES, 7, 9).add(0.5).bfloat16().requires_grad_()
+    norm, gradients = norm_of(vectors * LANES), features(20, vectors * LANES, 7, 9, 1).bfloat16()
+    reference = copy.deepcopy(norm).double()
+    in_double = images.detach().double().requires_grad_()
+    result, expected = rectified_norm(norm, images, place), rectified_norm(reference, in_double, place)
+    found = torch.autograd.grad(result, (images, norm.weight, norm.bias), gradients)
+    wanted = torch.autograd.grad(expected, (in_double, reference.weight, reference.bias), gradients.double())
+    assert [tensor.dtype for tensor in (result, *found)] == [torch.bfloat16] * 2 + [torch.float32] * 2
+    assert off(result, expected) < 3e-3
+    assert off(found[0], wanted[0]) < 3e-3
+    for mine, theirs in zip(found[1:], wanted[1:], strict=True):
+        assert off(mine, theirs) < 1e-5
+    assert off(norm.running_var, reference.running_var) < 1e-6
+    with torch.no_grad():
+        by_averages = rectified_norm(norm.eval(), images, place)
+    assert by_averages.dtype == torch.bfloat16
+    assert off(by_averages, rectified_norm(reference.eval(), in_double, place)) < 3e-3
+
+
+@needs_kernels
 @pytest.mark.parametrize("place", ["before", "after"])
 def test_a_norm_by_its_averages_is_pytorchs(place):
     images, norm = features(4, LANES, 5, 7), norm_of(LANES).eval()
@@ -343,6 +367,7 @@ def test_one_value_a_channel_is_refused_as_by_pytorch():
 
 
 @needs_kernels
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_halves)])
 @given(
     count=st.integers(1, 5),
     vectors=st.integers(1, 3),
@@ -352,12 +377,12 @@ def test_one_value_a_channel_is_refused_as_by_pytorch():
 )
 @settings(max_examples=40)
 def test_pooling_and_its_gradient_are_pytorchs_bit_for_bit_also_where_pixels_are_equal(
-    count, vectors, height, width, seed
+    dtype, count, vectors, height, width, seed
 ):
-    images = features(count, vectors * LANES, height, width, seed).round().requires_grad_()
+    images = features(count, vectors * LANES, height, width, seed).round().to(dtype).requires_grad_()
     result, expected = max_pool(images), F.max_pool2d(images, 2)
     assert torch.equal(result, expected)
-    gradients = features(*result.shape, seed + 1)
+    gradients = features(*result.shape, seed + 1).to(dtype)
     (mine,), (theirs,) = (torch.autograd.grad(r, images, gradients) for r in (result, expected))
     assert torch.equal(mine, theirs)
 
