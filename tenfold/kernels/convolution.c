@@ -271,11 +271,17 @@ static inline void fetch_tile(Pixels pixels, Grid grid, long channels, long tile
       __builtin_prefetch(pixels.values + ((image * height + top + i) * width + left) * channels + c);
 }
 
-/* B^T d B (side 6) or A e A^T (side 4) of `count` tiles from `first` on, to 36 places, `step` terms apart. A term is made
-   of channels, (count, channels / DEPTH), or of `together` = DEPTH tiles, (count / DEPTH, channels). */
+/* How a block's terms lie: `step` from place to place, and where they are made of tiles, `panel` channels of each one
+   behind the other, so that a product reads memory in order, and `block` terms from such a panel to the next. */
+typedef struct {
+  long step, panel, block;
+} Layout;
+
+/* B^T d B (side 6) or A e A^T (side 4) of `count` tiles from `first` on, to 36 places. A term is made of channels, (count,
+   channels / DEPTH) with one panel, or of `together` = DEPTH tiles, (panels, count / DEPTH, panel). */
 static inline __attribute__((always_inline)) void transform_tiles(Pixels pixels, Grid grid, long channels,
                                                                   const number *zeros, long first, long count,
-                                                                  long step, term *to, int side, int together,
+                                                                  Layout layout, term *to, int side, int together,
                                                                   int pooled) {
   for (long t = 0; t < count; t += together) {
     const number *from[DEPTH][36];
@@ -284,40 +290,42 @@ static inline __attribute__((always_inline)) void transform_tiles(Pixels pixels,
       fetch_tile(pixels, grid, channels, first + t + k + AHEAD, pooled);
       find_pixels(pixels, grid, channels, zeros, first + t + k, side, side / 6, from[k], chosen[k]);
     }
-    for (long c = 0; c < channels; c += LANES) {
-      vec half[DEPTH][36], r[DEPTH][6];
-      for (int k = 0; k < together; k++) transform_columns(from[k], chosen[k], c, side, pooled, half[k]);
-      for (int i = 0; i < 6; i++) {
-        for (int k = 0; k < together; k++)
-          side == 6 ? input_transform(half[k] + 6 * i, r[k]) : gradient_transform(half[k] + 4 * i, r[k]);
-        for (int j = 0; j < 6; j++) {
-          term *place = to + (6 * i + j) * step;
-          vec values[DEPTH];
-          for (int k = 0; k < together; k++) values[k] = r[k][j];
-          if (together == DEPTH)
-            store_tiles(place + t / DEPTH * channels + c, values);
-          else
-            store_channels(place + (t * channels + c) / DEPTH, values[0]);
+    term *panel = to;
+    for (long p = 0; p < channels; p += layout.panel, panel += layout.block)
+      for (long c = p; c < smaller(p + layout.panel, channels); c += LANES) {
+        vec half[DEPTH][36], r[DEPTH][6];
+        for (int k = 0; k < together; k++) transform_columns(from[k], chosen[k], c, side, pooled, half[k]);
+        for (int i = 0; i < 6; i++) {
+          for (int k = 0; k < together; k++)
+            side == 6 ? input_transform(half[k] + 6 * i, r[k]) : gradient_transform(half[k] + 4 * i, r[k]);
+          for (int j = 0; j < 6; j++) {
+            term *place = panel + (6 * i + j) * layout.step;
+            vec values[DEPTH];
+            for (int k = 0; k < together; k++) values[k] = r[k][j];
+            if (together == DEPTH)
+              store_tiles(place + t / DEPTH * layout.panel + c - p, values);
+            else
+              store_channels(place + (t * channels + c) / DEPTH, values[0]);
+          }
         }
       }
-    }
   }
 }
 
 static void transform_inputs(Pixels pixels, Grid grid, long channels, const number *zeros, long first, long count,
-                             long step, term *to) {
+                             Layout layout, term *to) {
   if (pixels.chosen)
-    transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 6, 1, 1);
+    transform_tiles(pixels, grid, channels, zeros, first, count, layout, to, 6, 1, 1);
   else
-    transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 6, 1, 0);
+    transform_tiles(pixels, grid, channels, zeros, first, count, layout, to, 6, 1, 0);
 }
 
 static void transform_gradients(Pixels pixels, Grid grid, long channels, const number *zeros, long first, long count,
-                                long step, term *to) {
+                                Layout layout, term *to) {
   if (pixels.chosen)
-    transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 4, DEPTH, 1);
+    transform_tiles(pixels, grid, channels, zeros, first, count, layout, to, 4, DEPTH, 1);
   else
-    transform_tiles(pixels, grid, channels, zeros, first, count, step, to, 4, DEPTH, 0);
+    transform_tiles(pixels, grid, channels, zeros, first, count, layout, to, 4, DEPTH, 0);
 }
 
 /* Where results go: (count, height, width, channels), or with `chosen` half as high and wide, the largest of each 2x2
@@ -383,12 +391,14 @@ static void transform_outputs(const float *products, Grid grid, long channels, c
 /* The place where A e A^T has the sum of all of e. */
 #define SUM_PLACE (6 * 1 + 1)
 
-static void add_rows(const term *from, long rows, long channels, float *to) {
-  for (long c = 0; c < channels; c += LANES) {
-    vec sum = LOAD(to + c);
-    for (long r = 0; r < rows; r++) sum = add_product(sum, ONE, from + r * channels + c);
-    STORE(to + c, sum);
-  }
+/* Add to `to` (channels) the sums of `rows` of terms. */
+static void add_rows(const term *from, Layout layout, long rows, long channels, float *to) {
+  for (long p = 0; p < channels; p += layout.panel, from += layout.block)
+    for (long c = 0; c < smaller(layout.panel, channels - p); c += LANES) {
+      vec sum = LOAD(to + p + c);
+      for (long r = 0; r < rows; r++) sum = add_product(sum, ONE, from + r * layout.panel + c);
+      STORE(to + p + c, sum);
+    }
 }
 
 /* c[R][V vectors] (+)= a[R][depth] b[depth][V vectors], of terms; a's element (i, d) lies at i * row + d * step. Loops over sums are
@@ -441,7 +451,8 @@ static void convolve_tiles(Layer layer, Grid grid, Pixels pixels, Result result,
   long outputs = layer.outputs, depth = layer.inputs / DEPTH, panel = layer.vectors * LANES;
   for (; first < end; first += layer.room) {
     long taken = smaller(layer.room, end - first);
-    transform_inputs(pixels, grid, layer.inputs, space.zeros, first, taken, space.left_step, space.left);
+    transform_inputs(pixels, grid, layer.inputs, space.zeros, first, taken,
+                     (Layout){space.left_step, layer.inputs, 0}, space.left);
     for (long place = 0; place < PLACES; place++)
       for (long k = 0; k < outputs; k += panel)
         for (long t = 0; t < taken; t += ROWS)
@@ -501,21 +512,33 @@ int convolve(const void *images, const uint8_t *chosen, const Stem *stem, const 
   return failed;
 }
 
+/* Channels of a panel of inputs: whole vectors, and whole rows of the products. */
+#define INPUT_PANEL 48
+
+/* Terms at a place of a block of images' tiles, in panels. */
+static long panelled(long channels, long panel, long room) {
+  return (channels + panel - 1) / panel * panel * room / DEPTH;
+}
+
 /* Add to `sum` (36, inputs, outputs) and `bias_sum` (outputs) what the tiles from `first` to before `end` bring. */
 static void add_gradient(Layer layer, Grid grid, Pixels images, Pixels gradients, long first, long end, float *sum,
                          float *bias_sum, Workspace space) {
   long inputs = layer.inputs, outputs = layer.outputs, panel = layer.vectors * LANES;
+  Layout left = {space.left_step, INPUT_PANEL, layer.room / DEPTH * INPUT_PANEL};
+  Layout right = {space.right_step, panel, layer.room / DEPTH * panel};
   for (; first < end; first += layer.room) {
     long taken = smaller(layer.room, end - first), depth = (taken + DEPTH - 1) / DEPTH;
-    transform_tiles(images, grid, inputs, space.zeros, first, taken, space.left_step, space.left, 6, DEPTH, 0);
-    transform_gradients(gradients, grid, outputs, space.zeros, first, taken, space.right_step, space.right);
-    add_rows(space.right + SUM_PLACE * space.right_step, depth, outputs, bias_sum);
+    transform_tiles(images, grid, inputs, space.zeros, first, taken, left, space.left, 6, DEPTH, 0);
+    transform_gradients(gradients, grid, outputs, space.zeros, first, taken, right, space.right);
+    add_rows(space.right + SUM_PLACE * right.step, right, depth, outputs, bias_sum);
     for (long place = 0; place < PLACES; place++)
       for (long k = 0; k < outputs; k += panel)
-        for (long c = 0; c < inputs; c += ROWS)
-          PRODUCTS[layer.vectors - 1][smaller(ROWS, inputs - c) - 1](
-              space.left + place * space.left_step + c, 1, inputs, space.right + place * space.right_step + k, outputs,
-              sum + (place * inputs + c) * outputs + k, outputs, depth, 1);
+        for (long p = 0; p < inputs; p += INPUT_PANEL)
+          for (long c = p; c < smaller(inputs, p + INPUT_PANEL); c += ROWS)
+            PRODUCTS[layer.vectors - 1][smaller(ROWS, inputs - c) - 1](
+                space.left + place * left.step + p / INPUT_PANEL * left.block + c - p, 1, INPUT_PANEL,
+                space.right + place * right.step + k / panel * right.block, panel,
+                sum + (place * inputs + c) * outputs + k, outputs, depth, 1);
   }
 }
 
@@ -540,6 +563,7 @@ int kernel_gradient(const void *images, const Stem *stem, const number *gradient
                     const Kernels *to_kernels, float *to_bias, long count, long height, long width, long inputs,
                     long outputs, int vectors, long room, int threads) {
   Layer layer = {NULL, NULL, inputs, outputs, vectors, room};
+  long panel = vectors * LANES;
   Grid grid = grid_of(count, height, width), one = grid_of(1, height, width);
   long tiles = count * grid.rows * grid.columns, made = stem ? height * width * inputs : 1;
   long rows = stem ? stem->patch * seen_width(stem, width) * stem->channels : 1;
@@ -548,7 +572,7 @@ int kernel_gradient(const void *images, const Stem *stem, const number *gradient
   int failed = !sums || !bias_sums;
 #pragma omp parallel num_threads(threads)
   {
-    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs / DEPTH, inputs + outputs, made, rows);
+    Workspace space = take_workspace(panelled(inputs, INPUT_PANEL, room), panelled(outputs, panel, room), inputs + outputs, made, rows);
     if (!is_whole(space)) {
 #pragma omp atomic write
       failed = 1;

@@ -16,7 +16,7 @@ from tenfold.kernels.library import Variant
 _PLACES, _ROWS = 36, 6
 # Bytes of a block of tiles, forward and for the kernel's gradient, which adds a block's products to sums that are
 # larger than a block; and the bytes of transformed kernels beyond which they are read for more tiles at a time.
-_BLOCK, _GRADIENT_BLOCK, _LARGE_KERNELS = 200 * 1024, 800 * 1024, 4 * 2**20
+_BLOCK, _GRADIENT_BLOCK, _LARGE_KERNELS = 200 * 1024, 400 * 1024, 4 * 2**20
 # Smaller images fill too little of a tile of 4x4.
 _SMALLEST = 3
 
