@@ -76,29 +76,34 @@ static void free_workspace(Workspace space) {
   free(space.rows);
 }
 
+/* The transforms interpolate at 0, +-1/sqrt(2), +-sqrt(2) and infinity. At the usual 0, +-1, +-2 and infinity they
+   take two multiplications less, and rounding in between costs twice the accuracy (docs/log.md). */
+#define NEAR 0.70710678118654752f
+#define FAR 1.41421356237309505f
+
 /* B^T d */
 static inline void input_transform(const vec d[6], vec r[6]) {
-  vec a = d[4] - 4 * d[2], b = d[3] - 4 * d[1], c = d[4] - d[2], e = 2 * (d[3] - d[1]);
-  r[0] = 4 * d[0] - 5 * d[2] + d[4];
+  vec a = d[4] - 2 * d[2], b = NEAR * (d[3] - 2 * d[1]), c = d[4] - 0.5f * d[2], e = FAR * (d[3] - 0.5f * d[1]);
+  r[0] = d[0] - 2.5f * d[2] + d[4];
   r[1] = a + b;
   r[2] = a - b;
   r[3] = c + e;
   r[4] = c - e;
-  r[5] = 4 * d[1] - 5 * d[3] + d[5];
+  r[5] = d[1] - 2.5f * d[3] + d[5];
 }
 
 /* A^T m */
 static inline void output_transform(const vec m[6], vec r[4]) {
-  vec a = m[1] + m[2], b = m[1] - m[2], c = m[3] + m[4], e = m[3] - m[4];
+  vec a = m[1] + m[2], b = NEAR * (m[1] - m[2]), c = m[3] + m[4], e = FAR * (m[3] - m[4]);
   r[0] = m[0] + a + c;
-  r[1] = b + 2 * e;
-  r[2] = a + 4 * c;
-  r[3] = b + 8 * e + m[5];
+  r[1] = b + e;
+  r[2] = 0.5f * a + 2 * c;
+  r[3] = 0.5f * b + 2 * e + m[5];
 }
 
 /* A e */
 static inline void gradient_transform(const vec e[4], vec r[6]) {
-  vec a = e[0] + e[2], b = e[1] + e[3], c = e[0] + 4 * e[2], d = 2 * e[1] + 8 * e[3];
+  vec a = e[0] + 0.5f * e[2], b = NEAR * (e[1] + 0.5f * e[3]), c = e[0] + 2 * e[2], d = FAR * (e[1] + 2 * e[3]);
   r[0] = e[0];
   r[1] = a + b;
   r[2] = a - b;
@@ -109,21 +114,23 @@ static inline void gradient_transform(const vec e[4], vec r[6]) {
 
 /* G g */
 static inline void kernel_transform(const vec g[3], vec r[6]) {
-  vec a = (g[0] + g[2]) * (1 / 6.f), b = g[1] * (1 / 6.f), c = g[0] * (1 / 24.f) + g[2] * (1 / 6.f);
-  r[0] = g[0] * 0.25f;
-  r[1] = -a - b;
-  r[2] = b - a;
-  r[3] = c + b * 0.5f;
-  r[4] = c - b * 0.5f;
+  vec a = (g[0] + 0.5f * g[2]) * (-2 / 3.f), b = g[1] * (-2 / 3.f * NEAR);
+  vec c = (g[0] + 2 * g[2]) * (1 / 6.f), d = g[1] * (1 / 6.f * FAR);
+  r[0] = g[0];
+  r[1] = a + b;
+  r[2] = a - b;
+  r[3] = c + d;
+  r[4] = c - d;
   r[5] = g[2];
 }
 
 /* G^T s */
 static inline void kernel_transform_back(const vec s[6], vec r[3]) {
-  vec a = (s[1] + s[2]) * (1 / 6.f), b = s[3] + s[4];
-  r[0] = s[0] * 0.25f - a + b * (1 / 24.f);
-  r[1] = (s[2] - s[1]) * (1 / 6.f) + (s[3] - s[4]) * (1 / 12.f);
-  r[2] = b * (1 / 6.f) - a + s[5];
+  vec a = (s[1] + s[2]) * (-2 / 3.f), b = (s[1] - s[2]) * (-2 / 3.f * NEAR);
+  vec c = (s[3] + s[4]) * (1 / 6.f), d = (s[3] - s[4]) * (1 / 6.f * FAR);
+  r[0] = s[0] + a + c;
+  r[1] = b + d;
+  r[2] = 0.5f * a + 2 * c + s[5];
 }
 
 /* Kernels (outputs, inputs, 3, 3) in any memory: where the first is, and from one to the next in each direction. */
@@ -388,17 +395,16 @@ static void transform_outputs(const float *products, Grid grid, long channels, c
   }
 }
 
-/* The place where A e A^T has the sum of all of e. */
-#define SUM_PLACE (6 * 1 + 1)
+/* Rows whose sums are taken at once. */
+#define SUMMED 128
 
-/* Add to `to` (channels) the sums of `rows` of terms. */
-static void add_rows(const term *from, Layout layout, long rows, long channels, float *to) {
-  for (long p = 0; p < channels; p += layout.panel, from += layout.block)
-    for (long c = 0; c < smaller(layout.panel, channels - p); c += LANES) {
-      vec sum = LOAD(to + p + c);
-      for (long r = 0; r < rows; r++) sum = add_product(sum, ONE, from + r * layout.panel + c);
-      STORE(to + p + c, sum);
-    }
+/* Add to `to` (channels) the sums of `rows` pixels. */
+static void add_rows(const number *from, long rows, long channels, float *to) {
+  for (long c = 0; c < channels; c += LANES) {
+    vec sum = {0};
+    for (long r = 0; r < rows; r++) sum += load_numbers(from + r * channels + c);
+    STORE(to + c, LOAD(to + c) + sum);
+  }
 }
 
 /* c[R][V vectors] (+)= a[R][depth] b[depth][V vectors], of terms; a's element (i, d) lies at i * row + d * step. Loops over sums are
@@ -520,9 +526,9 @@ static long panelled(long channels, long panel, long room) {
   return (channels + panel - 1) / panel * panel * room / DEPTH;
 }
 
-/* Add to `sum` (36, inputs, outputs) and `bias_sum` (outputs) what the tiles from `first` to before `end` bring. */
+/* Add to `sum` (36, inputs, outputs) what the tiles from `first` to before `end` bring. */
 static void add_gradient(Layer layer, Grid grid, Pixels images, Pixels gradients, long first, long end, float *sum,
-                         float *bias_sum, Workspace space) {
+                         Workspace space) {
   long inputs = layer.inputs, outputs = layer.outputs, panel = layer.vectors * LANES;
   Layout left = {space.left_step, INPUT_PANEL, layer.room / DEPTH * INPUT_PANEL};
   Layout right = {space.right_step, panel, layer.room / DEPTH * panel};
@@ -530,7 +536,6 @@ static void add_gradient(Layer layer, Grid grid, Pixels images, Pixels gradients
     long taken = smaller(layer.room, end - first), depth = (taken + DEPTH - 1) / DEPTH;
     transform_tiles(images, grid, inputs, space.zeros, first, taken, left, space.left, 6, DEPTH, 0);
     transform_gradients(gradients, grid, outputs, space.zeros, first, taken, right, space.right);
-    add_rows(space.right + SUM_PLACE * right.step, right, depth, outputs, bias_sum);
     for (long place = 0; place < PLACES; place++)
       for (long k = 0; k < outputs; k += panel)
         for (long p = 0; p < inputs; p += INPUT_PANEL)
@@ -556,7 +561,7 @@ static void finish_gradient(const float *sums, int threads, Layer layer, long in
   }
 }
 
-/* Into `to_kernels` and `to_bias` (outputs) the gradients of the kernels and the bias, given `images` (count, height, width,
+/* Into `to_kernels` and, unless it is NULL, `to_bias` (outputs) the gradients of the kernels and the bias, given `images` (count, height, width,
    inputs), which `stem` makes of float32 unless it is NULL, and the `gradients` of their convolution (count, height, width,
    outputs), or of a pooled one with its `chosen`. Returns 1 where memory is short. */
 int kernel_gradient(const void *images, const Stem *stem, const number *gradients, const uint8_t *chosen,
@@ -590,20 +595,26 @@ int kernel_gradient(const void *images, const Stem *stem, const number *gradient
         const float *seen = (const float *)images + i * stem->height * stem->width * stem->channels;
         make_image(stem, seen, one, inputs, space.rows, space.image);
         Pixels mine = {gradients + i * place, chosen ? chosen + i * place : NULL};
-        add_gradient(layer, one, (Pixels){space.image, NULL}, mine, 0, one.rows * one.columns, sum, bias_sum, space);
+        add_gradient(layer, one, (Pixels){space.image, NULL}, mine, 0, one.rows * one.columns, sum, space);
       }
     } else if (!failed) {
 #pragma omp for schedule(static)
       for (long first = 0; first < tiles; first += room)
         add_gradient(layer, grid, (Pixels){images, NULL}, (Pixels){gradients, chosen}, first,
-                     smaller(tiles, first + room), sum, bias_sum, space);
+                     smaller(tiles, first + room), sum, space);
+    }
+    if (!failed && to_bias) {
+      // Of four pooled pixels one has the gradient, so that the pooled gradients have the same sum.
+#pragma omp for schedule(static)
+      for (long first = 0; first < count * place / outputs; first += SUMMED)
+        add_rows(gradients + first * outputs, smaller(SUMMED, count * place / outputs - first), outputs, bias_sum);
     }
     if (!failed) {
       int summed = omp_get_num_threads();
 #pragma omp for schedule(static)
       for (long c = 0; c < inputs; c++) finish_gradient(sums, summed, layer, c, *to_kernels);
 #pragma omp single
-      for (long k = 0; k < outputs; k++) {
+      for (long k = 0; to_bias && k < outputs; k++) {
         to_bias[k] = 0;
         for (int t = 0; t < summed; t++) to_bias[k] += bias_sums[t * outputs + k];
       }

@@ -152,8 +152,9 @@ class _Convolution(torch.autograd.Function):
             to_images = torch.empty_like(images)
             _convolve(gradients, chosen, None, weight, None, to_images, None, ctx.variant, turned=True)
         if of_weight or of_bias:
-            to_weight, to_bias = _kernel_gradient(images, ctx.stem, gradients, chosen, weight, ctx.variant)
-        return to_images, to_weight, to_bias if of_bias else None, None, None, None
+            to_bias = torch.empty(len(weight)) if of_bias else None
+            to_weight = _kernel_gradient(images, ctx.stem, gradients, chosen, weight, to_bias, ctx.variant)
+        return to_images, to_weight, to_bias, None, None, None
 
 
 def _new_result(
@@ -198,18 +199,19 @@ def _kernel_gradient(
     gradients: Tensor,
     chosen: Tensor | None,
     weight: Tensor,
+    to_bias: Tensor | None,
     variant: Variant,
-) -> tuple[Tensor, Tensor]:
-    """The gradients of `weight` and of its bias."""
+) -> Tensor:
+    """The gradient of `weight`, and into `to_bias` that of its bias."""
     outputs, inputs = weight.shape[:2]
     sides = stem.sides(images) if stem else images.shape[2:]
-    to_weight, to_bias = torch.empty_like(weight), torch.empty(outputs)
+    to_weight = torch.empty_like(weight)
     room = _room(_GRADIENT_BLOCK, inputs + outputs, 4 * _ROWS)
     sizes = (len(images), *sides, inputs, outputs, _vectors(outputs, variant), room)
     with _in_c(stem, images) as made:
         arguments = (images, made, gradients, chosen, _kernels_in_c(to_weight), to_bias, *sizes)
         check(call("kernel_gradient", variant, *arguments), images)
-    return to_weight, to_bias
+    return to_weight
 
 
 @contextmanager

@@ -40,7 +40,6 @@ static inline float to_float(number value) { return value; }
 
 #define DEPTH 1
 typedef float term;
-static const term ONE = 1;
 
 /* sum + a b, for LANES of terms `b`. */
 static inline vec add_product(vec sum, term a, const term *b) { return sum + a * LOAD(b); }
@@ -69,7 +68,6 @@ static inline float to_float(number value) {
 
 #define DEPTH 2
 typedef uint32_t term;
-static const term ONE = 0x3f803f80;
 
 #if LANES == 16
 static inline vec add_product(vec sum, term a, const term *b) {
