@@ -59,7 +59,7 @@ class Step:
 
 
 # How many pixels a model may see before it learns: enough to know how neighbours go together.
-INITIALISATION_PIXELS = 2**21
+INITIALISATION_PIXELS = 2**19
 # A device beside the CPU is asked for its losses only so often, because Python waits for it each time.
 STEPS_BETWEEN_LOOKS = 50
 
