@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -453,6 +454,19 @@ def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
     words = described(PATH=str(tmp_path), CC="", TENFOLD_CACHE=str(tmp_path / "cache"))
     assert words == f"PyTorch's ({broken} made no usable library: kernels.c: no such instruction)"
     assert not list((tmp_path / "cache").rglob("*.so*"))
+
+
+@needs_kernels
+def test_a_compiler_that_knows_no_bfloat16_makes_the_rest(tmp_path):
+    old = tmp_path / "cc"
+    old.write_text(
+        f'#!/bin/sh\ncase "$*" in *HALF*) exit 1;; esac\nexec {shutil.which("gcc") or "cc"} "$@"\n'
+    )
+    old.chmod(0o755)
+    words = described(CC=str(old), TENFOLD_CACHE=str(tmp_path / "cache"))
+    assert words == "tenfold's own where they suit"
+    made = {path.stem.split("-", 1)[1] for path in (tmp_path / "cache").rglob("*.so")}
+    assert made == {str(variant.lanes) for variant in library().variants}
 
 
 @needs_kernels

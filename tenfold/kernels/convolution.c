@@ -43,8 +43,8 @@ static Grid grid_of(long count, long height, long width) {
   return (Grid){count, height, width, (height + 3) / 4, (width + 3) / 4};
 }
 
-/* At least `size`, of floats or terms, and an odd number of cache lines: at the same number in each, places would share a few sets of the
-   cache, which hold fewer lines than the 36 that a transform writes or reads at a time. */
+/* At least `size`, of floats or terms, and an odd number of cache lines: at an even one, places would share a few
+   sets of the cache, which hold fewer lines than the 36 that a transform writes or reads at a time. */
 static long step_of(long size) {
   long line = 64 / sizeof(float);
   return ((size + line - 1) / line | 1) * line;
@@ -203,7 +203,8 @@ static inline vec load_pixel(const number *from, const uint8_t *chosen, int y, i
   return where(which == y % 2 * 2 + x % 2, load_numbers(from));
 }
 
-/* B^T d B of a tile of inputs or, with a side of 4, A e A^T of a tile of gradients, in one direction: (side, 6) columns. */
+/* B^T d B of a tile of inputs or, with a side of 4, A e A^T of a tile of gradients, in one direction: (side, 6)
+   columns. */
 static inline __attribute__((always_inline)) void transform_columns(const number *from[], const uint8_t *chosen[],
                                                                     long channel, int side, int pooled, vec half[36]) {
   for (int j = 0; j < side; j++) {
@@ -284,8 +285,8 @@ typedef struct {
   long step, panel, block;
 } Layout;
 
-/* B^T d B (side 6) or A e A^T (side 4) of `count` tiles from `first` on, to 36 places. A term is made of channels, (count,
-   channels / DEPTH) with one panel, or of `together` = DEPTH tiles, (panels, count / DEPTH, panel). */
+/* B^T d B (side 6) or A e A^T (side 4) of `count` tiles from `first` on, to 36 places. A term is made of channels,
+   (count, channels / DEPTH) with one panel, or of `together` = DEPTH tiles, (panels, count / DEPTH, panel). */
 static inline __attribute__((always_inline)) void transform_tiles(Pixels pixels, Grid grid, long channels,
                                                                   const number *zeros, long first, long count,
                                                                   Layout layout, term *to, int side, int together,
@@ -407,8 +408,9 @@ static void add_rows(const number *from, long rows, long channels, float *to) {
   }
 }
 
-/* c[R][V vectors] (+)= a[R][depth] b[depth][V vectors], of terms; a's element (i, d) lies at i * row + d * step. Loops over sums are
-   unrolled before the compiler lays them out, or it would keep them in memory beside the registers. */
+/* c[R][V vectors] (+)= a[R][depth] b[depth][V vectors], of terms; a's element (i, d) lies at i * row + d * step.
+   Loops over sums are unrolled before the compiler lays them out, or it would keep them in memory beside the
+   registers. */
 typedef void (*Product)(const term *a, long row, long step, const term *b, long b_row, float *c, long c_row,
                         long depth, int add);
 #define PRODUCT(R, V)                                                                                              \
@@ -470,10 +472,10 @@ static void convolve_tiles(Layer layer, Grid grid, Pixels pixels, Result result,
   }
 }
 
-/* Convolve `images` (count, height, width, inputs), which `stem` makes of float32 unless it is NULL, with `kernels` and add
-   `bias` (outputs), unless it is NULL, into `result` (count, height, width, outputs), by panels of `vectors` (1 or 2)
-   vectors and blocks of `room` tiles. With `chosen`, the images are a pooled result's gradients, (count, height / 2,
-   width / 2, inputs); with `choose`, the result is pooled. Returns 1 where memory is short. */
+/* Convolve `images` (count, height, width, inputs), which `stem` makes of float32 unless it is NULL, with `kernels`
+   and add `bias` (outputs), unless it is NULL, into `result` (count, height, width, outputs), by panels of `vectors`
+   (1 or 2) vectors and blocks of `room` tiles. With `chosen`, the images are a pooled result's gradients, (count,
+   height / 2, width / 2, inputs); with `choose`, the result is pooled. Returns 1 where memory is short. */
 int convolve(const void *images, const uint8_t *chosen, const Stem *stem, const Kernels *kernels, const float *bias,
              number *result, uint8_t *choose, long count, long height, long width, long inputs, long outputs,
              int vectors, long room, int threads) {
@@ -561,9 +563,10 @@ static void finish_gradient(const float *sums, int threads, Layer layer, long in
   }
 }
 
-/* Into `to_kernels` and, unless it is NULL, `to_bias` (outputs) the gradients of the kernels and the bias, given `images` (count, height, width,
-   inputs), which `stem` makes of float32 unless it is NULL, and the `gradients` of their convolution (count, height, width,
-   outputs), or of a pooled one with its `chosen`. Returns 1 where memory is short. */
+/* Into `to_kernels` and, unless it is NULL, `to_bias` (outputs) the gradients of the kernels and the bias, given
+   `images` (count, height, width, inputs), which `stem` makes of float32 unless it is NULL, and the `gradients` of
+   their convolution (count, height, width, outputs), or of a pooled one with its `chosen`. Returns 1 where memory is
+   short. */
 int kernel_gradient(const void *images, const Stem *stem, const number *gradients, const uint8_t *chosen,
                     const Kernels *to_kernels, float *to_bias, long count, long height, long width, long inputs,
                     long outputs, int vectors, long room, int threads) {
@@ -577,7 +580,8 @@ int kernel_gradient(const void *images, const Stem *stem, const number *gradient
   int failed = !sums || !bias_sums;
 #pragma omp parallel num_threads(threads)
   {
-    Workspace space = take_workspace(panelled(inputs, INPUT_PANEL, room), panelled(outputs, panel, room), inputs + outputs, made, rows);
+    long left = panelled(inputs, INPUT_PANEL, room), right = panelled(outputs, panel, room);
+    Workspace space = take_workspace(left, right, inputs + outputs, made, rows);
     if (!is_whole(space)) {
 #pragma omp atomic write
       failed = 1;

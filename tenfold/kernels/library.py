@@ -67,12 +67,18 @@ def library() -> Library:
     compiler = next(filter(None, map(shutil.which, (os.environ.get("CC", ""), "cc", "gcc", "clang"))), None)
     if compiler is None:
         return _absent("no C compiler was found for tenfold's own")
-    try:
-        with ThreadPoolExecutor() as pool:
-            variants = dict(pool.map(functools.partial(_load, compiler), _variants()))
-    except (OSError, TenfoldError, subprocess.SubprocessError) as error:
-        return _absent(f"{compiler} made no usable library: {_last_line(error)}")
-    return Library(variants, "tenfold's own where they suit")
+    wanted = _variants()
+    with ThreadPoolExecutor() as pool:
+        outcomes = list(pool.map(functools.partial(_load, compiler), wanted))
+    # A compiler older than the processor may make some of them.
+    made = {
+        variant: found
+        for variant, found in zip(wanted, outcomes, strict=True)
+        if isinstance(found, ctypes.CDLL)
+    }
+    if not made:
+        return _absent(f"{compiler} made no usable library: {_last_line(outcomes[0])}")
+    return Library(made, "tenfold's own where they suit")
 
 
 def _variants() -> list[Variant]:
@@ -84,11 +90,15 @@ def _variants() -> list[Variant]:
     ]
 
 
-def _load(compiler: str, variant: Variant) -> tuple[Variant, ctypes.CDLL]:
-    functions = ctypes.CDLL(str(_compiled(compiler, variant)))
+def _load(compiler: str, variant: Variant) -> ctypes.CDLL | Exception:
+    """The compiled variant, or what kept it from being one."""
+    try:
+        functions = ctypes.CDLL(str(_compiled(compiler, variant)))
+    except (OSError, TenfoldError, subprocess.SubprocessError) as error:
+        return error
     for name, arguments in _ARGUMENTS.items():
         getattr(functions, name).argtypes = arguments
-    return variant, functions
+    return functions
 
 
 def _absent(why: str) -> Library:
@@ -122,6 +132,6 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
 
 
-def _last_line(error: Exception) -> str:
+def _last_line(error: object) -> str:
     text = (getattr(error, "stderr", None) or str(error)).strip()
     return text.splitlines()[-1] if text else type(error).__name__

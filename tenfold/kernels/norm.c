@@ -50,7 +50,8 @@ void norm_apply(const number *x, number *result, const float *terms, long rows, 
 }
 
 /* Normalise x (rows, channels), rectified if `relu` is BEFORE, by its own mean and biased variance, which go into
-   `moments` (2, channels); `terms` (4, channels) gets mean, scale, bias and deviation. Returns 1 where memory is short. */
+   `moments` (2, channels); `terms` (4, channels) gets mean, scale, bias and deviation. Returns 1 where memory is
+   short. */
 int norm(const number *x, number *result, const float *weight, const float *bias, float *terms, float *moments,
          double epsilon, long rows, long channels, int relu, int threads) {
   double *sums = take_sums(channels, threads);

@@ -1,6 +1,6 @@
-/* Vectors of LANES of float32, in the vector extensions of GCC and Clang; the numbers of images, which are float32 or, with
-   HALF, bfloat16; and what products multiply. All files are compiled for each number of lanes that the processor has, and
-   where it can for each again with HALF. */
+/* Vectors of LANES of float32, in the vector extensions of GCC and Clang; the numbers of images, which are float32
+   or, with HALF, bfloat16; and what products multiply. All files are compiled for each number of lanes that the
+   processor has, and where it can for each again with HALF. */
 
 #pragma once
 
