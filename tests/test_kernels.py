@@ -31,8 +31,8 @@ needs_halves = pytest.mark.skipif(
 LANES = 8
 # Relative to the size of the whole result; PyTorch's float32 is off by 4e-7, its gradient over 64,000 pixels by 5e-6.
 NEAR, NEAR_IN_GRADIENTS = 5e-6, 4e-5
-# With products of bfloat16, whose rounding F(4x4, 3x3) makes about ten times larger.
-NEAR_IN_HALVES = 6e-2
+# With products of bfloat16, whose rounding F(4x4, 3x3) makes a few times larger: 0.7 and 1.3 % were seen.
+NEAR_IN_HALVES = 2.5e-2
 
 
 def off(result, expected):

@@ -3,7 +3,7 @@
 Where the machine has a C compiler, the C files beside this one are compiled once (seconds) and used for images whose
 channels fill whole vectors: 3x3 convolutions with a quarter of the multiplications, batch norm joined with a ReLU,
 pooling. In float32 results differ from PyTorch's by rounding alone. Under autocast to bfloat16, on processors with
-products of it, images are half as large and products several times as fast, at a rounding that is about four times
+products of it, images are half as large and products twice as fast or more, at a rounding that is two to four times
 PyTorch's there. `TENFOLD_KERNELS=off` leaves all of it to PyTorch.
 """
 
