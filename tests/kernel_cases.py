@@ -1,0 +1,41 @@
+"""What the tests of the kernels share: when they can run, images, a norm, PyTorch's side of a convolution."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tenfold import kernels
+from tenfold.kernels.library import library
+
+needs_kernels = pytest.mark.skipif(
+    not library().variants, reason=f"the kernels cannot be built here: {kernels.describe()}"
+)
+needs_halves = pytest.mark.skipif(
+    not library().fitting(half=True), reason="this processor has no products of bfloat16 in vectors"
+)
+# Of the narrowest vectors; twice as many channels fill the wide ones of a processor that has them.
+LANES = 8
+
+
+def off(result, expected):
+    return ((result - expected).norm() / expected.norm().clamp_min(1e-30)).item()
+
+
+def features(count, channels, height, width, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, channels, height, width, generator=generator)
+
+
+def plain(images, weight, bias, pool=False):
+    result = F.conv2d(images, weight, bias, padding=1)
+    return F.max_pool2d(result, 2) if pool else result
+
+
+def norm_of(channels, seed=0):
+    torch.manual_seed(seed)
+    norm = nn.BatchNorm2d(channels, momentum=0.3, eps=1e-3)
+    for values in (norm.weight, norm.bias, norm.running_mean):
+        nn.init.normal_(values)
+    nn.init.uniform_(norm.running_var, 0.5, 2)
+    return norm
