@@ -15,6 +15,13 @@ from tenfold.kernels import max_pool, rectified_norm
 # Norm --------------------------------------------------------------------------------------------------------
 
 
+def away_from_kink(norm, images):
+    """Where the norm of these images, their averages left alone, is not 0 by rounding: booleans of their shape."""
+    with torch.no_grad():
+        values = F.batch_norm(images.double(), None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
+    return values.abs() > 1e-4
+
+
 @needs_kernels
 @pytest.mark.parametrize("place", ["before", "after"])
 @given(
@@ -29,7 +36,8 @@ def test_a_rectified_norm_its_averages_and_gradients_are_pytorchs(place, count, 
     images = (features(count, vectors * LANES, side, side, seed) + centre).requires_grad_()
     norm = norm_of(vectors * LANES, seed)
     reference = copy.deepcopy(norm).double()
-    gradients = features(*images.shape, seed + 1)
+    # Within rounding of ReLU's kink a gradient may pass in one precision and not in the other.
+    gradients = features(*images.shape, seed + 1) * away_from_kink(reference, images)
     result = rectified_norm(norm, images, place)
     expected = rectified_norm(reference, images.double(), place)
     assert off(result, expected) < 5e-6
