@@ -93,7 +93,9 @@ def _mark_best(axes: Axes, epochs: Array, values: Array, best_epoch: int | None)
     axes.axvline(best_epoch, color=BEST, linewidth=1.2, label=f"best epoch ({best_epoch})")
     value = values[list(epochs).index(best_epoch)]
     if np.isfinite(value):
-        axes.plot(best_epoch, value, "o", color=BEST, markersize=8, markerfacecolor="none", markeredgewidth=2)
+        ring = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 2}
+        # Not clipped: a loss of nearly 0 sits on the axis.
+        axes.plot(best_epoch, value, "o", color=BEST, clip_on=False, **ring)
 
 
 def confusion_matrix(matrix: Array, class_names: Sequence[str]) -> Figure:
