@@ -18,7 +18,9 @@ from tenfold.kernels import max_pool, rectified_norm
 def away_from_kink(norm, images):
     """Where the norm of these images, their averages left alone, is not 0 by rounding: booleans of their shape."""
     with torch.no_grad():
-        values = F.batch_norm(images.double(), None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
+        values = F.batch_norm(
+            images.double(), None, None, norm.weight, norm.bias, training=True, eps=norm.eps
+        )
     return values.abs() > 1e-4
 
 

@@ -199,7 +199,7 @@ static inline void find_pixels(Pixels pixels, Grid grid, long channels, const nu
 /* A vector of a pixel's channels; (y, x) says by its parity which of 2x2 the pixel is. */
 static inline vec load_pixel(const number *from, const uint8_t *chosen, int y, int x, int pooled) {
   if (!pooled) return load_numbers(from);
-  ints which = __builtin_convertvector(*(const bytes *)chosen, ints);
+  ints which = load_bytes(chosen);
   return where(which == y % 2 * 2 + x % 2, load_numbers(from));
 }
 
@@ -220,15 +220,19 @@ static inline __attribute__((always_inline)) void transform_columns(const number
 /* A frozen convolution with a ReLU of which the images are made that the 3x3 convolution sees, one by one, each time it
    needs them: an image that a core's cache holds costs less to make than to write and read. */
 typedef struct {
-  const float *weights;         /* (patch, patch, channels, outputs), then the bias (outputs) */
+  const float *weights;         /* (patch, patch, channels, outputs), then the bias (outputs), outputs in whole vectors */
   long height, width, channels; /* of the images that it sees; pixels beyond the last are mirrored */
   long patch, stride;
 } Stem;
 
+static inline long whole_vectors(long channels) { return (channels + LANES - 1) / LANES * LANES; }
+
 static inline long mirrored(long place, long size) { return place < size ? place : 2 * (size - 1) - place; }
 
-/* How many pixels of a row are made at once; a row's last ones are made twice where they do not fill it. */
+/* How many pixels of a row are made at once; a row's last ones are made twice where they do not fill it. And how many
+   vectors of their channels, as the registers allow. */
 #define PIXELS 8
+#define TOGETHER (LANES == 16 ? 2 : 1)
 
 /* How many pixels of a row a stem sees for `width` of its own. */
 static long seen_width(const Stem *stem, long width) { return (width - 1) * stem->stride + stem->patch; }
@@ -242,26 +246,40 @@ static void copy_row(const Stem *stem, const float *image, long y, long width, f
     for (long k = 0; k < channels; k++) to[x * channels + k] = from[mirrored(x, stem->width) * channels + k];
 }
 
+/* PIXELS of a row of an image, `together` vectors of their channels, from where the stem sees them: a pixel's numbers
+   are read once for all vectors. `to` are their channels from the first of these on, `weight` those channels' weights,
+   then their bias. */
+static inline __attribute__((always_inline)) void make_pixels(const Stem *stem, const float *seen[PIXELS], long row,
+                                                              const float *weight, long outputs, int together,
+                                                              number *to[PIXELS]) {
+  vec sums[PIXELS][2];
+  const float *bias = weight + stem->patch * stem->patch * stem->channels * outputs;
+  EACH(p, PIXELS) EACH(v, together) sums[p][v] = LOAD(bias + v * LANES);
+  for (long i = 0; i < stem->patch; i++)
+    for (long k = i * row; k < i * row + stem->patch * stem->channels; k++, weight += outputs)
+      EACH(p, PIXELS) EACH(v, together) sums[p][v] += seen[p][k] * LOAD(weight + v * LANES);
+  EACH(p, PIXELS) EACH(v, together) store_numbers(to[p] + v * LANES, where(sums[p][v] > 0, sums[p][v]));
+}
+
 static void make_image(const Stem *stem, const float *from, Grid grid, long outputs, float *rows, number *to) {
-  long channels = stem->channels, patch = stem->patch, stride = stem->stride;
-  long seen = patch * channels, width = seen_width(stem, grid.width), row = width * channels;
-  const float *bias = stem->weights + patch * seen * outputs;
+  long channels = stem->channels, width = seen_width(stem, grid.width), row = width * channels;
   for (long y = 0; y < grid.height; y++, to += grid.width * outputs) {
-    for (long i = 0; i < patch; i++) copy_row(stem, from, y * stride + i, width, rows + i * row);
-    for (long first = 0; first < grid.width; first += PIXELS) {
-      const float *pixels[PIXELS];
-      EACH(p, PIXELS) pixels[p] = rows + smaller(first + p, grid.width - 1) * stride * channels;
-      for (long c = 0; c < outputs; c += LANES) {
-        const float *weight = stem->weights + c;
-        vec sums[PIXELS];
-        EACH(p, PIXELS) sums[p] = LOAD(bias + c);
-        for (long i = 0; i < patch; i++)
-          for (long k = i * row; k < i * row + seen; k++, weight += outputs)
-            EACH(p, PIXELS) sums[p] += pixels[p][k] * LOAD(weight);
-        EACH(p, PIXELS)
-        store_numbers(to + smaller(first + p, grid.width - 1) * outputs + c, where(sums[p] > 0, sums[p]));
+    for (long i = 0; i < stem->patch; i++) copy_row(stem, from, y * stem->stride + i, width, rows + i * row);
+    for (long first = 0; first < grid.width; first += PIXELS)
+      for (long c = 0, together = TOGETHER; c < outputs; c += together * LANES) {
+        const float *seen[PIXELS];
+        number *pixels[PIXELS];
+        EACH(p, PIXELS) {
+          long x = smaller(first + p, grid.width - 1);
+          seen[p] = rows + x * stem->stride * channels;
+          pixels[p] = to + x * outputs + c;
+        }
+        together = smaller(TOGETHER, (outputs - c) / LANES);
+        if (together == 2)
+          make_pixels(stem, seen, row, stem->weights + c, outputs, 2, pixels);
+        else
+          make_pixels(stem, seen, row, stem->weights + c, outputs, 1, pixels);
       }
-    }
   }
 }
 
@@ -368,7 +386,7 @@ static inline void store_largest(const vec outputs[16], int i, int j, Result to,
     which = (larger & k) | (~larger & which);
   }
   store_numbers(to.values + place, best);
-  *(bytes *)(to.chosen + place) = __builtin_convertvector(which, bytes);
+  store_bytes(to.chosen + place, which);
 }
 
 /* A^T m A + bias of (36, count, channels) products with `step` from place to place: `count` tiles of outputs, from
@@ -434,6 +452,7 @@ typedef struct {
   term *kernels; /* transformed: (36, outputs / panel, inputs / DEPTH, panel) */
   const float *bias;
   long inputs, outputs;
+  long seen;   /* channels of the images: the inputs, behind a stem with zeros that fill its last vector */
   int vectors; /* of a panel */
   long room;   /* tiles in a block */
 } Layer;
@@ -456,16 +475,16 @@ static void transform_kernels(Kernels kernels, Layer layer, long output) {
 /* The images' tiles from `first` to before `end`, a block at a time. */
 static void convolve_tiles(Layer layer, Grid grid, Pixels pixels, Result result, long first, long end,
                            Workspace space) {
-  long outputs = layer.outputs, depth = layer.inputs / DEPTH, panel = layer.vectors * LANES;
+  long outputs = layer.outputs, depth = layer.inputs / DEPTH, row = layer.seen / DEPTH, panel = layer.vectors * LANES;
   for (; first < end; first += layer.room) {
     long taken = smaller(layer.room, end - first);
-    transform_inputs(pixels, grid, layer.inputs, space.zeros, first, taken,
-                     (Layout){space.left_step, layer.inputs, 0}, space.left);
+    transform_inputs(pixels, grid, layer.seen, space.zeros, first, taken, (Layout){space.left_step, layer.seen, 0},
+                     space.left);
     for (long place = 0; place < PLACES; place++)
       for (long k = 0; k < outputs; k += panel)
         for (long t = 0; t < taken; t += ROWS)
           PRODUCTS[layer.vectors - 1][smaller(ROWS, taken - t) - 1](
-              space.left + place * space.left_step + t * depth, depth, 1,
+              space.left + place * space.left_step + t * row, row, 1,
               layer.kernels + (place * outputs + k) * depth, panel,
               space.products + place * space.right_step + t * outputs + k, outputs, depth, 0);
     transform_outputs(space.products, grid, outputs, layer.bias, first, taken, space.right_step, result);
@@ -480,15 +499,16 @@ int convolve(const void *images, const uint8_t *chosen, const Stem *stem, const 
              number *result, uint8_t *choose, long count, long height, long width, long inputs, long outputs,
              int vectors, long room, int threads) {
   term *transformed = (term *)aligned_floats(PLACES * inputs * outputs / DEPTH);
-  Layer layer = {transformed, bias, inputs, outputs, vectors, room};
+  long seen = stem ? whole_vectors(inputs) : inputs;
+  Layer layer = {transformed, bias, inputs, outputs, seen, vectors, room};
   Grid grid = grid_of(count, height, width), one = grid_of(1, height, width);
-  long tiles = count * grid.rows * grid.columns, made = stem ? height * width * inputs : 1;
+  long tiles = count * grid.rows * grid.columns, made = stem ? height * width * seen : 1;
   long rows = stem ? stem->patch * seen_width(stem, width) * stem->channels : 1;
   long place = choose ? height / 2 * (width / 2) * outputs : height * width * outputs;
   int failed = !transformed;
 #pragma omp parallel num_threads(threads)
   {
-    Workspace space = take_workspace(room * inputs / DEPTH, room * outputs, inputs + outputs, made, rows);
+    Workspace space = take_workspace(room * seen / DEPTH, room * outputs, seen + outputs, made, rows);
     if (!is_whole(space)) {
 #pragma omp atomic write
       failed = 1;
@@ -503,8 +523,8 @@ int convolve(const void *images, const uint8_t *chosen, const Stem *stem, const 
     if (!failed && stem) {
 #pragma omp for schedule(static)
       for (long i = 0; i < count; i++) {
-        const float *seen = (const float *)images + i * stem->height * stem->width * stem->channels;
-        make_image(stem, seen, one, inputs, space.rows, space.image);
+        const float *from = (const float *)images + i * stem->height * stem->width * stem->channels;
+        make_image(stem, from, one, seen, space.rows, space.image);
         Result to = {result + i * place, choose ? choose + i * place : NULL};
         convolve_tiles(mine, one, (Pixels){space.image, NULL}, to, 0, one.rows * one.columns, space);
       }
@@ -536,7 +556,7 @@ static void add_gradient(Layer layer, Grid grid, Pixels images, Pixels gradients
   Layout right = {space.right_step, panel, layer.room / DEPTH * panel};
   for (; first < end; first += layer.room) {
     long taken = smaller(layer.room, end - first), depth = (taken + DEPTH - 1) / DEPTH;
-    transform_tiles(images, grid, inputs, space.zeros, first, taken, left, space.left, 6, DEPTH, 0);
+    transform_tiles(images, grid, layer.seen, space.zeros, first, taken, left, space.left, 6, DEPTH, 0);
     transform_gradients(gradients, grid, outputs, space.zeros, first, taken, right, space.right);
     for (long place = 0; place < PLACES; place++)
       for (long k = 0; k < outputs; k += panel)
@@ -570,18 +590,19 @@ static void finish_gradient(const float *sums, int threads, Layer layer, long in
 int kernel_gradient(const void *images, const Stem *stem, const number *gradients, const uint8_t *chosen,
                     const Kernels *to_kernels, float *to_bias, long count, long height, long width, long inputs,
                     long outputs, int vectors, long room, int threads) {
-  Layer layer = {NULL, NULL, inputs, outputs, vectors, room};
+  long seen = stem ? whole_vectors(inputs) : inputs;
+  Layer layer = {NULL, NULL, inputs, outputs, seen, vectors, room};
   long panel = vectors * LANES;
   Grid grid = grid_of(count, height, width), one = grid_of(1, height, width);
-  long tiles = count * grid.rows * grid.columns, made = stem ? height * width * inputs : 1;
+  long tiles = count * grid.rows * grid.columns, made = stem ? height * width * seen : 1;
   long rows = stem ? stem->patch * seen_width(stem, width) * stem->channels : 1;
   long place = chosen ? height / 2 * (width / 2) * outputs : height * width * outputs;
   float *sums = aligned_floats(threads * PLACES * inputs * outputs), *bias_sums = aligned_floats(threads * outputs);
   int failed = !sums || !bias_sums;
 #pragma omp parallel num_threads(threads)
   {
-    long left = panelled(inputs, INPUT_PANEL, room), right = panelled(outputs, panel, room);
-    Workspace space = take_workspace(left, right, inputs + outputs, made, rows);
+    long left = panelled(seen, INPUT_PANEL, room), right = panelled(outputs, panel, room);
+    Workspace space = take_workspace(left, right, seen + outputs, made, rows);
     if (!is_whole(space)) {
 #pragma omp atomic write
       failed = 1;
@@ -596,8 +617,8 @@ int kernel_gradient(const void *images, const Stem *stem, const number *gradient
     if (!failed && stem) {
 #pragma omp for schedule(static)
       for (long i = 0; i < count; i++) {
-        const float *seen = (const float *)images + i * stem->height * stem->width * stem->channels;
-        make_image(stem, seen, one, inputs, space.rows, space.image);
+        const float *from = (const float *)images + i * stem->height * stem->width * stem->channels;
+        make_image(stem, from, one, seen, space.rows, space.image);
         Pixels mine = {gradients + i * place, chosen ? chosen + i * place : NULL};
         add_gradient(layer, one, (Pixels){space.image, NULL}, mine, 0, one.rows * one.columns, sum, space);
       }

@@ -1,7 +1,8 @@
 /* Batch norm with a ReLU before or after it, over (rows, channels), in two passes each way.
 
    The ReLU leaves nothing in memory: each pass applies it again to what it reads. Sums are taken in single precision
-   over BLOCK rows and in double precision over blocks, so that millions of rows cost no accuracy. */
+   over BLOCK rows and in double precision over blocks, so that millions of rows cost no accuracy. Both passes are one
+   parallel region, because a thread that waits for the next one falls asleep, and is slow to wake. */
 
 #include <math.h>
 #include <omp.h>
@@ -38,15 +39,40 @@ static void total(const double *sums, long channels, long channel, int threads, 
   }
 }
 
-/* result = (x - mean) scale + bias with the ReLU, for `terms` (3, channels): mean, scale and bias. */
-void norm_apply(const number *x, number *result, const float *terms, long rows, long channels, int relu, int threads) {
+/* result = (x - mean) scale + bias with the ReLU, for `terms` (3, channels): mean, scale and bias. Shared by the threads
+   of a region. */
+static void apply(const number *x, number *result, const float *terms, long rows, long channels, int relu) {
   const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
-#pragma omp parallel for schedule(static) num_threads(threads)
+#pragma omp for schedule(static)
   for (long r = 0; r < rows; r++)
     for (long c = 0; c < channels; c += LANES) {
       vec v = centred(load_numbers(x + r * channels + c), LOAD(mean + c), relu) * LOAD(scale + c) + LOAD(bias + c);
       store_numbers(result + r * channels + c, relu == AFTER ? rectify(v) : v);
     }
+}
+
+/* `apply` by so many threads. */
+void norm_apply(const number *x, number *result, const float *terms, long rows, long channels, int relu, int threads) {
+#pragma omp parallel num_threads(threads)
+  apply(x, result, terms, rows, channels, relu);
+}
+
+/* Add to `sums` (2, channels) of this thread those of x - pivot and of its square. Shared by the threads of a region. */
+static void sum_moments(const number *x, const float *pivot, double *sums, long rows, long channels, int relu) {
+#pragma omp for schedule(static)
+  for (long first = 0; first < rows; first += BLOCK) {
+    long end = smaller(rows, first + BLOCK);
+    for (long c = 0; c < channels; c += LANES) {
+      vec sum = {0}, squares = {0};
+      for (long r = first; r < end; r++) {
+        vec d = centred(load_numbers(x + r * channels + c), LOAD(pivot + c), relu);
+        sum += d;
+        squares += d * d;
+      }
+      add_to(sums + c, sum);
+      add_to(sums + channels + c, squares);
+    }
+  }
 }
 
 /* Normalise x (rows, channels), rectified if `relu` is BEFORE, by its own mean and biased variance, which go into
@@ -60,61 +86,45 @@ int norm(const number *x, number *result, const float *weight, const float *bias
   for (long c = 0; c < channels; c++) pivot[c] = relu == BEFORE && to_float(x[c]) < 0 ? 0 : to_float(x[c]);
 #pragma omp parallel num_threads(threads)
   {
-    double *mine = sums + omp_get_thread_num() * 2 * channels;
-#pragma omp for schedule(static)
-    for (long first = 0; first < rows; first += BLOCK) {
-      long end = smaller(rows, first + BLOCK);
-      for (long c = 0; c < channels; c += LANES) {
-        vec sum = {0}, squares = {0};
-        for (long r = first; r < end; r++) {
-          vec d = centred(load_numbers(x + r * channels + c), LOAD(pivot + c), relu);
-          sum += d;
-          squares += d * d;
-        }
-        add_to(mine + c, sum);
-        add_to(mine + channels + c, squares);
-      }
+    sum_moments(x, pivot, sums + omp_get_thread_num() * 2 * channels, rows, channels, relu);
+#pragma omp single
+    for (long c = 0; c < channels; c++) {
+      double mean, square;
+      total(sums, channels, c, threads, &mean, &square);
+      mean /= rows;
+      double variance = square / rows - mean * mean;
+      if (variance < 0) variance = 0;
+      double deviation = sqrt(variance + epsilon);
+      terms[c] = moments[c] = (float)(mean + pivot[c]);
+      moments[channels + c] = (float)variance;
+      terms[channels + c] = (float)(weight[c] / deviation);
+      terms[2 * channels + c] = bias[c];
+      terms[3 * channels + c] = (float)deviation;
     }
-  }
-  for (long c = 0; c < channels; c++) {
-    double mean, square;
-    total(sums, channels, c, threads, &mean, &square);
-    mean /= rows;
-    double variance = square / rows - mean * mean;
-    if (variance < 0) variance = 0;
-    double deviation = sqrt(variance + epsilon);
-    terms[c] = moments[c] = (float)(mean + pivot[c]);
-    moments[channels + c] = (float)variance;
-    terms[channels + c] = (float)(weight[c] / deviation);
-    terms[2 * channels + c] = bias[c];
-    terms[3 * channels + c] = (float)deviation;
+    apply(x, result, terms, rows, channels, relu);
   }
   free(sums);
-  norm_apply(x, result, terms, rows, channels, relu, threads);
   return 0;
 }
 
-/* Add to `sums` (threads, 2, channels) the sums of the norm's gradients, and of their products with x - mean. */
+/* Add to `sums` (2, channels) of this thread those of the norm's gradients, and of their products with x - mean. Shared
+   by the threads of a region. */
 static void sum_gradients(const number *x, const number *gradients, double *sums, const float *terms, long rows,
-                          long channels, int relu, int threads) {
+                          long channels, int relu) {
   const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
-#pragma omp parallel num_threads(threads)
-  {
-    double *mine = sums + omp_get_thread_num() * 2 * channels;
 #pragma omp for schedule(static)
-    for (long first = 0; first < rows; first += BLOCK) {
-      long end = smaller(rows, first + BLOCK);
-      for (long c = 0; c < channels; c += LANES) {
-        vec sum = {0}, products = {0};
-        for (long r = first; r < end; r++) {
-          vec d = centred(load_numbers(x + r * channels + c), LOAD(mean + c), relu);
-          vec g = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
-          sum += g;
-          products += g * d;
-        }
-        add_to(mine + c, sum);
-        add_to(mine + channels + c, products);
+  for (long first = 0; first < rows; first += BLOCK) {
+    long end = smaller(rows, first + BLOCK);
+    for (long c = 0; c < channels; c += LANES) {
+      vec sum = {0}, products = {0};
+      for (long r = first; r < end; r++) {
+        vec d = centred(load_numbers(x + r * channels + c), LOAD(mean + c), relu);
+        vec g = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
+        sum += g;
+        products += g * d;
       }
+      add_to(sums + c, sum);
+      add_to(sums + channels + c, products);
     }
   }
 }
@@ -131,24 +141,28 @@ int norm_gradient(const number *x, const number *gradients, number *result, cons
   float *slope = aligned_floats(2 * channels), *level = slope + channels;
   int failed = !sums || !slope;
   if (!failed) {
-    sum_gradients(x, gradients, sums, terms, rows, channels, relu, threads);
-    for (long c = 0; c < channels; c++) {
-      double sum, products;
-      total(sums, channels, c, threads, &sum, &products);
-      products /= deviation[c];
-      to_weight[c] = (float)products;
-      to_bias[c] = (float)sum;
-      slope[c] = (float)(-scale[c] * products / ((double)rows * deviation[c]));
-      level[c] = (float)(-scale[c] * sum / rows);
-    }
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (long r = 0; r < rows; r++)
-      for (long c = 0; c < channels; c += LANES) {
-        vec v = load_numbers(x + r * channels + c), d = centred(v, LOAD(mean + c), relu);
-        vec g = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
-        g = LOAD(scale + c) * g + LOAD(slope + c) * d + LOAD(level + c);
-        store_numbers(result + r * channels + c, relu == BEFORE ? where(v > 0, g) : g);
+#pragma omp parallel num_threads(threads)
+    {
+      sum_gradients(x, gradients, sums + omp_get_thread_num() * 2 * channels, terms, rows, channels, relu);
+#pragma omp single
+      for (long c = 0; c < channels; c++) {
+        double sum, products;
+        total(sums, channels, c, threads, &sum, &products);
+        products /= deviation[c];
+        to_weight[c] = (float)products;
+        to_bias[c] = (float)sum;
+        slope[c] = (float)(-scale[c] * products / ((double)rows * deviation[c]));
+        level[c] = (float)(-scale[c] * sum / rows);
       }
+#pragma omp for schedule(static)
+      for (long r = 0; r < rows; r++)
+        for (long c = 0; c < channels; c += LANES) {
+          vec v = load_numbers(x + r * channels + c), d = centred(v, LOAD(mean + c), relu);
+          vec g = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
+          g = LOAD(scale + c) * g + LOAD(slope + c) * d + LOAD(level + c);
+          store_numbers(result + r * channels + c, relu == BEFORE ? where(v > 0, g) : g);
+        }
+    }
   }
   free(sums);
   free(slope);

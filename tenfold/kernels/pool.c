@@ -22,7 +22,7 @@ void pool(const number *images, number *result, uint8_t *chosen, long count, lon
           which = (larger & i) | (~larger & which);
         }
         store_numbers(result + to, best);
-        *(bytes *)(chosen + to) = __builtin_convertvector(which, bytes);
+        store_bytes(chosen + to, which);
       }
   }
 }
@@ -40,10 +40,7 @@ void pool_gradient(const number *gradients, const uint8_t *chosen, number *resul
       int inside = row < rows && x / 2 < columns, place = y % height % 2 * 2 + x % 2;
       for (long c = 0; c < channels; c += LANES) {
         vec g = {0};
-        if (inside) {
-          ints which = __builtin_convertvector(*(const bytes *)(chosen + from + c), ints);
-          g = where(which == place, load_numbers(gradients + from + c));
-        }
+        if (inside) g = where(load_bytes(chosen + from + c) == place, load_numbers(gradients + from + c));
         store_numbers(to + c, g);
       }
     }

@@ -152,7 +152,9 @@ class Swift(nn.Module):
             if self.margin:
                 images = F.pad(images, (0, self.margin, 0, self.margin), mode="reflect")
             features = self.blocks(self.activation(self.whitening(images)))
-        return self.head(features.amax((2, 3))) * self.scale
+        # As amax((2, 3)), whose backward pass takes several times as long on a CPU.
+        largest = F.adaptive_max_pool2d(features, 1).flatten(1)
+        return self.head(largest) * self.scale
 
     def _after_first(self, images: Tensor) -> Tensor:
         """The blocks' features, with whitening and the first convolution in one."""
