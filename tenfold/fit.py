@@ -132,7 +132,7 @@ class Training:
         self.losses = (
             torch.full((len(self.train),), torch.inf, device=device) if min(self.shares) < 1 else None
         )
-        self.epoch_began: float | None = None
+        self.began, self.spent_before = time.perf_counter(), 0.0
         self.validation_seconds = 0.0
 
     def restore(self) -> None:
@@ -140,6 +140,7 @@ class Training:
         self.state, self.best, images = load_checkpoint(self.run.path, self.model, self.optimizer)
         if self.losses is not None:
             self.losses.copy_(images["losses"])
+        self.spent_before = sum(record["seconds"] for record in self.state.history)
         self.schedule.memory = self.state.schedule
 
     def restore_best(self) -> None:
@@ -167,7 +168,7 @@ class Training:
         return record
 
     def _train_and_validate(self, epoch: int) -> Epoch:
-        began = self.epoch_began = time.perf_counter()
+        began = time.perf_counter()
         learning_rate = self._set_learning_rate(epoch)
         loss, accuracy = self.learn(epoch)
         learned = time.perf_counter()
@@ -177,7 +178,6 @@ class Training:
             raise NonFiniteLossError(f"the validation loss became {validation_loss} after epoch {epoch}")
         self.validation_seconds = time.perf_counter() - learned
         seconds = round(time.perf_counter() - began, 3)
-        self.epoch_began = None
         return Epoch(epoch, loss, accuracy, validation_loss, validation_accuracy, learning_rate, seconds)
 
     def learn(self, epoch: int) -> tuple[float, float]:
@@ -270,9 +270,7 @@ class Training:
         """How much of `fit.minutes` is over, 0 without them; the epoch's validation is counted as if it were past."""
         if self.recipe.fit.minutes is None:
             return 0.0
-        spent = sum(record["seconds"] for record in self.state.history) + self.validation_seconds
-        if self.epoch_began is not None:
-            spent += time.perf_counter() - self.epoch_began
+        spent = self.spent_before + time.perf_counter() - self.began + self.validation_seconds
         return spent / (60 * self.recipe.fit.minutes)
 
     def _judge(self, record: dict[str, float]) -> None:

@@ -66,6 +66,11 @@ class Rung:
     pass_seconds: float
     needed: float
 
+    @property
+    def test_seconds(self) -> float:
+        """For an image that is tested, by all of its views."""
+        return _TEST_SHARE * _views(self.recipe) * self.image_seconds
+
 
 def suitable_recipe(source: Source) -> tuple[str, dict[str, Any]]:
     """The built-in recipe for a source when none is named, and what to change in it.
@@ -162,7 +167,12 @@ def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -
     # Fewer images take more epochs, though fewer steps: a rule of thumb, with the square root between the two.
     needed = max(1.0, sum(recipe.fit.work(recipe.fit.epochs))) * max(1.0, LADDER_IMAGES / images) ** 0.5
     judged = min(len(splits.validation), recipe.stop.sample or len(splits.validation))
-    return Rung(name, recipe, seconds, (images + judged / 3) * seconds, needed)
+    return Rung(name, recipe, seconds, (images + _views(recipe) * judged / 3) * seconds, needed)
+
+
+def _views(recipe: Recipe) -> int:
+    """How many views of an image are predicted."""
+    return recipe.model.options.get("views", 1)
 
 
 def _rates(recipe: Recipe, ratio: float) -> dict[str, float]:
@@ -178,7 +188,7 @@ def _left(rung: Rung, splits: Splits, deadline: float) -> float:
     Raises InputError where there are none.
     """
     tested = len(splits.validation) + len(splits.test)
-    left = deadline - time.perf_counter() - _TEST_SHARE * tested * rung.image_seconds
+    left = deadline - time.perf_counter() - tested * rung.test_seconds
     if left <= 0:
         raise InputError(
             "--minutes: reading the images and measuring this machine took all of the time. Give more; a second run "

@@ -83,8 +83,8 @@ class Fit(Table):
     (progressive resizing: Howard, fast.ai's DAWNBench entries, 2018); it is judged and tested as it is. Both have a
     value for each epoch, and their last one holds for all that follow.
 
-    With `minutes`, training and validation end after so long, in the middle of an epoch if need be, and the schedule
-    follows the clock where that is ahead of the `epochs`; such a run is not the same twice.
+    With `minutes`, training ends after so long, with validations and checkpoints, in the middle of an epoch if need
+    be, and the schedule follows the clock where that is ahead of the `epochs`; such a run is not the same twice.
     """
 
     epochs: Count = 30

@@ -32,6 +32,17 @@ def plain(images, weight, bias, pool=False):
     return F.max_pool2d(result, 2) if pool else result
 
 
+def decided(whole):
+    """Which poolings of 2x2 of `whole` (N, K, H, W) have one largest pixel beyond rounding: (N, K, H // 2, W // 2).
+
+    Where two are as large by rounding, the gradient may go to either.
+    """
+    height, width = (side // 2 * 2 for side in whole.shape[2:])
+    four = whole[:, :, :height, :width].unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).movedim(3, -1).flatten(-2)
+    first, second = four.topk(2).values.unbind(-1)
+    return first - second > 1e-4
+
+
 def norm_of(channels, seed=0):
     torch.manual_seed(seed)
     norm = nn.BatchNorm2d(channels, momentum=0.3, eps=1e-3)

@@ -1,6 +1,7 @@
 """The training loop: repeatable, the best epoch restored, ended by a bad loss or by patience, resumed bit for bit."""
 
 import math
+import time
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -283,6 +284,17 @@ def test_a_finished_run_resumes_to_nothing_but_its_best_weights(trained, few_dig
     again = build_model(small_recipe().model, (1, 8, 8), 10, seed=9)
     assert list(fit(again, few_digits, small_recipe(), run, resume=True)) == []
     assert same_weights(again, model)
+
+
+def test_minutes_are_by_the_clock_between_epochs_too(few_digits, tmp_path):
+    recipe = small_recipe("fit.epochs=1000", "fit.minutes=0.05")
+    model = build_model(recipe.model, (1, 8, 8), 10)
+    records = []
+    for record in fit(model, few_digits, recipe, Run(tmp_path)):
+        records.append(record)
+        time.sleep(3)
+    assert len(records) <= 2
+    assert read_state(tmp_path).stop_reason == "the 0.05 minutes are over"
 
 
 def test_resuming_without_a_checkpoint_is_an_error(few_digits, tmp_path):

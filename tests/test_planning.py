@@ -127,6 +127,16 @@ def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch):
         plan_for(Source(str(pictures)), 0.7)
 
 
+def test_testing_takes_the_longer_the_more_views_there_are_of_an_image(pictures):
+    splits = load_splits(load_recipe("fast-94").data, Source(str(pictures)))
+    one, six = (
+        planning._measured("fast-94", load_recipe("fast-94", {"model.views": views}), splits, CPU)
+        for views in (1, 6)
+    )
+    assert six.test_seconds / six.image_seconds == pytest.approx(6 * one.test_seconds / one.image_seconds)
+    assert six.pass_seconds / six.image_seconds > one.pass_seconds / one.image_seconds
+
+
 def test_too_little_time_says_so(pictures):
     with pytest.raises(tenfold.errors.InputError, match="took all of the time"):
         plan_for(Source(str(pictures)), 0.001)
