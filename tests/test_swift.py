@@ -16,7 +16,7 @@ from tenfold.environment import choose_precision
 from tenfold.errors import InputError
 from tenfold.fit import fit
 from tenfold.models import build_model
-from tenfold.models.swift import Convolution, Swift
+from tenfold.models.swift import Convolution, Swift, _largest
 from tenfold.recipe import load_recipe
 from tenfold.run import Run
 
@@ -88,6 +88,12 @@ def test_convolutions_start_as_the_identity():
         same = min(kernel.in_channels, kernel.out_channels)
         expected = F.max_pool2d(features, 2) if kernel.pool else features
         assert torch.allclose(kernel(features)[:, :same], expected[:, :same], atol=1e-6)
+
+
+def test_the_largest_of_a_channel_on_another_device_has_the_same_shape():
+    features = torch.rand(5, 8, 3, 2)
+    assert torch.equal(_largest(features), features.amax((2, 3)))
+    assert _largest(features.to("meta")).shape == (5, 8)
 
 
 def test_logits_are_the_mean_of_the_features_by_default_and_so_start_near_zero():

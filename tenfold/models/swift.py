@@ -152,9 +152,7 @@ class Swift(nn.Module):
             if self.margin:
                 images = F.pad(images, (0, self.margin, 0, self.margin), mode="reflect")
             features = self.blocks(self.activation(self.whitening(images)))
-        # As amax((2, 3)), whose backward pass takes several times as long on a CPU.
-        largest = F.adaptive_max_pool2d(features, 1).flatten(1)
-        return self.head(largest) * self.scale
+        return self.head(_largest(features)) * self.scale
 
     def _after_first(self, images: Tensor) -> Tensor:
         """The blocks' features, with whitening and the first convolution in one."""
@@ -192,6 +190,14 @@ def _normed(width: int, activation: str) -> list[nn.Module]:
     norm = (BatchNorm2dReLU if activation == "relu" else nn.BatchNorm2d)(width, momentum=0.4)
     norm.weight.requires_grad_(False)
     return [norm] if activation == "relu" else [norm, _ACTIVATIONS[activation]()]
+
+
+def _largest(features: Tensor) -> Tensor:
+    """The largest number (N, C) of each channel of `features` (N, C, H, W)."""
+    if features.device.type != "cpu":
+        return features.amax((2, 3))  # which a compiler fuses with what stands around it
+    # On a CPU the backward pass of amax takes several times as long.
+    return F.adaptive_max_pool2d(features, 1).flatten(1)
 
 
 def _views(images: Tensor, count: int) -> list[tuple[float, Tensor]]:
