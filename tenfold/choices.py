@@ -49,7 +49,7 @@ Monitor = Annotated[str, BeforeValidator(_monitor)]
 COMPONENTS = {
     "model": "tenfold.models:MODELS",
     "optimizer": "tenfold.optim:OPTIMIZERS",
-    "schedule": "tenfold.optim:SCHEDULES",
+    "schedule": "tenfold.schedules:SCHEDULES",
     "augment": "tenfold.augment:AUGMENTATIONS",
 }
 

@@ -25,11 +25,12 @@ from tenfold.data import Split, Splits
 from tenfold.environment import choose_precision, keep_freed_memory
 from tenfold.errors import InputError
 from tenfold.models import Classifier
-from tenfold.optim import Schedule, build_optimizer, build_schedule, improves
+from tenfold.optim import build_optimizer
 from tenfold.predictions import score
 from tenfold.randomness import seed_for
 from tenfold.recipe import Recipe
 from tenfold.run import Run
+from tenfold.schedules import Schedule, build_schedule, improves
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from tenfold.data import Splits
 from tenfold.fit import Epoch, Step
 from tenfold.models import Classifier
-from tenfold.optim import improves
 from tenfold.recipe import Stop
 from tenfold.run import Run
+from tenfold.schedules import improves
 
 # A log line at least this often, in seconds, so that a long epoch does not look like a hung process.
 LOG_EVERY = 30.0

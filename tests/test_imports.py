@@ -17,7 +17,7 @@ LAYERS = (
     ("environment",),
     ("overrides", "weights"),
     ("recipe",),
-    ("data", "augment", "models", "optim"),
+    ("data", "augment", "models", "optim", "schedules"),
     ("batches", "checkpoint"),
     ("predictions",),
     ("run",),

@@ -266,7 +266,8 @@ static void make_image(const Stem *stem, const float *from, Grid grid, long outp
   for (long y = 0; y < grid.height; y++, to += grid.width * outputs) {
     for (long i = 0; i < stem->patch; i++) copy_row(stem, from, y * stem->stride + i, width, rows + i * row);
     for (long first = 0; first < grid.width; first += PIXELS)
-      for (long c = 0, together = TOGETHER; c < outputs; c += together * LANES) {
+      for (long c = 0, together; c < outputs; c += together * LANES) {
+        together = smaller(TOGETHER, (outputs - c) / LANES);
         const float *seen[PIXELS];
         number *pixels[PIXELS];
         EACH(p, PIXELS) {
@@ -274,7 +275,6 @@ static void make_image(const Stem *stem, const float *from, Grid grid, long outp
           seen[p] = rows + x * stem->stride * channels;
           pixels[p] = to + x * outputs + c;
         }
-        together = smaller(TOGETHER, (outputs - c) / LANES);
         if (together == 2)
           make_pixels(stem, seen, row, stem->weights + c, outputs, 2, pixels);
         else

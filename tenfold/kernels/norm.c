@@ -57,20 +57,26 @@ void norm_apply(const number *x, number *result, const float *terms, long rows, 
   apply(x, result, terms, rows, channels, relu);
 }
 
-/* Add to `sums` (2, channels) of this thread those of x - pivot and of its square. Shared by the threads of a region. */
-static void sum_moments(const number *x, const float *pivot, double *sums, long rows, long channels, int relu) {
+/* Add to `sums` (2, channels) of this thread those of x - mean and of its square or, with `gradients`, those of the
+   gradients that pass the ReLU and of their products with x - mean, for `terms` (3, channels): mean and, with gradients,
+   scale and bias. Shared by the threads of a region. */
+static inline __attribute__((always_inline)) void add_sums(const number *x, const number *gradients, double *sums,
+                                                           const float *terms, long rows, long channels, int relu) {
+  const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
 #pragma omp for schedule(static)
   for (long first = 0; first < rows; first += BLOCK) {
     long end = smaller(rows, first + BLOCK);
     for (long c = 0; c < channels; c += LANES) {
-      vec sum = {0}, squares = {0};
+      vec sum = {0}, products = {0};
       for (long r = first; r < end; r++) {
-        vec d = centred(load_numbers(x + r * channels + c), LOAD(pivot + c), relu);
-        sum += d;
-        squares += d * d;
+        vec d = centred(load_numbers(x + r * channels + c), LOAD(mean + c), relu), v = d;
+        if (gradients)
+          v = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
+        sum += v;
+        products += v * d;
       }
       add_to(sums + c, sum);
-      add_to(sums + channels + c, squares);
+      add_to(sums + channels + c, products);
     }
   }
 }
@@ -86,7 +92,7 @@ int norm(const number *x, number *result, const float *weight, const float *bias
   for (long c = 0; c < channels; c++) pivot[c] = relu == BEFORE && to_float(x[c]) < 0 ? 0 : to_float(x[c]);
 #pragma omp parallel num_threads(threads)
   {
-    sum_moments(x, pivot, sums + omp_get_thread_num() * 2 * channels, rows, channels, relu);
+    add_sums(x, NULL, sums + omp_get_thread_num() * 2 * channels, pivot, rows, channels, relu);
 #pragma omp single
     for (long c = 0; c < channels; c++) {
       double mean, square;
@@ -107,28 +113,6 @@ int norm(const number *x, number *result, const float *weight, const float *bias
   return 0;
 }
 
-/* Add to `sums` (2, channels) of this thread those of the norm's gradients, and of their products with x - mean. Shared
-   by the threads of a region. */
-static void sum_gradients(const number *x, const number *gradients, double *sums, const float *terms, long rows,
-                          long channels, int relu) {
-  const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels;
-#pragma omp for schedule(static)
-  for (long first = 0; first < rows; first += BLOCK) {
-    long end = smaller(rows, first + BLOCK);
-    for (long c = 0; c < channels; c += LANES) {
-      vec sum = {0}, products = {0};
-      for (long r = first; r < end; r++) {
-        vec d = centred(load_numbers(x + r * channels + c), LOAD(mean + c), relu);
-        vec g = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
-        sum += g;
-        products += g * d;
-      }
-      add_to(sums + c, sum);
-      add_to(sums + channels + c, products);
-    }
-  }
-}
-
 /* Into `result` (rows, channels), `to_weight` and `to_bias` (channels) the gradients of x, the norm's weight and its bias,
    given those of its result and the `terms` that `norm` gave. Returns 1 where memory is short.
 
@@ -143,7 +127,7 @@ int norm_gradient(const number *x, const number *gradients, number *result, cons
   if (!failed) {
 #pragma omp parallel num_threads(threads)
     {
-      sum_gradients(x, gradients, sums + omp_get_thread_num() * 2 * channels, terms, rows, channels, relu);
+      add_sums(x, gradients, sums + omp_get_thread_num() * 2 * channels, terms, rows, channels, relu);
 #pragma omp single
       for (long c = 0; c < channels; c++) {
         double sum, products;

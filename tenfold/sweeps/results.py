@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from tenfold.errors import InputError
 from tenfold.files import atomic, explained_write, write_json, write_text
 from tenfold.findings.base import Finding, percent
-from tenfold.optim import improves
 from tenfold.recipe import Stop
 from tenfold.report.page import duration
 from tenfold.report.style import to_png, to_svg
 from tenfold.run import Run
+from tenfold.schedules import improves
 from tenfold.sweeps import figures
 from tenfold.sweeps.journal import Journal
 from tenfold.sweeps.ledger import Candidate, Ledger
