@@ -49,6 +49,16 @@ def atomic(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `atomic` left in `folder`, and in the folders in it, when its process was killed halfway.
+
+    For a caller that alone writes there: a process that still writes would lose its file.
+    """
+    for pattern in (".*.tmp", "*/.*.tmp"):
+        for temporary in folder.glob(pattern):
+            temporary.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) to `path` atomically."""
     with atomic(path) as temporary:

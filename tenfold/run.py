@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from tenfold.checkpoint import load_model
 from tenfold.data import Source, Splits, load_splits
 from tenfold.errors import InputError, TenfoldError
-from tenfold.files import explained_write, write_json, write_text
+from tenfold.files import explained_write, remove_leftovers, write_json, write_text
 from tenfold.inline import History, run_html
 from tenfold.models import Classifier
 from tenfold.predictions import Predictions, read_predictions
@@ -133,7 +133,7 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for writing. Raises TenfoldError where another process holds it."""
+        """Hold the run for writing, and remove what killed writers left. Raises TenfoldError where it is held."""
         with explained_write(self.path):
             self.checkpoint.mkdir(parents=True, exist_ok=True)
             try:
@@ -143,6 +143,7 @@ class Run:
                     f"{self.path}: another process is working on this run. Wait for it, or end it first."
                 ) from None
         with lock:
+            remove_leftovers(self.path)
             yield
 
     def _existing(self, name: str) -> Path:

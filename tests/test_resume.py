@@ -3,6 +3,7 @@
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,29 @@ def test_a_killed_run_goes_on_to_the_same_bits(demo, tmp_path, command):
     answer = command("resume", run)
     assert answer.status == 0, answer.err
     assert f"report         {run / 'report.html'}" in answer.out
+    assert_same(run, demo)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tenfold.files import atomic
+for name in sys.argv[1:]:
+    if os.fork() == 0:
+        with atomic(Path(name)) as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.wait()
+"""
+
+
+def test_what_a_kill_left_half_written_is_removed_when_the_run_goes_on(demo, tmp_path, command):
+    run = shutil.copytree(demo, tmp_path / "run")
+    halves = [run / "history.csv", run / "checkpoint" / "state.safetensors", run / "figures" / "curves.png"]
+    subprocess.run([sys.executable, "-c", KILLED, *halves], check=True)
+    assert len(leftovers(run)) == 3
+    assert command("resume", run).status == 0
+    assert leftovers(run) == []
     assert_same(run, demo)
 
 
