@@ -80,10 +80,10 @@ def test_without_a_compiler_pytorch_trains(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="kernels are built on Linux alone")
 def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
     broken = tmp_path / "cc"
-    broken.write_text("#!/bin/sh\necho 'kernels.c: no such instruction' >&2\nexit 1\n")
+    broken.write_text("#!/bin/sh\necho 'kernels.c: error: no such instruction\n  42 | here' >&2\nexit 1\n")
     broken.chmod(0o755)
     words = described(PATH=str(tmp_path), CC="", TENFOLD_CACHE=str(tmp_path / "cache"))
-    assert words == f"PyTorch's ({broken} made no usable library: kernels.c: no such instruction)"
+    assert words == f"PyTorch's ({broken} made no usable library: kernels.c: error: no such instruction)"
     assert not list((tmp_path / "cache").rglob("*.so*"))
 
 

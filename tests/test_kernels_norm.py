@@ -56,6 +56,16 @@ def test_a_rectified_norm_its_averages_and_gradients_are_pytorchs(place, count, 
 
 
 @needs_kernels
+def test_a_channel_whose_first_pixel_alone_is_positive_keeps_its_digits():
+    images = -features(2, LANES, 32, 32).abs()
+    images[0, :, 0, 0] *= -1
+    norm = norm_of(LANES)
+    nn.init.zeros_(norm.bias)
+    expected = rectified_norm(copy.deepcopy(norm).double(), images.double(), "before")
+    assert off(rectified_norm(norm, images, "before"), expected) < 5e-6
+
+
+@needs_kernels
 @needs_halves
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("vectors", [1, 2, 3])

@@ -77,7 +77,7 @@ def library() -> Library:
         if isinstance(found, ctypes.CDLL)
     }
     if not made:
-        return _absent(f"{compiler} made no usable library: {_last_line(outcomes[0])}")
+        return _absent(f"{compiler} made no usable library: {_reason(outcomes[0])}")
     return Library(made, "tenfold's own where they suit")
 
 
@@ -132,6 +132,7 @@ def _processor() -> str:
     return next((line for line in lines if line.startswith(("flags", "Features"))), platform.machine())
 
 
-def _last_line(error: object) -> str:
-    text = (getattr(error, "stderr", None) or str(error)).strip()
-    return text.splitlines()[-1] if text else type(error).__name__
+def _reason(error: object) -> str:
+    """What the compiler found wrong first, or else its last line: a picture of the place may follow the error."""
+    lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines() or [type(error).__name__]
+    return next((line for line in lines if "error:" in line), lines[-1])

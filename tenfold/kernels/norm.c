@@ -10,6 +10,7 @@
 #include "vectors.h"
 
 #define BLOCK 128
+#define PIVOT_ROWS 16
 
 enum { BEFORE = 1, AFTER = 2 };
 
@@ -81,6 +82,17 @@ static inline __attribute__((always_inline)) void add_sums(const number *x, cons
   }
 }
 
+/* Into `pivot` (channels) the mean of a few rows. What is summed is what lies around it: near the mean, a small variance
+   beside a large mean keeps its digits. One row alone would not do, where it is the only one that a ReLU let through. */
+static void find_pivot(const number *x, float *pivot, long rows, long channels, int relu) {
+  long few = smaller(rows, PIVOT_ROWS), step = rows / few;
+  for (long c = 0; c < channels; c += LANES) {
+    vec sum = {0};
+    for (long r = 0; r < few; r++) sum += centred(load_numbers(x + r * step * channels + c), (vec){0}, relu);
+    STORE(pivot + c, sum / (float)few);
+  }
+}
+
 /* Normalise x (rows, channels), rectified if `relu` is BEFORE, by its own mean and biased variance, which go into
    `moments` (2, channels); `terms` (4, channels) gets mean, scale, bias and deviation. Returns 1 where memory is
    short. */
@@ -88,8 +100,8 @@ int norm(const number *x, number *result, const float *weight, const float *bias
          double epsilon, long rows, long channels, int relu, int threads) {
   double *sums = take_sums(channels, threads);
   if (!sums) return 1;
-  float *pivot = moments;  // the first row: near the mean, so that a small variance beside a large mean keeps its digits
-  for (long c = 0; c < channels; c++) pivot[c] = relu == BEFORE && to_float(x[c]) < 0 ? 0 : to_float(x[c]);
+  float *pivot = moments;
+  find_pivot(x, pivot, rows, channels, relu);
 #pragma omp parallel num_threads(threads)
   {
     add_sums(x, NULL, sums + omp_get_thread_num() * 2 * channels, pivot, rows, channels, relu);

@@ -69,7 +69,6 @@ static inline float *aligned_floats(long count) { return aligned(count * sizeof(
 typedef float number;
 static inline vec load_numbers(const number *from) { return LOAD(from); }
 static inline void store_numbers(number *to, vec value) { STORE(to, value); }
-static inline float to_float(number value) { return value; }
 
 #define DEPTH 1
 typedef float term;
@@ -87,14 +86,6 @@ typedef uint16_t number;
 /* A bfloat16 is the first half of a float32. */
 static inline vec load_numbers(const number *from) {
   return (vec)(load_shorts(from) << 16);
-}
-
-static inline float to_float(number value) {
-  union {
-    uint32_t bits;
-    float value;
-  } whole = {(uint32_t)value << 16};
-  return whole.value;
 }
 
 #define DEPTH 2
