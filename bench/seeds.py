@@ -32,10 +32,12 @@ def main() -> None:
     )
     parser.add_argument("recipe")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/seeds"))
     words, rest = split_words()
     options = parser.parse_args(words)
-    runs = [train(options.recipe, seed, options.out, rest) for seed in range(options.seeds)]
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    runs = [train(options.recipe, seed, options.out, rest) for seed in seeds]
     print(row(options.recipe, runs))
 
 

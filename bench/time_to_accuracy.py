@@ -114,6 +114,7 @@ def parse() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         "--seeds", type=int, nargs="+", default=[5], help="runs of each recipe: one number, or one for each"
     )
+    parser.add_argument("--first-seed", type=int, default=0, help="the seed of each recipe's first run")
     parser.add_argument("--out", type=Path, default=Path("runs/time"))
     parser.add_argument(
         "--figure", type=Path, help="draw validation accuracy over time into this .svg or .png"
@@ -131,12 +132,16 @@ def measure(
     variants: list[Variant], options: argparse.Namespace, rest: list[str]
 ) -> dict[Variant, list[tenfold.Run]]:
     """All runs, with Keras before the first, between and after the last that is not there yet."""
-    seeds = dict(zip(options.recipes, cycle(options.seeds), strict=False))
+    first = options.first_seed
+    seeds = {
+        recipe: range(first, first + count)
+        for recipe, count in zip(options.recipes, cycle(options.seeds), strict=False)
+    }
     turns = [
         (seed, variant)
-        for seed in range(max(options.seeds))
+        for seed in range(first, first + max(options.seeds))
         for variant in variants
-        if seed < seeds[variant.recipe]
+        if seed in seeds[variant.recipe]
     ]
     missing = [
         (seed, variant)
@@ -152,7 +157,7 @@ def measure(
         if options.keras_python and half:
             measure_keras(options)
     return {
-        variant: [one_run(variant, seed, options, rest) for seed in range(seeds[variant.recipe])]
+        variant: [one_run(variant, seed, options, rest) for seed in seeds[variant.recipe]]
         for variant in variants
     }
 

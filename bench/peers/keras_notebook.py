@@ -4,7 +4,8 @@ Run with a Python that has tensorflow. Two things are added: only so many batche
 start of the last `fit` to the end of its last step are printed. Notebook 01 has no augmentation and no batch norm,
 notebook 03 both.
 
-With --seed instead, notebook 01 is trained whole, with its callbacks, and tested on the epoch that it keeps:
+With --seed instead, the notebook is trained whole, with its callbacks, and tested on the epoch that it keeps; a line
+an epoch goes before the report:
 
     /path/to/keras/python bench/peers/keras_notebook.py --data cifar10 --recipe model-s-baseline --seed 0
 """
@@ -34,10 +35,11 @@ def main() -> None:
     parser.add_argument("--warmup", type=int)
     parser.add_argument("--seed", type=int)
     options = parser.parse_args()
+    notebook = {"model-s-baseline": notebook_01, "model-s-augmented": notebook_03}[options.recipe]
     if options.seed is not None:
-        whole(options.data, options.seed)
+        whole(notebook, options.data, options.seed)
         return
-    model = {"model-s-baseline": notebook_01, "model-s-augmented": notebook_03}[options.recipe]()
+    model = notebook()
     for steps in (options.warmup, options.steps):
         batches, clock = dataset(options.data, steps), Clock()
         began, used = time.perf_counter(), time.process_time()
@@ -60,9 +62,10 @@ class Clock(keras.callbacks.Callback):
         self.end = time.perf_counter()
 
 
-def whole(data, seed):
+def whole(notebook, data, seed):
     keras.utils.set_random_seed(seed)
-    model = notebook_01()
+    model = notebook()
+    began = time.perf_counter()
     history = model.fit(
         dataset(data, -1),
         epochs=30,
@@ -71,13 +74,15 @@ def whole(data, seed):
             keras.callbacks.ReduceLROnPlateau(monitor="val_loss", factor=0.1, patience=3),
             keras.callbacks.EarlyStopping(monitor="val_loss", patience=6, restore_best_weights=True),
         ],
-        verbose=0,
+        verbose=2,
     ).history
+    seconds = time.perf_counter() - began
     losses, rates = history["val_loss"], history["learning_rate"]
     best = losses.index(min(losses))
     report = {
         "seed": seed,
         "test_accuracy": model.evaluate(folder_of(data, "test"), verbose=0)[1],
+        "seconds": round(seconds),
         "epochs": len(losses),
         "best_epoch": best + 1,
         "first_drop_after": sum(rate > 0.99 * rates[0] for rate in rates),
