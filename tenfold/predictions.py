@@ -1,4 +1,7 @@
-"""A model on a split: loss and accuracy while training, saved predictions and metrics at the end."""
+"""A model on a split: loss and accuracy while training, saved predictions and metrics at the end.
+
+pyarrow is imported where a file is read or written: training, and a sweep's workers, do without its 45 MiB.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch.nn import functional as F
 
@@ -42,6 +43,9 @@ class Predictions:
 
     def write(self, path: Path) -> None:
         """Save as Parquet: path, label and predicted (names), one column `probability:CLASS` per class."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         names = pa.array(self.class_names, pa.string())
         columns = {
             "path": pa.array(list(self.paths), pa.string()),
@@ -56,6 +60,9 @@ class Predictions:
 
 def read_predictions(path: Path) -> Predictions:
     """Read what `Predictions.write` saved. Raises InputError where the file is not of that form."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         table = pq.read_table(path)
         columns = [name for name in table.column_names if name.startswith(_PROBABILITY)]

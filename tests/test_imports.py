@@ -93,6 +93,12 @@ def test_what_lies_below_the_models_works_without_torch():
     assert "torch" not in loaded
 
 
+def test_training_loads_only_what_it_needs():
+    loaded = loaded_after("import tenfold.fit, tenfold.sweeps.trial")
+    assert "torch" in loaded
+    assert not loaded & {"pyarrow", "sklearn", "matplotlib", "pandas", "torchvision", "timm"}
+
+
 def test_the_public_face_names_what_exists_and_no_module_takes_its_place():
     for name in tenfold.__all__:
         assert getattr(tenfold, name).__module__.startswith("tenfold.")
