@@ -20,8 +20,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # network of a few hundred parameters gains nothing from a second one.
 os.environ["OMP_NUM_THREADS"] = "1"
 
-# No deadline for single examples: a busy machine is no fault of the code. Where CI is set, the examples are always the
-# same, so that a check fails for what a change did; every other run draws new ones.
+# No deadline for single examples: a busy machine is no fault of the code. Where CI is set, the examples are always
+# the same, so that a check fails for what a change did; every other run draws new ones.
 hypothesis.settings.register_profile("tenfold", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("tenfold")
 
