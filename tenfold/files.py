@@ -54,7 +54,7 @@ def remove_leftovers(folder: Path) -> None:
 
     For a caller that alone writes there: a process that still writes would lose its file.
     """
-    for pattern in (".*.tmp", "*/.*.tmp"):
+    for pattern in (".*.[0-9]*.tmp", "*/.*.[0-9]*.tmp"):
         for temporary in folder.glob(pattern):
             temporary.unlink(missing_ok=True)
 

@@ -1,6 +1,6 @@
 """A model on a split: loss and accuracy while training, saved predictions and metrics at the end.
 
-pyarrow is imported where a file is read or written: training, and a sweep's workers, do without its 45 MiB.
+pyarrow is imported where a file is read or written: training, and a sweep's workers, do without its 30 MiB.
 """
 
 from collections.abc import Sequence
