@@ -20,10 +20,10 @@ import torch
 
 import tenfold
 from tenfold.data import Source, load_splits
-from tenfold.fit import fit
+from tenfold.inference.evaluation import predict_split
 from tenfold.models import build_model
-from tenfold.predictions import predict_split
-from tenfold.run import Run
+from tenfold.runs.folder import Run
+from tenfold.training.loop import fit
 
 TRAINING, HELD_OUT = ("train1", "train3", "train4"), ("train2", "train5")
 

@@ -32,15 +32,15 @@ import torch
 from peer_output import Outcome, read_outcomes
 from seeds import spread
 
-from tenfold.batches import Batches
+from tenfold.core.devices import choose_precision, device_name
+from tenfold.core.randomness import seed_for
 from tenfold.data import Source, Split, Splits, load_splits
-from tenfold.environment import choose_precision, device_name
-from tenfold.fit import Training
+from tenfold.data.feeds import Batches
+from tenfold.inference.evaluation import score
 from tenfold.models import build_model
-from tenfold.predictions import score
-from tenfold.randomness import seed_for
 from tenfold.recipe import Recipe, load_recipe
-from tenfold.run import Run
+from tenfold.runs.folder import Run
+from tenfold.training.loop import Training
 
 RECIPES = Path(__file__).parent / "recipes"
 TARGETS = (94.0, 96.0)

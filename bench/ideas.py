@@ -17,9 +17,9 @@ from seeds import spread
 
 import tenfold
 from tenfold.data import Source, Splits, load_splits
-from tenfold.fit import fit
 from tenfold.models import build_model
-from tenfold.run import Run
+from tenfold.runs.folder import Run
+from tenfold.training.loop import fit
 
 TRAINING, VALIDATION = ("train1", "train3", "train4", "train5"), ("train2",)
 

@@ -21,7 +21,7 @@ import torch
 from scipy import stats
 
 import tenfold
-from tenfold.environment import choose_precision
+from tenfold.core.devices import choose_precision
 
 UNKNOWN = {"command_seconds": float("nan"), "command_cpu_seconds": float("nan"), "precision": "unknown"}
 

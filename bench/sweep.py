@@ -25,11 +25,11 @@ import torch
 
 import tenfold
 from tenfold.data import Source, Splits, load_splits
-from tenfold.fit import fit
 from tenfold.models import build_model
 from tenfold.recipe import load_recipe
-from tenfold.run import Run
+from tenfold.runs.folder import Run
 from tenfold.sweeps.journal import Journal
+from tenfold.training.loop import fit
 
 EPOCHS = 20
 SIZES = "16,32,64,128,256,512,1024"

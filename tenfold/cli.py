@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tenfold.errors import TenfoldError
+from tenfold.core.errors import TenfoldError
 
 app = typer.Typer(
     name="tenfold",
@@ -67,7 +67,7 @@ def train(
 ) -> None:
     """Train a recipe on a source, test it, and write its report."""
     began = time.perf_counter()  # Loading what trains takes seconds, and they count.
-    from tenfold import workbench
+    from tenfold.workbench import verbs as workbench
 
     recipe, overrides = _recipe_and_overrides(words or [])
     if recipe and data is None and Path(recipe).is_dir():
@@ -93,7 +93,7 @@ def train(
 @app.command()
 def resume(run: RunArgument, device: DeviceOption = "auto") -> None:
     """Go on with an interrupted run from its last finished epoch."""
-    from tenfold import workbench
+    from tenfold.workbench import verbs as workbench
 
     workbench.resume(run, device=device)
 
@@ -105,7 +105,7 @@ def evaluate(
     device: DeviceOption = "auto",
 ) -> None:
     """Test a run's model again, on its data or on other images."""
-    from tenfold import workbench
+    from tenfold.workbench import verbs as workbench
 
     workbench.evaluate(run, data=data, device=device)
 
@@ -194,7 +194,7 @@ def report(
 
     With where the model looked in the telling images.
     """
-    from tenfold.reporting import renew_report
+    from tenfold.workbench.verbs import renew_report
 
     print(renew_report(run, corruptions=corruptions, device=device))
 
@@ -230,7 +230,7 @@ def list_runs(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List all runs of a folder, best first."""
-    from tenfold import leaderboard
+    from tenfold.runs import leaderboard
 
     rows = leaderboard.list_runs(folder, sort, where or ())
     if as_json:
@@ -256,8 +256,8 @@ def inspect_data(
 
     Exit status 1 where something needs attention.
     """
-    from tenfold.show import show_inspection
-    from tenfold.workbench import make_source
+    from tenfold.workbench.show import show_inspection
+    from tenfold.workbench.verbs import make_source
 
     folders = make_source(source, train or (), validation or (), test or ())
     if show_inspection(folders, out=out, as_json=as_json):
@@ -267,7 +267,7 @@ def inspect_data(
 @app.command()
 def recipes() -> None:
     """List the built-in recipes with what was measured of them."""
-    from tenfold.show import show_recipes
+    from tenfold.workbench.show import show_recipes
 
     show_recipes()
 
@@ -287,7 +287,7 @@ def show(
     ),
 ) -> None:
     """Print a recipe, and its model's layers for a source."""
-    from tenfold.show import picture_recipe, show_recipe
+    from tenfold.workbench.show import picture_recipe, show_recipe
 
     recipe, overrides = _recipe_and_overrides(words)
     if augmentations is not None:
@@ -301,7 +301,7 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove everything in it.")] = False,
 ) -> None:
     """Show what the cache holds, or remove it."""
-    from tenfold.show import show_cache
+    from tenfold.workbench.show import show_cache
 
     show_cache(clear)
 
@@ -316,7 +316,7 @@ def weights(
     ] = False,
 ) -> None:
     """List, fetch and verify pretrained weights."""
-    from tenfold.show import show_weights
+    from tenfold.workbench.show import show_weights
 
     show_weights(names or [], verify)
 

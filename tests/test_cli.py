@@ -10,7 +10,7 @@ import torch
 from small import SHAPES, SMALL, Answer, draw_pictures, tenfold, words
 
 from tenfold.recipe import builtin_recipes
-from tenfold.run import load_run
+from tenfold.runs.folder import load_run
 
 
 @pytest.fixture

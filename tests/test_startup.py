@@ -9,8 +9,8 @@ import pytest
 TRAIN_ONE_STEP = """
 import sys
 import torch
-from tenfold.optim import OPTIMIZERS, build_optimizer
-from tenfold.choices import Choice
+from tenfold.training.optimizers import OPTIMIZERS, build_optimizer
+from tenfold.recipe.components import Choice
 for name in OPTIMIZERS:
     weight = torch.nn.Parameter(torch.ones(3))
     optimizer = build_optimizer(Choice(name=name), [weight])

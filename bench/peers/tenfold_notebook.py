@@ -20,10 +20,10 @@ import torch
 
 import tenfold
 from tenfold.data import Source, Split, Splits, load_splits
-from tenfold.fit import fit
 from tenfold.models import build_model
 from tenfold.recipe import Recipe
-from tenfold.run import Run
+from tenfold.runs.folder import Run
+from tenfold.training.loop import fit
 
 TRAIN, VALIDATION, TEST = ("train1", "train3", "train4", "train5"), "train2", "test"
 

@@ -15,7 +15,7 @@ from tenfold.augment.geometry import Crop, Flip, RandomResizedCrop, Rotation, Tr
 from tenfold.augment.mix import CutMix, Mixup
 from tenfold.augment.pipeline import EpochAugmentation, Pipeline
 from tenfold.augment.policy import RandAugment, TrivialAugment
-from tenfold.choices import Choice, components
+from tenfold.recipe.components import Choice, components
 
 __all__ = ["AUGMENTATIONS", "EpochAugmentation", "Pipeline", "build_augmentations", "picture_augmentations"]
 

@@ -13,8 +13,8 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from tenfold.choices import Fraction
-from tenfold.randomness import seed_for
+from tenfold.core.randomness import seed_for
+from tenfold.recipe.components import Fraction
 
 # Half the width of a range around "no change"; at 1, contrast, brightness and zoom reach their ends.
 Factor = Fraction

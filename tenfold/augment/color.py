@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from tenfold.augment.base import Areas, Factor, Level, Pixelwise, Ratios, per_image, spread
-from tenfold.choices import Fraction
+from tenfold.recipe.components import Fraction
 
 # Rec. 601 luma, as in Pillow and torchvision.
 _LUMA = (0.299, 0.587, 0.114)

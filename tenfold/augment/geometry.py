@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tenfold.augment.base import Areas, Factor, Geometric, Pixels, Pixelwise, Ratios, per_image, spread
-from tenfold.choices import Fraction
-from tenfold.errors import InputError
+from tenfold.core.errors import InputError
+from tenfold.recipe.components import Fraction
 
 _PLACES = {"xx": (0, 0), "xy": (0, 1), "x": (0, 2), "yx": (1, 0), "yy": (1, 1), "y": (1, 2)}
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tenfold.augment.base import Mixing, per_image
 from tenfold.augment.color import centred_boxes, inside
-from tenfold.choices import Fraction, Positive
+from tenfold.recipe.components import Fraction, Positive
 
 
 def symmetric_beta(u: Tensor, alpha: float) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor
 from tenfold.augment.base import Pixelwise, per_image
 from tenfold.augment.color import contrasted, saturated
 from tenfold.augment.geometry import affine, resample, rotation
-from tenfold.choices import Count, Fraction
+from tenfold.recipe.components import Count, Fraction
 
 
 def identity(images: Tensor, strength: Tensor) -> Tensor:

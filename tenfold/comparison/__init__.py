@@ -6,6 +6,7 @@
 Runs that differ in nothing but their seed are pooled as repeats of one recipe.
 """
 
-from tenfold.comparison.runs import Comparison, Group, Pair, compare, describe_rows, print_comparison
+from tenfold.comparison.conduct import compare
+from tenfold.comparison.pairing import Comparison, Group, Pair, describe_rows, print_comparison
 
 __all__ = ["Comparison", "Group", "Pair", "compare", "describe_rows", "print_comparison"]

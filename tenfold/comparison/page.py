@@ -8,15 +8,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tenfold.comparison import figures
-from tenfold.errors import TenfoldError
-from tenfold.files import write_text
+from tenfold.core.errors import TenfoldError
+from tenfold.core.files import write_text
 from tenfold.findings.base import called, listed
 from tenfold.report.gallery import Album, sheet_css
 from tenfold.report.page import HERE, chart_uri, render_page
 from tenfold.report.style import adaptive, settle, to_svg
 
 if TYPE_CHECKING:
-    from tenfold.comparison.runs import Comparison, Group, Pair
+    from tenfold.comparison.pairing import Comparison, Group, Pair
 
 SHOWN_IMAGES = 18
 

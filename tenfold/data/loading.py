@@ -6,12 +6,12 @@ from itertools import islice
 from statistics import median
 
 from tenfold import recipe
+from tenfold.core.errors import InputError
 from tenfold.data.decode import decode
-from tenfold.data.groups import Group
 from tenfold.data.pack import Pack, open_pack
-from tenfold.data.sources import open_source
+from tenfold.data.sources.groups import Group
+from tenfold.data.sources.opening import open_source
 from tenfold.data.splits import Source, Split, Splits, make_splits, make_test_split
-from tenfold.errors import InputError
 
 BAD_FILES_SHOWN = 10
 

@@ -18,13 +18,13 @@ import numpy as np
 from filelock import FileLock
 
 from tenfold import recipe
+from tenfold.core.errors import InputError, nearest
+from tenfold.core.files import cache_folder, explained_write, write_json
 from tenfold.data.decode import Encoded, Misfit, Original, Target, decode
-from tenfold.data.groups import Group
-from tenfold.data.sources import OpenSource, open_source
+from tenfold.data.decode_pool import chunks, decode_into
+from tenfold.data.sources.groups import Group
+from tenfold.data.sources.opening import OpenSource, open_source
 from tenfold.data.splits import BadFile, Source, Table, class_order
-from tenfold.data.workers import chunks, decode_into
-from tenfold.errors import InputError, nearest
-from tenfold.files import cache_folder, explained_write, write_json
 
 VERSION = 1  # of the decoding and of the files' layout; another version makes other packs
 LARGEST_OWN_SIZE = 1024

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tenfold import recipe
-from tenfold.errors import InputError
+from tenfold.core.errors import InputError
 
 SPLIT_NAMES = ("train", "validation", "test")
 

@@ -6,12 +6,12 @@
 To add a rule, write the function in the module of its kind and name it in that module's `RULES`.
 """
 
-from tenfold.findings import advice, testing, training, trust
+from tenfold.findings import advice, answers, training, trust
 from tenfold.findings.base import Evidence, Finding, gather, repeat_command, short
 from tenfold.findings.training import best_epoch, learning_rate_drops, overfitting_epoch
 from tenfold.findings.trust import label_suspects
 
-RULES = (*testing.RULES, *training.RULES, *trust.RULES, *advice.RULES)
+RULES = (*answers.RULES, *training.RULES, *trust.RULES, *advice.RULES)
 
 __all__ = [
     "RULES",

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tenfold import metrics
+from tenfold.runs import metrics
 
 if TYPE_CHECKING:
-    from tenfold.predictions import Predictions
     from tenfold.recipe import Recipe
-    from tenfold.run import Run
+    from tenfold.runs.folder import Run
+    from tenfold.runs.predictions import Predictions
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tenfold import metrics
 from tenfold.findings.base import Evidence, Finding, percent, points
+from tenfold.runs import metrics
 
 History = Sequence[Mapping[str, Any]]
 

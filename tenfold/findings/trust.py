@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold import metrics
 from tenfold.findings.base import Evidence, Finding, called, interval, percent, points
+from tenfold.runs import metrics
 
 if TYPE_CHECKING:
-    from tenfold.predictions import Predictions
+    from tenfold.runs.predictions import Predictions
 
 CONFIDENT = 0.9
 ABSTAINED = 0.2

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tenfold.errors import TenfoldError
+from tenfold.core.errors import TenfoldError
 from tenfold.kernels.library import Variant, library
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tenfold.errors import TenfoldError
-from tenfold.files import atomic, cache_folder
+from tenfold.core.errors import TenfoldError
+from tenfold.core.files import atomic, cache_folder
 
 FOLDER = Path(__file__).parent
 SOURCES = tuple(FOLDER / name for name in ("convolution.c", "norm.c", "pool.c"))

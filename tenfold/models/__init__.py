@@ -3,9 +3,9 @@
 To add a model, write one such function and one line in `MODELS`.
 """
 
-from tenfold.models.classifier import Classifier, Preprocessing, build_model, summarise
-from tenfold.models.plain import model_s, model_s_deep, single_conv, three_conv_gap
-from tenfold.models.pretrained import backbone
+from tenfold.models.backbone import backbone
+from tenfold.models.keras_cnns import model_s, model_s_deep, single_conv, three_conv_gap
+from tenfold.models.network import Classifier, Preprocessing, build_model, summarise
 from tenfold.models.swift import swift
 
 __all__ = ["MODELS", "Classifier", "Preprocessing", "build_model", "summarise"]

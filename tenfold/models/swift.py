@@ -15,12 +15,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tenfold.choices import Count, Positive
-from tenfold.errors import InputError
+from tenfold.core.errors import InputError
 from tenfold.kernels import Stem, conv3x3_behind
-from tenfold.models.classifier import Preprocessing
+from tenfold.models.keras_cnns import Filters, Shape
 from tenfold.models.layers import BatchNorm2dReLU, Conv3x3
-from tenfold.models.plain import Filters, Shape
+from tenfold.models.network import Preprocessing
+from tenfold.recipe.components import Count, Positive
 
 Size = Annotated[int, Field(ge=2)]
 # Added to the eigenvalues of the patches' covariance, so that directions without variance are not blown up.

@@ -10,7 +10,7 @@ from tenfold.findings import Evidence
 
 if TYPE_CHECKING:
     from tenfold.data import Splits
-    from tenfold.run import Run
+    from tenfold.runs.folder import Run
 
 # Beyond this many bytes of pixels, looking for copies would take longer than the report; `tenfold inspect` does.
 SEARCHED_BYTES = 2_000_000_000
@@ -58,7 +58,7 @@ def leaks(splits: "Splits") -> list[str]:
 
 
 def about_model(run: "Run", evidence: Evidence) -> dict[str, Any]:
-    """The model's summary, and its layers where `tenfold.explain` saved them."""
+    """The model's summary, and its layers where `tenfold.findings.explain` saved them."""
     saved = json.loads((run.path / "model.json").read_text(encoding="utf-8"))
     architecture = dict(saved["architecture"])
     training = evidence.training

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tenfold import metrics
-from tenfold.files import atomic, explained_write
+from tenfold.core.files import atomic, explained_write
 from tenfold.findings import Evidence, learning_rate_drops, overfitting_epoch
 from tenfold.report import figures
 from tenfold.report.style import settle, to_png, to_svg
+from tenfold.runs import metrics
 
 if TYPE_CHECKING:
     from tenfold.data import Splits
-    from tenfold.predictions import Predictions
-    from tenfold.run import Run
+    from tenfold.runs.folder import Run
+    from tenfold.runs.predictions import Predictions
 
 # A curve on a page needs no more points than it has pixels.
 CURVE_POINTS = 200

@@ -11,7 +11,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from tenfold.data import Split
-    from tenfold.predictions import Predictions
+    from tenfold.runs.predictions import Predictions
 
 # What the pictures of one page may weigh, before base64 adds a third; a page stays below 3 MB.
 SHEET_BYTES = 1_000_000

@@ -15,8 +15,8 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tenfold.errors import TenfoldError
-from tenfold.files import write_text
+from tenfold.core.errors import TenfoldError
+from tenfold.core.files import write_text
 from tenfold.findings import Evidence, Finding, find, gather, short
 from tenfold.findings.picks import picks
 from tenfold.report.about import about_data, about_model, flat, source_of
@@ -26,7 +26,7 @@ from tenfold.report.style import adaptive
 
 if TYPE_CHECKING:
     from tenfold.data import Split, Splits
-    from tenfold.run import Run
+    from tenfold.runs.folder import Run
 
 HERE = Path(__file__).parent
 SECTIONS = {
@@ -309,7 +309,7 @@ def _item(album: Album, position: int, names: list[str], cams: list[int]) -> dic
 
 
 def _saved_cams(run: "Run") -> tuple[list[int], np.ndarray]:
-    """Test positions and pictures (n, H, W, 3) that `tenfold.explain` saved."""
+    """Test positions and pictures (n, H, W, 3) that `tenfold.findings.explain` saved."""
     path = run.path / "gradcam.npz"
     if not path.is_file():
         return [], np.zeros((0, 1, 1, 3), np.uint8)

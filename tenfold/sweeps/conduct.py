@@ -12,19 +12,20 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from tenfold.environment import command_line
-from tenfold.errors import InputError, TenfoldError
-from tenfold.files import explained_write
-from tenfold.metrics import wilson_interval
+from tenfold.core.errors import InputError, TenfoldError
+from tenfold.core.files import explained_write
 from tenfold.recipe import Recipe
+from tenfold.runs.environment import command_line
+from tenfold.runs.metrics import wilson_interval
 from tenfold.sweeps.display import Display, continue_command
 from tenfold.sweeps.drive import Driver
 from tenfold.sweeps.journal import FILE, VERSION, Journal
 from tenfold.sweeps.ledger import Ledger
+from tenfold.sweeps.local_workers import LocalWorkers, Workers, threads_each
+from tenfold.sweeps.page import save_results
 from tenfold.sweeps.plan import Plan, differences, make_plan
 from tenfold.sweeps.results import Results, importance_of
-from tenfold.sweeps.workers import LocalWorkers, Workers, threads_each
-from tenfold.workbench import Folders, choose_recipe, evaluate, make_source
+from tenfold.workbench.verbs import Folders, choose_recipe, evaluate, make_source
 
 
 def sweep(
@@ -240,5 +241,5 @@ def _nothing_to_choose(ledger: Ledger, folder: Path) -> TenfoldError:
 
 def _saved(folder: Path, ledger: Ledger) -> Results:
     results = Results(folder, ledger, importance_of(ledger))
-    results.save()
+    save_results(results)
     return results

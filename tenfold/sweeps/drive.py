@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tenfold.errors import InputError
+from tenfold.core.errors import InputError
 from tenfold.sweeps.display import Display
 from tenfold.sweeps.journal import Event, Journal
 from tenfold.sweeps.ledger import Ledger, Trial
+from tenfold.sweeps.local_workers import Workers
 from tenfold.sweeps.propose import propose
 from tenfold.sweeps.trial import Report, Task
-from tenfold.sweeps.workers import Workers
 
 # How long to wait for a report before looking at the clock, in seconds.
 TICK = 0.5

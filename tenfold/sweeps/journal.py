@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tenfold.errors import InputError, TenfoldError
-from tenfold.files import explained_write, sync
+from tenfold.core.errors import InputError, TenfoldError
+from tenfold.core.files import explained_write, sync
 
 VERSION = 1
 FILE = "sweep.jsonl"

@@ -3,16 +3,14 @@
 import base64
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tenfold.files import write_text
+from tenfold.core.files import atomic, explained_write, write_json, write_text
 from tenfold.findings.base import percent
 from tenfold.report.page import HERE, duration, render_page
-from tenfold.report.style import adaptive
+from tenfold.report.style import adaptive, to_png, to_svg
+from tenfold.sweeps.results import Results
 from tenfold.sweeps.space import value_label
-
-if TYPE_CHECKING:
-    from tenfold.sweeps.results import Results
 
 # The texts that stand for the figures, by the beginning of their names.
 _TEXTS = {
@@ -23,7 +21,25 @@ _TEXTS = {
 }
 
 
-def write_page(results: "Results", drawn: list[str]) -> None:
+def save_results(results: Results) -> None:
+    """Write `results.json`, `results.csv`, the figures and the page."""
+    rows = [{**vars(row), "values": dict(row.values)} for row in results.rows]
+    write_json(
+        results.path / "results.json",
+        {"winner": results.winner, "test": results.test, "verdict": results.verdict, "candidates": rows},
+    )
+    write_text(results.path / "results.csv", results.as_csv())
+    drawn = results.draw()
+    with explained_write(results.path):
+        (results.path / "figures").mkdir(exist_ok=True)
+    for name, figure in drawn.items():
+        write_text(results.path / "figures" / f"{name}.svg", to_svg(figure))
+        with atomic(results.path / "figures" / f"{name}.png") as path:
+            path.write_bytes(to_png(figure))
+    write_page(results, list(drawn))
+
+
+def write_page(results: Results, drawn: list[str]) -> None:
     """Write the page; `drawn` names the figures in `figures/`."""
     ledger = results.ledger
     charts = [(_chart(results, name), _TEXTS[name.partition("_")[0]]) for name in drawn]
@@ -53,7 +69,7 @@ def write_page(results: "Results", drawn: list[str]) -> None:
     write_text(results.report, page)
 
 
-def _tiles(results: "Results") -> list[tuple[str, str, str]]:
+def _tiles(results: Results) -> list[tuple[str, str, str]]:
     ledger, test = results.ledger, results.test
     seconds = sum(trial.outcome.get("seconds", 0) for trial in ledger.trials)
     done = sum(trial.state == "done" for trial in ledger.trials)
@@ -72,7 +88,7 @@ def _tiles(results: "Results") -> list[tuple[str, str, str]]:
     ]
 
 
-def _chart(results: "Results", name: str) -> str:
+def _chart(results: Results, name: str) -> str:
     svg = adaptive((results.path / "figures" / f"{name}.svg").read_text(encoding="utf-8"))
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from tenfold.core.errors import InputError, nearest
 from tenfold.data import Source
-from tenfold.errors import InputError, nearest
 from tenfold.recipe import Recipe, Sweep, load_recipe, parse_recipe
 from tenfold.sweeps.space import Range, Space, grid, grid_size, label, read_space, write_space
 

@@ -17,7 +17,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from tenfold.randomness import seed_for
+from tenfold.core.randomness import seed_for
 from tenfold.sweeps.ledger import Candidate
 from tenfold.sweeps.plan import Plan
 from tenfold.sweeps.space import Dimension, Values, grid

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from tenfold.core.errors import InputError, TenfoldError
+from tenfold.core.files import atomic
 from tenfold.data import Source, Splits, load_splits
-from tenfold.errors import InputError, TenfoldError
-from tenfold.files import atomic
 from tenfold.recipe import Data, parse_recipe
 from tenfold.sweeps.trial import Report, Task, carry_out
 

@@ -11,20 +11,18 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from tenfold.errors import InputError
-from tenfold.files import atomic, explained_write, write_json, write_text
+from tenfold.core.errors import InputError
 from tenfold.findings.base import Finding, percent
 from tenfold.recipe import Stop
 from tenfold.report.page import duration
-from tenfold.report.style import to_png, to_svg
-from tenfold.run import Run
-from tenfold.schedules import improves
+from tenfold.runs.folder import Run
 from tenfold.sweeps import figures
 from tenfold.sweeps.journal import Journal
 from tenfold.sweeps.ledger import Candidate, Ledger
 from tenfold.sweeps.propose import study_of
 from tenfold.sweeps.space import Values, is_number, value_label
 from tenfold.sweeps.verdict import judge, noise_of, told_apart
+from tenfold.training.schedules import improves
 
 # With fewer candidates, shares of importance would be made of noise.
 ENOUGH_FOR_IMPORTANCE = 8
@@ -124,26 +122,6 @@ class Results:
         """The run folders of a candidate."""
         return [Run(self.path / trial.folder) for trial in candidate.trials]
 
-    def save(self) -> None:
-        """Write `results.json`, `results.csv`, the figures and the page."""
-        from tenfold.sweeps.page import write_page
-
-        rows = [{**vars(row), "values": dict(row.values)} for row in self.rows]
-        write_json(
-            self.path / "results.json",
-            {"winner": self.winner, "test": self.test, "verdict": self.verdict, "candidates": rows},
-        )
-        write_text(self.path / "results.csv", self._as_csv())
-        drawn = self.draw()
-        with explained_write(self.path):
-            (self.path / "figures").mkdir(exist_ok=True)
-        for name, figure in drawn.items():
-            with atomic(self.path / "figures" / f"{name}.svg") as path:
-                path.write_text(to_svg(figure), encoding="utf-8")
-            with atomic(self.path / "figures" / f"{name}.png") as path:
-                path.write_bytes(to_png(figure))
-        write_page(self, list(drawn))
-
     def draw(self) -> dict[str, Figure]:
         """The figures that there are numbers for, by name."""
         points = self._points()
@@ -185,7 +163,8 @@ class Results:
             return "done"
         return "left behind" if candidate.pruned else "unfinished"
 
-    def _as_csv(self) -> str:
+    def as_csv(self) -> str:
+        """The table of candidates as CSV text."""
         keys = list(self.ledger.plan.space)
         lines = io.StringIO()
         table = csv.writer(lines, lineterminator="\n")

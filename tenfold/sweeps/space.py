@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tenfold.errors import InputError
-from tenfold.overrides import parse_value
+from tenfold.core.errors import InputError
 from tenfold.recipe import Recipe, load_recipe
+from tenfold.recipe.overrides import parse_value
 
 # What would give the trials other images to learn from, to be judged on, or to be tested on.
 _SPLITTING = ("data.validation_fraction", "data.test_fraction", "data.split_seed", "data.bad_files_limit")

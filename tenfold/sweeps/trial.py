@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tenfold.checkpoint import State, read_state
+from tenfold.core.devices import choose_device
+from tenfold.core.errors import TenfoldError
 from tenfold.data import Source, Splits
-from tenfold.environment import choose_device, describe_environment
-from tenfold.errors import TenfoldError
-from tenfold.fit import fit
 from tenfold.models import build_model
 from tenfold.recipe import Data, parse_recipe
-from tenfold.run import Run
-from tenfold.transfer import on_features
+from tenfold.runs.checkpoint import State, read_state
+from tenfold.runs.environment import describe_environment
+from tenfold.runs.folder import Run
+from tenfold.training.loop import fit
+from tenfold.training.transfer import on_features
 
 Report = dict[str, Any]
 OpenSplits = Callable[[Data, Source], Splits]

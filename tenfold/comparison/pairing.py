@@ -1,0 +1,269 @@
+"""Loading, pooling and pairing of runs that answered the same test images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.comparison.statistics import Difference, compare_correct, error_distribution_p, mean_interval
+from tenfold.core.errors import InputError
+from tenfold.findings.base import called, listed, percent, points
+from tenfold.runs import metrics
+
+if TYPE_CHECKING:
+    from tenfold.runs.folder import Run
+
+# With fewer mistakes than this nothing can be said about how they are distributed.
+ENOUGH_MISTAKES = 50
+
+
+@dataclass(frozen=True)
+class Group:
+    """One recipe and its runs, with their answers on the common test images."""
+
+    name: str
+    runs: tuple["Run", ...]
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]  # (runs, N)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(runs, N): which images each run got right."""
+        return self.predicted == self.labels
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two groups compared: `p_holm` is corrected for the number of pairs, `classes` likewise for that of classes."""
+
+    a: str
+    b: str
+    accuracy: Difference
+    p_holm: float
+    classes: dict[str, dict[str, float]]
+    error_distribution_p: float
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare` found; `page` is the written page, `rows` the table, best accuracy first."""
+
+    groups: tuple[Group, ...]
+    rows: list[dict[str, Any]]
+    pairs: tuple[Pair, ...]
+    page: Path
+
+    @property
+    def sentences(self) -> list[str]:
+        """One sentence for each pair."""
+        return [pair.sentence for pair in self.pairs]
+
+    def _repr_html_(self) -> str:
+        from tenfold.core.notebook import table_html
+
+        return table_html(self.rows)
+
+
+def compare_runs(runs: "Sequence[Run]", page: Path) -> Comparison:
+    """The comparison of opened runs, whose `page` is still to be written.
+
+    Raises InputError, with the difference named, for runs that were tested on different images or classes.
+    """
+    _check_same_test(runs)
+    groups = _group(runs)
+    pairs = _pairs(groups, runs[0].data["class_names"]) if len(groups) > 1 else ()
+    return Comparison(groups, [_row(group) for group in _ranked(groups)], pairs, page)
+
+
+def _check_same_test(runs: "Sequence[Run]") -> None:
+    first = runs[0]
+    mine = first.data["splits"]["test"]
+    for other in runs[1:]:
+        theirs = other.data["splits"]["test"]
+        if first.data["class_names"] != other.data["class_names"]:
+            raise InputError(
+                f"{first.path} and {other.path} have different classes: {_unlike(first, other)}. "
+                "Only runs tested on the same images can be compared."
+            )
+        if mine["hash"] != theirs["hash"]:
+            raise InputError(
+                f"{first.path} and {other.path} were tested on different images: {_sizes(mine, theirs)} "
+                f"(test split hashes {mine['hash']} and {theirs['hash']}). Train both on the same source with the "
+                "same data.split_seed, or evaluate both on one test folder."
+            )
+
+
+def _unlike(first: "Run", other: "Run") -> str:
+    mine, theirs = first.data["class_names"], other.data["class_names"]
+    only = [
+        [name for name in names if name not in others] for names, others in ((mine, theirs), (theirs, mine))
+    ]
+    if not any(only):
+        return "the same names in a different order"
+    return "; ".join(
+        f"only {run.name} has {listed([called(name) for name in names])}"
+        for run, names in zip((first, other), only, strict=True)
+        if names
+    )
+
+
+def _sizes(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
+    if mine["images"] != theirs["images"]:
+        return f"{mine['images']:,} against {theirs['images']:,}"
+    differing = [name for name, count in mine["classes"].items() if theirs["classes"].get(name) != count]
+    if differing:
+        return f"{mine['images']:,} each, but with other counts of {listed([called(name) for name in differing])}"
+    return f"{mine['images']:,} each, but not the same ones"
+
+
+# Groups ------------------------------------------------------------------------------------------------------
+
+
+def _group(runs: "Sequence[Run]") -> tuple[Group, ...]:
+    """Pool the runs whose recipe and training images are equal but for the seed, in the order given."""
+    pooled: dict[str, list[Run]] = {}
+    for run in runs:
+        recipe = run.recipe.model_copy(update={"fit": run.recipe.fit.model_copy(update={"seed": 0})})
+        key = f"{recipe.to_toml()} {[run.data['splits'][split]['hash'] for split in ('train', 'validation')]}"
+        pooled.setdefault(key, []).append(run)
+    return tuple(_make_group(members) for members in pooled.values())
+
+
+def _make_group(runs: "list[Run]") -> Group:
+    answers = [run.predictions("test") for run in runs]
+    order = [np.argsort(np.asarray(answer.paths), kind="stable") for answer in answers]
+    labels = answers[0].labels[order[0]]
+    predicted = np.stack([answer.predicted[rows] for answer, rows in zip(answers, order, strict=True)])
+    return Group(_common_name([run.name for run in runs]), tuple(runs), labels, predicted)
+
+
+def _common_name(names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    letters = takewhile(lambda column: len(set(column)) == 1, zip(*names, strict=False))
+    stem = "".join(column[0] for column in letters).rstrip("-_. ") or " + ".join(names)
+    return f"{stem} ({len(names)} seeds)"
+
+
+def _ranked(groups: Sequence[Group]) -> list[Group]:
+    return sorted(groups, key=lambda group: -group.correct.mean())
+
+
+def _row(group: Group) -> dict[str, Any]:
+    low, high = mean_interval(group.correct)
+    accuracies = group.correct.mean(axis=1)
+    saved = [run.metrics for run in group.runs]
+    return {
+        "name": group.name,
+        "runs": [run.name for run in group.runs],
+        "accuracy": float(accuracies.mean()),
+        "accuracy_ci95": [low, high],
+        "seeds_deviation": float(accuracies.std(ddof=1)) if len(accuracies) > 1 else None,
+        "f1_macro": float(np.mean([entry["test"]["f1_macro"] for entry in saved])),
+        "seconds": float(np.mean([entry["training"]["seconds"] for entry in saved])),
+        "epochs": float(np.mean([entry["training"]["epochs"] for entry in saved])),
+        "parameters": saved[0]["training"]["parameters_total"],
+    }
+
+
+# Pairs -------------------------------------------------------------------------------------------------------
+
+
+def _pairs(groups: Sequence[Group], class_names: Sequence[str]) -> tuple[Pair, ...]:
+    """Every pair, the less accurate one as `a`."""
+    chosen = [tuple(_ranked(pair)[::-1]) for pair in combinations(groups, 2)]
+    differences = [compare_correct(a.correct, b.correct) for a, b in chosen]
+    corrected = metrics.holm(np.array([difference.p_value for difference in differences]))
+    return tuple(
+        _pair(a, b, difference, float(p_holm), class_names)
+        for (a, b), difference, p_holm in zip(chosen, differences, corrected, strict=True)
+    )
+
+
+def _pair(a: Group, b: Group, difference: Difference, p_holm: float, class_names: Sequence[str]) -> Pair:
+    same_errors = error_distribution_p(a.labels, a.predicted[0], b.predicted[0])
+    fewest = min(int((~group.correct[0]).sum()) for group in (a, b))
+    sentence = _accuracy_sentence(a.name, b.name, difference, p_holm)
+    if p_holm < 0.05 and fewest >= ENOUGH_MISTAKES:
+        sentence += " " + _errors_sentence(same_errors, fewest)
+    return Pair(a.name, b.name, difference, p_holm, _class_changes(a, b, class_names), same_errors, sentence)
+
+
+def _accuracy_sentence(a: str, b: str, difference: Difference, p_holm: float) -> str:
+    low, high = (100 * bound for bound in difference.ci95)
+    numbers = (
+        f"95% interval {low:.1f} to {high:.1f}, {difference.test}: {p_text(p_holm)} after Holm's correction"
+    )
+    if p_holm < 0.05:
+        return f"{b} is more accurate than {a} by {points(difference.difference)} ({numbers})."
+    return f"{a} and {b} do not differ by more than chance: {points(difference.difference)} ({numbers})."
+
+
+def _errors_sentence(p_value: float, fewest: int) -> str:
+    if p_value < 0.05:
+        return f"Their mistakes are of different kinds ({p_text(p_value)})."
+    return (
+        f"Same error distribution, higher accuracy: the kinds of their mistakes do not differ as far as "
+        f"{fewest:,} or more of each can tell ({p_text(p_value)})."
+    )
+
+
+def p_text(p_value: float) -> str:
+    """A p-value, for reading."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+def _class_changes(a: Group, b: Group, class_names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Recall of each class in both groups, with the p-value of the change corrected for all classes."""
+    changes, p_values = {}, []
+    for k, name in enumerate(class_names):
+        rows = a.labels == k
+        if rows.any():
+            found = compare_correct(a.correct[:, rows], b.correct[:, rows])
+            changes[name] = {
+                "a": float(a.correct[:, rows].mean()),
+                "b": float(b.correct[:, rows].mean()),
+                "difference": found.difference,
+                "low": found.ci95[0],
+                "high": found.ci95[1],
+            }
+            p_values.append(found.p_value)
+    for change, p_holm in zip(changes.values(), metrics.holm(np.array(p_values)), strict=True):
+        change["p_holm"] = float(p_holm)
+    return changes
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Show the table and the sentences in the terminal."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        "recipe", "test accuracy (95%)", "macro F1", "seconds", "parameters", box=None, pad_edge=False
+    )
+    for line in describe_rows(comparison.rows):
+        table.add_row(*(Text(text) for text in line))
+    console = Console()
+    console.print(table)
+    for sentence in (*comparison.sentences, f"page: {comparison.page}"):
+        console.print(Text(sentence), soft_wrap=True)
+
+
+def describe_rows(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The comparison's table as text, for a terminal: name, accuracy with interval, seconds, parameters."""
+    return [
+        (
+            row["name"],
+            f"{percent(row['accuracy'], 2)} ({' to '.join(percent(end) for end in row['accuracy_ci95'])})",
+            percent(row["f1_macro"], 2),
+            f"{row['seconds']:.1f}",
+            f"{row['parameters']:,}",
+        )
+        for row in rows
+    ]

@@ -1,0 +1,11 @@
+from .loading import load_splits as load_splits
+from .loading import load_test_split as load_test_split
+from .loading import typical_size as typical_size
+from .pack import CacheEntry as CacheEntry
+from .pack import cache_entries as cache_entries
+from .pack import remove_cache_entries as remove_cache_entries
+from .sources.opening import NAMED_SOURCES as NAMED_SOURCES
+from .splits import BadFile as BadFile
+from .splits import Source as Source
+from .splits import Split as Split
+from .splits import Splits as Splits

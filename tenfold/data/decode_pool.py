@@ -1,0 +1,119 @@
+"""Decoding many pictures into one file of pixels, over all cores and within bounded memory."""
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tenfold.core.errors import TenfoldError
+from tenfold.data.decode import Encoded, Misfit, Original, Target, decode
+
+CHUNK_IMAGES = 256
+CHUNK_BYTES = 1 << 22  # of encoded pictures; bounds what waits between the processes
+INLINE_SECONDS = 0.3  # about what starting the processes takes
+
+IDLE_SECONDS = 2  # after which the processes end: training needs their memory
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Pictures on their way to a worker, with the row of the pixel file that each one goes to."""
+
+    rows: list[int]
+    encoded: list[Encoded]
+
+
+Outcome = tuple[int, Original | str]  # row; what the image was, or why it could not be read
+
+
+def chunks(images: Iterable[tuple[int, Encoded]]) -> Iterator[Chunk]:
+    """Cut (row, picture) into chunks that are limited in number and in bytes."""
+    rows: list[int] = []
+    encoded: list[Encoded] = []
+    size = 0
+    for row, picture in images:
+        rows.append(row)
+        encoded.append(picture)
+        size += (
+            picture.nbytes
+            if isinstance(picture, np.ndarray)
+            else len(picture)
+            if isinstance(picture, bytes)
+            else 0
+        )
+        if len(rows) == CHUNK_IMAGES or size >= CHUNK_BYTES:
+            yield Chunk(rows, encoded)
+            rows, encoded, size = [], [], 0
+    if rows:
+        yield Chunk(rows, encoded)
+
+
+def decode_into(path: Path, offset: int, work: Iterator[Chunk], target: Target) -> Iterator[list[Outcome]]:
+    """Decode every chunk and write its pixels into the file at `path`, rows beginning at byte `offset`.
+
+    Small work is done here; for more, processes are started that need no guard in the caller's main module.
+    Raises Misfit as decode does, and OSError when the disk is full.
+    """
+    start = time.perf_counter()
+    for chunk in work:
+        yield decode_chunk(path, offset, chunk, target)
+        if time.perf_counter() - start > INLINE_SECONDS:
+            break
+    first = next(work, None)
+    if first is None:
+        return
+    import joblib  # slow to load, and needed only here
+
+    parallel = joblib.Parallel(
+        n_jobs=joblib.cpu_count(),
+        return_as="generator_unordered",
+        max_nbytes=None,
+        idle_worker_timeout=IDLE_SECONDS,
+    )
+    outcomes: Any = parallel(
+        joblib.delayed(decode_chunk)(path, offset, chunk, target) for chunk in chain([first], work)
+    )
+    try:
+        yield from outcomes
+    except BrokenProcessPool:
+        raise TenfoldError(
+            "a process that decodes pictures was killed, most likely because the memory is used up. Close what "
+            "else needs much memory, and look for pictures of enormous size."
+        ) from None
+
+
+def decode_chunk(path: Path, offset: int, chunk: Chunk, target: Target) -> list[Outcome]:
+    """Decode one chunk in this process; see decode_into."""
+    shape = (target.height, target.width, target.channels)
+    pixels = np.empty((len(chunk.rows), *shape), np.uint8)
+    outcomes: list[Outcome] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # Pillow warns of odd metadata; what matters is whether pixels come out
+        for place, (row, encoded) in enumerate(zip(chunk.rows, chunk.encoded, strict=True)):
+            try:
+                pixels[place], original = decode(encoded, target)
+                outcomes.append((row, original))
+            except Misfit:
+                raise
+            except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+                pixels[place] = 0
+                outcomes.append((row, str(error) or type(error).__name__))
+    _write(path, offset, chunk.rows, pixels)
+    return outcomes
+
+
+def _write(path: Path, offset: int, rows: list[int], pixels: np.ndarray) -> None:
+    """Write each image to its row, neighbouring rows at once."""
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    with open(path, "r+b", buffering=0) as file:
+        for run in np.split(np.arange(len(rows)), breaks):
+            file.seek(offset + rows[run[0]] * pixels[0].nbytes)
+            file.write(pixels[run[0] : run[-1] + 1].data)

@@ -1,0 +1,132 @@
+"""Parquet files in the Hugging Face image layout: an image column of {bytes, path} and a label column."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tenfold.core.errors import InputError
+from tenfold.data.decode import Encoded, Unreadable
+from tenfold.data.sources.groups import Group, split_of_file
+from tenfold.data.sources.trees import Tree
+
+BATCH_ROWS = 256
+LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category")
+
+
+@dataclass(frozen=True)
+class _Columns:
+    image: str
+    label: str
+    names: list[str] | None  # of the classes, where integers stand for them
+
+
+def read_parquet(tree: Tree, names: list[str]) -> list[Group]:
+    """The images of Parquet files, a group for each file.
+
+    The split is told by names such as `train-00000-of-00002.parquet` and `train/0000.parquet`.
+    Raises InputError for a file without an image or a label column, or with unlabelled images.
+    """
+    splits = {name: split_of_file(name) for name in names}
+    known = [split for split in splits.values() if split]
+    if known and len(known) < len(names):
+        strange = next(name for name, split in splits.items() if not split)
+        raise InputError(
+            f"{tree.path}: the name of {strange} does not say its split, as the others' do (train-*.parquet, "
+            "validation-*.parquet, test-*.parquet). Rename it or move it elsewhere."
+        )
+    order = (None, "train", "validation", "test")
+    ordered = sorted(names, key=lambda name: (order.index(splits[name]), name))
+    return [_read_file(tree, name, splits[name]) for name in ordered]
+
+
+def _read_file(tree: Tree, name: str, split: str | None) -> Group:
+    where = _where(tree, name)
+    with _explained(where), tree.open(name) as stream, pq.ParquetFile(stream) as file:
+        columns = _find_columns(where, file.schema_arrow)
+        labels = file.read([columns.label]).column(0).to_pylist()
+    missing = sum(label is None or (columns.names is not None and label < 0) for label in labels)
+    if missing:
+        raise InputError(
+            f"{where}: {missing} of {len(labels)} images have no label in {columns.label!r} (null or -1). "
+            "Leave the file or those rows out."
+        )
+    try:
+        classes = [columns.names[label] if columns.names else str(label) for label in labels]
+    except IndexError:
+        raise InputError(
+            f"{where}: {columns.label!r} reaches up to {max(labels)}, but its metadata name only "
+            f"{len(columns.names or [])} classes. Make the file again."
+        ) from None
+    paths = [f"{name}#{i}" for i in range(len(labels))]
+    return Group(split, name, paths, classes, lambda: _images(tree, name, columns.image))
+
+
+def _images(tree: Tree, name: str, column: str) -> Iterator[tuple[int, Encoded]]:
+    position = 0
+    with _explained(_where(tree, name)), tree.open(name) as stream, pq.ParquetFile(stream) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=[column]):
+            values = batch.column(0)
+            contents = values.field("bytes") if pa.types.is_struct(values.type) else values
+            for picture in contents:
+                yield position, picture.as_py() or Unreadable("the row holds no picture's bytes")
+                position += 1
+
+
+def _where(tree: Tree, name: str) -> str:
+    return str(tree.path if tree.path.is_file() else tree.path / name)
+
+
+@contextmanager
+def _explained(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{where}: cannot be read as Parquet ({error}). Fetch or make it again.") from None
+
+
+def _find_columns(where: str, schema: pa.Schema) -> _Columns:
+    features = _features(schema)
+    images = [field.name for field in schema if features.get(field.name, {}).get("_type") == "Image"]
+    images += [field.name for field in schema if _holds_pictures(field.type)]
+    if not images:
+        raise InputError(
+            f"{where}: it has no image column; its columns are {', '.join(schema.names)}. Expected a struct of "
+            "bytes and path (the Hugging Face image layout) or binary pictures."
+        )
+    classes = [
+        name
+        for name, feature in features.items()
+        if feature.get("_type") == "ClassLabel" and name in schema.names
+    ]
+    plain = [
+        field.name for field in schema if pa.types.is_integer(field.type) or pa.types.is_string(field.type)
+    ]
+    preferred = [name for pool in (classes, plain) for name in LABEL_COLUMNS if name in pool]
+    label = next(iter([*preferred, *classes, *(plain if len(plain) == 1 else [])]), None)
+    if label is None:
+        raise InputError(
+            f"{where}: it has no label column; its columns are {', '.join(schema.names)}. Expected one called "
+            f"{', '.join(LABEL_COLUMNS)}, of integers or text."
+        )
+    return _Columns(images[0], label, features.get(label, {}).get("names"))
+
+
+def _holds_pictures(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """The features that the Hugging Face libraries write into the schema's metadata, by column; {} without."""
+    text = (schema.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        features = json.loads(text).get("info", {}).get("features", {})
+    except (ValueError, AttributeError):
+        return {}
+    return {name: feature for name, feature in features.items() if isinstance(feature, dict)}

@@ -1,0 +1,233 @@
+"""Findings about a trained model: rules over `metrics.json` and the saved predictions.
+
+Where a rule looks at every class it says only what still holds after correcting for so many looks: intervals are
+widened to 1 - 0.05 / classes (Bonferroni), p-values are adjusted by Holm's method.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.findings.base import Evidence, Finding, called, interval, listed, percent, points
+from tenfold.runs import metrics
+
+SHOWN_PAIRS = 3
+
+
+def accuracy(evidence: Evidence) -> Iterator[Finding]:
+    """The test accuracy, its interval, and what guessing would reach."""
+    if not evidence.test:
+        return
+    test = evidence.test
+    support = [values["support"] for values in test["per_class"].values()]
+    guess = max(support) / test["n"]
+    low, high = test["accuracy_ci95"]
+    beyond = "" if low > guess else ", which does not show that the model is better than that"
+    yield Finding(
+        f"{percent(test['accuracy'])} of {test['n']:,} test images are classified correctly ({interval(low, high)}); "
+        f"always answering the largest class would reach {percent(guess)}{beyond}.",
+        "accuracy",
+        "verdict",
+        {"accuracy": test["accuracy"], "ci95": [low, high], "n": test["n"], "guess": guess},
+    )
+
+
+def validation_and_test(evidence: Evidence) -> Iterator[Finding]:
+    """Whether test accuracy differs from validation accuracy by more than chance explains."""
+    if not evidence.test or not evidence.validation:
+        return
+    test, held_out = evidence.test, evidence.validation
+    difference = test["accuracy"] - held_out["accuracy"]
+    margin = metrics.normal_quantile(0.95) * np.sqrt(_variance(test) + _variance(held_out))
+    side = "below" if difference < 0 else "above"
+    distance = f"lies {points(difference)} {side}" if abs(difference) >= 0.0005 else "equals"
+    judgement = "within the noise" if abs(difference) <= margin else "more than chance explains"
+    yield Finding(
+        f"Test accuracy {distance} validation accuracy ({percent(held_out['accuracy'])}), "
+        f"{judgement} (95% margin {points(margin)}).",
+        "validation_and_test",
+        "verdict",
+        {"difference": difference, "margin": float(margin)},
+    )
+
+
+def _variance(measured: Mapping[str, Any]) -> float:
+    # One image more on either side keeps a perfect score from claiming certainty (Agresti and Coull 1998).
+    right, n = measured["accuracy"] * measured["n"] + 1, measured["n"] + 2
+    return right / n * (1 - right / n) / n
+
+
+def classes_apart(evidence: Evidence) -> Iterator[Finding]:
+    """Which classes' recall lies below or above the accuracy over all images, with intervals that exclude it."""
+    names, matrix = _matrix(evidence)
+    if len(names) < 3:
+        return
+    right, support = np.diag(matrix), matrix.sum(axis=1)
+    low, high = metrics.wilson_interval(right, support, 1 - 0.05 / len(names))
+    average = evidence.test["accuracy"]
+    apart = 0
+    for word, chosen, sign in (("below", high < average, 1), ("above", low > average, -1)):
+        found = sorted(np.flatnonzero(chosen).tolist(), key=lambda k: sign * right[k] / support[k])
+        apart += len(found)
+        if found:
+            parts = [f"{called(names[k])} ({percent(right[k] / support[k])})" for k in found]
+            yield Finding(
+                f"Clearly {word} the average of {percent(average)}: {listed(parts)}.",
+                "classes_apart",
+                "classes",
+                {"average": average, "recall": {names[k]: float(right[k] / support[k]) for k in found}},
+            )
+    if apart < len(names):
+        rest = "All classes are" if not apart else f"The other {len(names) - apart} classes are"
+        yield Finding(
+            f"{rest} within the noise of the average (95% intervals corrected for {len(names)} classes).",
+            "classes_apart",
+            "classes",
+            {"within": len(names) - apart},
+        )
+
+
+def confused_pairs(evidence: Evidence) -> Iterator[Finding]:
+    """Pairs of classes that are taken for each other more often than mistakes spread evenly would be."""
+    names, matrix = _matrix(evidence)
+    if len(names) < 3:
+        return
+    support = matrix.sum(axis=1)
+    unusual = _unusual_cells(matrix)
+    both = np.triu(matrix + matrix.T, 1)
+    order = np.argsort(-both, axis=None)
+    pairs = [(int(a), int(b)) for a, b in zip(*np.unravel_index(order, both.shape), strict=True) if a < b]
+    pairs = [(a, b) for a, b in pairs if unusual[a, b] or unusual[b, a]]
+    for a, b in pairs[:SHOWN_PAIRS]:
+        a, b = (a, b) if matrix[a, b] / support[a] >= matrix[b, a] / max(support[b], 1) else (b, a)
+        yield Finding(
+            f"{called(names[a])} and {called(names[b])} are confused: {matrix[a, b]} of {support[a]:,} "
+            f"{called(names[a])} images are taken for {called(names[b])}, {matrix[b, a]} of {support[b]:,} the "
+            f"other way ({_direction(matrix[a, b], support[a], matrix[b, a], support[b])}).",
+            "confused_pairs",
+            "confusion",
+            {"pair": [names[a], names[b]], "there": int(matrix[a, b]), "back": int(matrix[b, a])},
+            _mistaken(evidence, a, b) + _mistaken(evidence, b, a),
+        )
+    if not pairs and np.trace(matrix) < matrix.sum():
+        yield Finding(
+            "No pair of classes is confused more often than mistakes spread evenly would be.",
+            "confused_pairs",
+            "confusion",
+            {"mistakes": int(matrix.sum() - np.trace(matrix))},
+        )
+
+
+def _unusual_cells(matrix: NDArray) -> NDArray:
+    """(K, K) bool: the cells with more mistakes than their row's mistakes spread evenly, by Holm's correction."""
+    from scipy.stats import binom
+
+    classes = len(matrix)
+    mistakes = matrix.sum(axis=1) - np.diag(matrix)
+    p_values = binom.sf(matrix - 1, mistakes[:, None], 1 / (classes - 1))
+    np.fill_diagonal(p_values, 1)
+    return metrics.holm(p_values.ravel()).reshape(classes, classes) < 0.05
+
+
+def _direction(there: int, of: int, back: int, of_back: int) -> str:
+    from scipy.stats import fisher_exact
+
+    if of_back == 0:
+        return "that way has no images"
+    p_value = fisher_exact([[there, of - there], [back, of_back - back]]).pvalue  # pyright: ignore
+    return "mostly in the first direction" if p_value < 0.05 else "no clear direction"
+
+
+def _mistaken(evidence: Evidence, true: int, predicted: int, limit: int = 6) -> tuple[int, ...]:
+    """The most confident test images of class `true` that were taken for `predicted`."""
+    answers = evidence.predictions
+    if answers is None:
+        return ()
+    found = np.flatnonzero((answers.labels == true) & (answers.predicted == predicted))
+    ranked = found[np.argsort(-answers.probabilities[found, predicted], kind="stable")]
+    return tuple(int(position) for position in ranked[:limit])
+
+
+def false_positives(evidence: Evidence) -> Iterator[Finding]:
+    """Classes that images of the others are taken for clearly more often than for the average class."""
+    names, matrix = _matrix(evidence)
+    if len(names) < 3:
+        return
+    others = matrix.sum() - matrix.sum(axis=1)
+    false = matrix.sum(axis=0) - np.diag(matrix)
+    low, _ = metrics.wilson_interval(false, others, 1 - 0.05 / len(names))
+    average = false.sum() / others.sum()
+    rates = false / np.maximum(others, 1)
+    found = sorted(np.flatnonzero(low > average).tolist(), key=lambda k: -rates[k])
+    if found:
+        parts = [f"{called(names[k])} ({percent(rates[k])})" for k in found]
+        yield Finding(
+            f"False positive rates clearly above the average of {percent(average)}: {listed(parts)}.",
+            "false_positives",
+            "classes",
+            {"average": float(average), "rates": {names[k]: float(rates[k]) for k in found}},
+        )
+
+
+def areas_under_roc(evidence: Evidence) -> Iterator[Finding]:
+    """The best and worst AUC, and whether they differ from the average by more than noise.
+
+    Standard errors after J. A. Hanley and B. J. McNeil, Radiology 143 (1982).
+    """
+    per_class = evidence.test.get("per_class", {}) if evidence.test else {}
+    known = {name: values for name, values in per_class.items() if values["roc_auc"] is not None}
+    if len(known) < 3:
+        return
+    names = list(known)
+    area = np.array([known[name]["roc_auc"] for name in names])
+    positive = np.array([known[name]["support"] for name in names])
+    margin = metrics.normal_quantile(1 - 0.05 / len(names)) * _auc_error(
+        area, positive, evidence.test["n"] - positive
+    )
+    mean = area.mean()
+    worst = [names[k] for k in np.argsort(area) if area[k] + margin[k] < mean]
+    best = [names[k] for k in np.argsort(-area) if area[k] - margin[k] > mean]
+    numbers = {"mean": float(mean), "worst": worst, "best": best}
+    if not worst and not best:
+        yield Finding(
+            f"The AUC of every class is within the noise of their mean of {mean:.3f}.",
+            "areas_under_roc",
+            "roc",
+            numbers,
+        )
+        return
+    shown = {name: f"{called(name)} ({known[name]['roc_auc']:.3f})" for name in (*worst, *best)}
+    groups = [("lowest", worst), ("highest", best)]
+    parts = [f"{word} {listed([shown[name] for name in group])}" for word, group in groups if group]
+    yield Finding(
+        f"AUC apart from the mean of {mean:.3f} by more than noise: {'; '.join(parts)}.",
+        "areas_under_roc",
+        "roc",
+        numbers,
+    )
+
+
+def _auc_error(area: NDArray, positive: NDArray, negative: NDArray) -> NDArray:
+    one, two = area / (2 - area), 2 * area**2 / (1 + area)
+    spread = area * (1 - area) + (positive - 1) * (one - area**2) + (negative - 1) * (two - area**2)
+    # At an area of 1 the formula gives 0; half a pair in the wrong order stands for what was not seen.
+    return np.sqrt(np.maximum(spread, 0.5 / np.maximum(positive, 1)) / (positive * negative))
+
+
+def _matrix(evidence: Evidence) -> tuple[Sequence[str], NDArray]:
+    """Names and confusion matrix of the classes that have test images, or nothing without test metrics."""
+    if not evidence.test:
+        return (), np.zeros((0, 0), int)
+    return tuple(evidence.test["per_class"]), np.array(evidence.test["confusion_matrix"])
+
+
+RULES = (
+    accuracy,
+    validation_and_test,
+    classes_apart,
+    confused_pairs,
+    false_positives,
+    areas_under_roc,
+)

@@ -1,0 +1,213 @@
+"""What needs the model to be explained, saved as plain files in the run folder, so that a report never needs it.
+
+`layers.json` lists the model's layers; `gradcam.npz` holds, for the images that a report shows, where the model
+looked; `robustness.json` the accuracy on corrupted test images. All are optional: a report is complete without them.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tenfold.core.files import atomic, write_json
+from tenfold.findings.picks import picks
+from tenfold.models import summarise
+
+if TYPE_CHECKING:
+    from tenfold.data import Split
+    from tenfold.models import Classifier
+    from tenfold.runs.folder import Run
+
+Pixels = NDArray[np.uint8]
+
+# Pictures are for a page, so they need no more pixels than it shows.
+PICTURE_SIDE = 96
+ROBUSTNESS_IMAGES = 1000
+BATCH = 200
+# A backbone keeps every layer's maps for the way back: some 20 MiB an image, whatever size the pixels have.
+CAM_BATCH = 4
+
+
+def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.device = "cpu") -> bool:
+    """Save the model's layers, and Grad-CAM pictures of the telling test images.
+
+    False where the model has no convolution to look at, and so no pictures are saved.
+    """
+    write_json(run.path / "layers.json", [asdict(layer) for layer in summarise(model)])
+    answers = run.predictions("test")
+    chosen = picks(answers.labels, answers.probabilities)
+    positions = np.array(
+        sorted({position for group in chosen.values() for position in group}), dtype=np.int64
+    )
+    layer = last_convolution(model)
+    if layer is None or not len(positions):
+        return False
+    images = test.images(positions)
+    model.to(device).eval()
+    parts = [slice(start, start + CAM_BATCH) for start in range(0, len(images), CAM_BATCH)]
+    classes = answers.predicted[positions]
+    heat = [grad_cam(model, layer, _tensor(images[part], device), classes[part]) for part in parts]
+    pictures = np.stack(
+        [overlay(image, warmth) for image, warmth in zip(images, np.concatenate(heat), strict=True)]
+    )
+    with atomic(run.path / "gradcam.npz") as path, path.open("wb") as file:
+        np.savez_compressed(file, positions=positions, pictures=pictures)
+    return True
+
+
+def last_convolution(model: nn.Module) -> nn.Conv2d | None:
+    """The layer whose maps Grad-CAM weighs; None for models that end in attention, where it would mislead."""
+    modules = list(model.modules())
+    if any("Attention" in type(module).__name__ for module in modules):
+        return None
+    return next((module for module in reversed(modules) if isinstance(module, nn.Conv2d)), None)
+
+
+def grad_cam(
+    model: nn.Module, layer: nn.Conv2d, images: Tensor, classes: NDArray[Any]
+) -> NDArray[np.float32]:
+    """Where in `images` (N, C, H, W) the model found each one's class: (N, H, W), from 0 to 1 in each image.
+
+    R. R. Selvaraju et al., "Grad-CAM", ICCV 2017: the last convolution's maps, weighted by the mean gradient of
+    the class's logit, and only where they speak for it.
+    """
+    maps: list[Tensor] = []
+
+    def keep(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+        output.retain_grad()
+        maps.append(output)
+        return output.clone()  # What follows may work in place, which would change the maps.
+
+    handle = layer.register_forward_hook(keep)
+    try:
+        # With a gradient at the input, frozen layers have one too.
+        logits = model(images.float().requires_grad_(True))
+        logits[torch.arange(len(images)), torch.as_tensor(classes, device=logits.device)].sum().backward()
+    finally:
+        handle.remove()
+        model.zero_grad(set_to_none=True)
+    gradient = maps[0].grad
+    assert gradient is not None
+    heat = (gradient.mean((2, 3), keepdim=True) * maps[0].detach().relu()).sum(1, keepdim=True).relu()
+    heat = F.interpolate(heat, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
+    return (heat / heat.amax((1, 2), keepdim=True).clamp_min(1e-12)).cpu().numpy()
+
+
+def overlay(image: Pixels, heat: NDArray[np.float32]) -> Pixels:
+    """The image in gray under its heat in colour: (h, w, 3) uint8, at most PICTURE_SIDE on a side."""
+    gray = image.astype(np.float32).mean(axis=2, keepdims=True)
+    colour = 255 * matplotlib.colormaps["inferno"](heat)[..., :3]
+    weight = 0.25 + 0.5 * heat[..., None]
+    picture = Image.fromarray(np.clip((1 - weight) * gray + weight * colour, 0, 255).astype(np.uint8))
+    picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.BILINEAR)
+    return np.asarray(picture)
+
+
+# Robustness --------------------------------------------------------------------------------------------------
+
+
+def noise(images: Pixels, strength: int) -> Pixels:
+    """Gaussian noise."""
+    deviation = 255 * (0.04, 0.06, 0.08, 0.10, 0.14)[strength]
+    random = np.random.default_rng(strength)
+    return _clipped(images + random.normal(0, deviation, images.shape))
+
+
+def blur(images: Pixels, strength: int) -> Pixels:
+    """Gaussian blur, wider on larger images."""
+    radius = (0.4, 0.6, 0.8, 1.0, 1.4)[strength] * max(1.0, max(images.shape[1:3]) / 32)
+    return _each(images, lambda picture: picture.filter(ImageFilter.GaussianBlur(radius)))
+
+
+def brightness(images: Pixels, strength: int) -> Pixels:
+    """Every pixel brighter by the same amount."""
+    return _clipped(images + 255.0 * (0.05, 0.1, 0.15, 0.2, 0.3)[strength])
+
+
+def contrast(images: Pixels, strength: int) -> Pixels:
+    """Pixels drawn together towards the image's own mean."""
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    return _clipped(mean + (images - mean) * (0.75, 0.6, 0.45, 0.3, 0.15)[strength])
+
+
+def jpeg(images: Pixels, strength: int) -> Pixels:
+    """JPEG compression."""
+    quality = (80, 65, 50, 35, 20)[strength]
+
+    def compressed(picture: Image.Image) -> Image.Image:
+        data = io.BytesIO()
+        picture.save(data, "JPEG", quality=quality)
+        return Image.open(data)
+
+    return _each(images, compressed)
+
+
+# Strengths follow the small images of D. Hendrycks and T. Dietterich, "Benchmarking neural network robustness to
+# common corruptions and perturbations", ICLR 2019, and go a little further at the end.
+CORRUPTIONS: dict[str, Callable[[Pixels, int], Pixels]] = {
+    "noise": noise,
+    "blur": blur,
+    "brightness": brightness,
+    "contrast": contrast,
+    "JPEG": jpeg,
+}
+STRENGTHS = 5
+
+
+def robustness(
+    run: "Run",
+    model: "Classifier",
+    test: "Split",
+    device: str | torch.device = "cpu",
+    limit: int = ROBUSTNESS_IMAGES,
+) -> dict[str, Any]:
+    """Accuracy on up to `limit` test images under every corruption at five strengths, saved in the run folder."""
+    positions = np.sort(np.random.default_rng(0).permutation(len(test))[:limit])
+    images, labels = test.images(positions), np.asarray(test.labels)[positions]
+    model.to(device).eval()
+    saved = {
+        "images": len(positions),
+        "clean": _accuracy(model, images, labels, device),
+        "accuracy": {
+            name: [
+                _accuracy(model, corrupt(images, strength), labels, device) for strength in range(STRENGTHS)
+            ]
+            for name, corrupt in CORRUPTIONS.items()
+        },
+    }
+    write_json(run.path / "robustness.json", saved)
+    return saved
+
+
+@torch.inference_mode()
+def _accuracy(model: nn.Module, images: Pixels, labels: NDArray[Any], device: str | torch.device) -> float:
+    right = 0
+    for start in range(0, len(images), BATCH):
+        part = slice(start, start + BATCH)
+        predicted = model(_tensor(images[part], device)).argmax(1).cpu().numpy()
+        right += int((predicted == labels[part]).sum())
+    return right / len(images)
+
+
+def _tensor(images: Pixels, device: str | torch.device) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(device)
+
+
+def _clipped(images: NDArray[Any]) -> Pixels:
+    return np.clip(np.round(images), 0, 255).astype(np.uint8)
+
+
+def _each(images: Pixels, change: Callable[[Image.Image], Image.Image]) -> Pixels:
+    """Apply a change of one picture to each of (N, H, W, C), grayscale or colour."""
+    gray = images.shape[-1] == 1
+    pictures = (Image.fromarray(image[..., 0] if gray else image) for image in images)
+    changed = np.stack([np.asarray(change(picture)) for picture in pictures])
+    return changed[..., None] if gray else changed

@@ -1,0 +1,1 @@
+"""Running a model without learning: predictions, and the engines that are fastest at it."""

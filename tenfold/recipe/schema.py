@@ -1,0 +1,263 @@
+"""Recipes: TOML plus `key=value` overrides, checked as a whole into one frozen, typed value.
+
+A recipe has plain tables (`[data]`, `[stop]`, `[fit]`, `[sweep]`), written down here, and choices of components
+(`[model]`, `[optimizer]`, `[schedule]`, `[[augment]]`), which `tenfold.recipe.components` checks.
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tenfold.core.errors import InputError, nearest
+from tenfold.recipe.components import (
+    COMPONENTS,
+    Choice,
+    Count,
+    Fraction,
+    Monitor,
+    NonNegative,
+    Part,
+    Positive,
+    Share,
+    check_choice,
+    reason,
+)
+from tenfold.recipe.overrides import apply_overrides
+
+
+class Table(BaseModel):
+    """A recipe's table: frozen, strict about types, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class About(Table):
+    """What `tenfold recipes` says of a recipe; figures are measured (see docs/results.md), never hoped for."""
+
+    summary: str = ""
+    command: str = ""
+    accuracy: str = ""
+    time: str = ""
+    hardware: str = ""
+
+
+class Data(Table):
+    """How a source becomes equal-sized uint8 images in three splits.
+
+    `image_size` (pixels a side) is what every image is brought to; without it images keep their own size, and are
+    brought to `unequal_size` where their sizes differ or are too large.
+    """
+
+    image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
+    unequal_size: Annotated[int, Field(ge=4, le=1024)] = 64
+    channels: Literal["auto", "rgb", "grayscale"] = "auto"
+    validation_fraction: Share = 0.1
+    test_fraction: Share = 0.1
+    split_seed: int = 0
+    bad_files_limit: Fraction = 0.01
+
+
+class Stop(Table):
+    """`monitor` chooses the best epoch, whose weights are restored; `patience` (epochs) ends training early.
+
+    `sample` is how many of the validation images judge an epoch, the same ones each time; without it all of them do.
+    When training is done all are predicted, whatever the sample.
+    """
+
+    monitor: Monitor = "validation_loss"
+    patience: Count | None = None
+    min_delta: NonNegative = 0.0
+    sample: Count | None = None
+
+
+class Fit(Table):
+    """The loop itself. `batches = "folder"` keeps the images of one source folder together in each batch.
+
+    `hardest` is the share of the training images that an epoch learns from: those whose loss was largest when they
+    were last seen. `scales` is the share of its sides to which an image is reduced before it is learned from
+    (progressive resizing: Howard, fast.ai's DAWNBench entries, 2018); it is judged and tested as it is. Both have a
+    value for each epoch, and their last one holds for all that follow.
+
+    With `minutes`, training ends after so long, with validations and checkpoints, in the middle of an epoch if need
+    be, and the schedule follows the clock where that is ahead of the `epochs`; such a run is not the same twice.
+    """
+
+    epochs: Count = 30
+    batch_size: Count = 64
+    batches: Literal["split", "folder"] = "split"
+    hardest: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
+    scales: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
+    label_smoothing: Share = 0.0
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    seed: Annotated[int, Field(ge=0)] = 0
+    minutes: Positive | None = None
+
+    def shares(self, epochs: int) -> tuple[float, ...]:
+        """What share of the training images each of the first `epochs` epochs learns from."""
+        return _first(self.hardest, epochs)
+
+    def work(self, epochs: int) -> tuple[float, ...]:
+        """What share of the training images' pixels each of the first `epochs` epochs learns from."""
+        pairs = zip(self.shares(epochs), _first(self.scales, epochs), strict=True)
+        return tuple(share * scale**2 for share, scale in pairs)
+
+    def scale(self, epoch: int) -> float:
+        """The share of their sides that images have in an epoch, counted from 1."""
+        return _first(self.scales, epoch)[-1]
+
+
+def _first(values: tuple[float, ...], epochs: int) -> tuple[float, ...]:
+    """What `values` say of the first `epochs` epochs."""
+    return tuple(values[min(epoch, len(values)) - 1] for epoch in range(1, epochs + 1))
+
+
+class Sweep(Table):
+    """What `tenfold sweep` varies: `space` maps keys to lists of values or to ranges such as "1e-4..1e-1:log"."""
+
+    space: dict[str, Any] = Field(default_factory=dict)
+    seeds: Count = 1
+    search: Literal["grid", "random", "tpe"] | None = None
+    trials: Count | None = None
+    prune: bool = False
+
+
+class Recipe(Table):
+    """One experiment, whole: what `recipe.toml` in a run folder holds."""
+
+    about: About = About()
+    data: Data = Data()
+    augment: tuple[Choice, ...] = ()
+    model: Choice
+    optimizer: Choice
+    schedule: Choice = Choice(name="constant")
+    stop: Stop = Stop()
+    fit: Fit = Fit()
+    sweep: Sweep | None = None
+
+    def to_toml(self) -> str:
+        """The recipe as TOML; `load_recipe` reads it back to an equal recipe."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Recipe:
+    """A built-in recipe by name, a TOML file by path, or a Recipe, with `key=value` overrides applied.
+
+    Values are TOML (`5`, `0.01`, `true`, `[1, 2]`); anything else is taken as a string, and `none` removes an
+    optional value. Keys name tables with a dot; an augmentation is reached by its name or number
+    (`augment.rotation.factor=0.1`). Overrides may also be a mapping such as `{"fit.epochs": 5}`. Raises
+    InputError naming every fault at once.
+    """
+    if isinstance(recipe, Recipe):
+        return _load("the recipe", tomllib.loads(recipe.to_toml()), overrides)
+    path = find_recipe(recipe)
+    return _load(f"recipe {path.stem!r}", _read_toml(path), overrides)
+
+
+def parse_recipe(text: str) -> Recipe:
+    """The recipe of a TOML text, such as `Recipe.to_toml` gives. Raises InputError naming every fault at once."""
+    return _load("the recipe", tomllib.loads(text), ())
+
+
+def _load(title: str, tables: dict[str, Any], overrides: Iterable[str] | Mapping[str, Any]) -> Recipe:
+    faults = apply_overrides(tables, overrides)
+    checked, more = _check(tables)
+    faults += more
+    if faults or checked is None:
+        raise InputError("\n".join([f"{title} cannot be used:", *(f"  {fault}" for fault in faults)]))
+    return checked
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """The TOML file of a built-in recipe's name or of a path. Raises InputError naming the nearest recipe."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        if not path.is_file():
+            raise InputError(
+                f"{path}: there is no such recipe file. `tenfold recipes` lists the built-in ones."
+            )
+        return path
+    known = builtin_recipes()
+    if str(name_or_path) not in known:
+        raise InputError(
+            f"there is no recipe {str(name_or_path)!r}{nearest(str(name_or_path), list(known))}. "
+            "`tenfold recipes` lists them; a recipe of your own is given by its path, ending in .toml."
+        )
+    return known[str(name_or_path)]
+
+
+def builtin_recipes() -> dict[str, Path]:
+    """Name and file of every recipe that comes with tenfold, by name."""
+    return {path.stem: path for path in sorted((Path(__file__).parent / "builtin").glob("*.toml"))}
+
+
+def read_about(path: Path) -> About:
+    """Only the `[about]` table of a recipe file: quick, for listing."""
+    return About(**_read_toml(path).get("about", {}))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read as TOML: {error}. Mend the file; see `tenfold show digits`."
+        ) from None
+
+
+def _check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
+    """Validate every table and every choice; fill in the defaults of the choices' options."""
+    faults: list[str] = []
+    tables = {name: value for name, value in tables.items() if value is not None}
+    for kind in COMPONENTS:
+        value = tables.get(kind)
+        if kind == "augment" and isinstance(value, list | tuple):
+            tables[kind] = tuple(
+                check_choice(kind, entry, faults) if isinstance(entry, dict) else entry for entry in value
+            )
+        elif kind != "augment" and isinstance(value, dict):
+            tables[kind] = check_choice(kind, value, faults)
+    try:
+        recipe = Recipe(**_without_none(tables))
+    except ValidationError as error:
+        faults += [_sentence(fault, Recipe) for fault in error.errors()]
+        recipe = None
+    return recipe, faults
+
+
+def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: {key: value for key, value in table.items() if value is not None}
+        if isinstance(table, dict)
+        else table
+        for name, table in tables.items()
+    }
+
+
+def _sentence(fault: Any, model: type[BaseModel]) -> str:
+    """One line for one of pydantic's faults: the dotted key, what was given, what was expected."""
+    keys = [str(part) for part in fault["loc"]]
+    where = ".".join(keys)
+    if fault["type"] == "extra_forbidden":
+        table = model
+        for key in keys[:-1]:
+            table = _table_type(table, key)
+        kind = "table" if table is model else "key"
+        valid = list(table.model_fields)
+        return f"{where}: there is no such {kind}{nearest(keys[-1], valid)}; valid: {', '.join(valid)}"
+    if fault["type"] == "missing":
+        return f"{where}: a value is needed"
+    if fault["type"] == "model_type" or keys == ["augment"]:
+        expected = "tables, each under [[augment]]" if keys[0] == "augment" else f"a table, [{where}]"
+        return f"{where}={fault['input']!r}: expected {expected}"
+    return f"{where}={fault['input']!r}: {reason(fault)}"
+
+
+def _table_type(model: type[BaseModel], key: str) -> type[BaseModel]:
+    annotation = model.model_fields[key].annotation
+    options = [annotation, *get_args(annotation)]
+    return next(o for o in options if isinstance(o, type) and o is not NoneType and issubclass(o, BaseModel))

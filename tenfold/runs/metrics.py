@@ -1,0 +1,331 @@
+"""Pure functions of labels and probabilities; each estimate comes with its 95 % interval.
+
+Shapes throughout: `labels` (N,) int64, `probabilities` (N, K) float, `class_names` K strings in the order of
+the columns. Everything returned is plain Python (numbers, lists, dictionaries; None where a value is not
+defined) or a NumPy array, so that it can go into JSON without NaN.
+"""
+
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tenfold.core.errors import InputError
+
+Array = NDArray[Any]
+
+RESAMPLES = 1000
+CALIBRATION_BINS = 15
+TEMPERATURES = (0.05, 20.0)
+# A temperature is a logistic regression of one parameter, and ten events for each is the rule: P. Peduzzi et al.,
+# "A simulation study of the number of events per variable in logistic regression analysis", J. Clin. Epid. 49 (1996).
+TEMPERATURE_MISTAKES = 10
+# Resamples drawn at once, so that many classes need megabytes, not gigabytes.
+_CHUNK = 100
+
+
+def measure(labels: Array, probabilities: Array, class_names: Sequence[str], seed: int = 0) -> dict[str, Any]:
+    """Every metric of one split, as `metrics.json` keeps it.
+
+    Averages over classes follow scikit-learn: "macro" is the plain mean over the classes that occur among the
+    labels or the predictions, "weighted" weighs each class by its number of labels, and a ratio whose
+    denominator is zero counts as 0. ROC AUC is one class against the rest, averaged over the classes for
+    which it exists. Per class, what cannot be known (the recall of a class without images) is None.
+    Averages and the F1 of each class have bootstrap intervals (`..._ci95`, from `bootstrap_intervals`), the
+    precision and recall of each class Wilson's.
+
+    `seed` makes the bootstrap repeatable. Raises InputError when the arrays are empty, do not fit together or
+    hold values that are not finite.
+    """
+    labels, probabilities = checked(labels, probabilities, class_names)
+    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
+    intervals, f1_intervals = bootstrap_intervals(matrix, seed)
+    per_class = class_metrics(matrix, roc_aucs(labels, probabilities), f1_intervals, class_names)
+    averages = {name: float(value) for name, value in _averages(*_margins(matrix)).items()}
+    return {
+        "n": len(labels),
+        "loss": cross_entropy(labels, probabilities),
+        **averages,
+        **{f"{name}_ci95": interval for name, interval in intervals.items()},
+        "roc_auc_macro": _mean([values["roc_auc"] for values in per_class.values()]),
+        "per_class": per_class,
+        "confusion_matrix": matrix.tolist(),
+        "expected_calibration_error": expected_calibration_error(labels, probabilities),
+    }
+
+
+def checked(labels: Array, probabilities: Array, class_names: Sequence[str]) -> tuple[Array, Array]:
+    """Labels as int64 (N,) and probabilities as float64 (N, K). Raises InputError when they do not fit."""
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, dtype=np.float64)
+    if len(labels) == 0:
+        raise InputError("there are no predictions to measure; give a split with at least one image.")
+    if probabilities.shape != (len(labels), len(class_names)):
+        raise InputError(
+            f"probabilities have the shape {probabilities.shape}; expected "
+            f"{(len(labels), len(class_names))}: a row per label and a column per class name."
+        )
+    if not np.isfinite(probabilities).all():
+        rows = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
+        raise InputError(
+            f"{len(rows)} predictions are not finite numbers (the first is number {rows[0]}): the model's "
+            "weights are damaged or its training diverged. Train again with a lower learning rate."
+        )
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        raise InputError(
+            f"labels run from {labels.min()} to {labels.max()}; expected 0 to {len(class_names) - 1}."
+        )
+    return labels.astype(np.int64), probabilities
+
+
+def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
+    """(K, K) counts: row = true class, column = predicted class."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def cross_entropy(labels: Array, probabilities: Array) -> float:
+    """Mean of -log(probability of the true class); a probability of 0 counts as 2e-16, as in scikit-learn."""
+    true = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.clip(true, np.finfo(np.float64).eps, None)).mean())
+
+
+def _margins(matrix: Array) -> tuple[Array, Array, Array]:
+    """How many images of each class are right, belong to it, and are taken for it: (K,) each."""
+    return np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+
+
+def _averages(right: Array, support: Array, predicted: Array) -> dict[str, Array]:
+    """Accuracy and the macro and weighted averages over the last axis of (..., K) counts."""
+    seen = support + predicted > 0
+    share = support / support.sum(axis=-1, keepdims=True)
+    values = {
+        "precision": _ratio(right, predicted),
+        "recall": _ratio(right, support),
+        "f1": _ratio(2 * right, support + predicted),
+    }
+    return {
+        "accuracy": right.sum(axis=-1) / support.sum(axis=-1),
+        **{f"{name}_macro": value.sum(axis=-1) / seen.sum(axis=-1) for name, value in values.items()},
+        **{f"{name}_weighted": (value * share).sum(axis=-1) for name, value in values.items()},
+    }
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+# Per class --------------------------------------------------------------------------------------------------
+
+
+def class_metrics(
+    matrix: Array, aucs: list[float | None], f1_intervals: Array, class_names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The metrics of each class, by its name; `f1_intervals` (2, K) are the ends of their F1's intervals."""
+    right, support, predicted = _margins(matrix)
+    others = matrix.sum() - support
+    return {
+        name: {
+            "precision": _share(right[k], predicted[k], 0.0 if support[k] else None),
+            "precision_ci95": _wilson(right[k], predicted[k]),
+            "recall": _share(right[k], support[k]),
+            "recall_ci95": _wilson(right[k], support[k]),
+            "f1": _share(2 * right[k], support[k] + predicted[k]),
+            "f1_ci95": _proper(f1_intervals[:, k]),
+            "support": int(support[k]),
+            "roc_auc": aucs[k],
+            "false_positive_rate": _share(predicted[k] - right[k], others[k]),
+        }
+        for k, name in enumerate(class_names)
+    }
+
+
+def _wilson(successes: int, trials: int) -> list[float] | None:
+    return [float(bound) for bound in wilson_interval(successes, trials)] if trials else None
+
+
+def _proper(ends: Array) -> list[float] | None:
+    """The interval, or None where every resample gave the same value and so says nothing."""
+    return ends.tolist() if ends[0] < ends[1] else None
+
+
+def _share(part: float, whole: float, otherwise: float | None = None) -> float | None:
+    return float(part / whole) if whole else otherwise
+
+
+def roc_aucs(labels: Array, probabilities: Array) -> list[float | None]:
+    """Area under the ROC curve of each class against the rest; None where a class has no or every image."""
+    from sklearn.metrics import roc_auc_score
+
+    def area(k: int) -> float | None:
+        truth = labels == k
+        return float(roc_auc_score(truth, probabilities[:, k])) if 0 < truth.sum() < len(truth) else None
+
+    return [area(k) for k in range(probabilities.shape[1])]
+
+
+# Intervals --------------------------------------------------------------------------------------------------
+
+
+def bootstrap_intervals(
+    matrix: Array, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[dict[str, list[float]], Array]:
+    """95 % percentile intervals: [low, high] of each average by its name, and (2, K) of each class's F1.
+
+    Resampling N images with replacement changes only how often each cell of the confusion matrix is hit, so
+    the cells are drawn from a multinomial distribution: the same bootstrap without touching the images.
+    Where every image is right, or every one wrong, there is nothing to resample: the exact binomial
+    (Clopper-Pearson) interval of the accuracy then stands in for all averages, and the classes keep none.
+    """
+    margins = _resampled_margins(matrix, np.random.default_rng(seed), resamples)
+    right, support, predicted = margins
+    averages = {name: _percentiles(values).tolist() for name, values in _averages(*margins).items()}
+    hits, total = int(np.trace(matrix)), int(matrix.sum())
+    if hits in (0, total):
+        averages = dict.fromkeys(averages, exact_interval(hits, total))
+    return averages, _percentiles(_ratio(2 * right, support + predicted))
+
+
+def _resampled_margins(
+    matrix: Array, random: np.random.Generator, resamples: int
+) -> tuple[Array, Array, Array]:
+    """`_margins` of resampled matrices, (R, K) each."""
+    rows, columns = np.nonzero(matrix)
+    total = matrix.sum()
+    parts = []
+    for start in range(0, resamples, _CHUNK):
+        draws = random.multinomial(total, matrix[rows, columns] / total, min(_CHUNK, resamples - start))
+        right = _sums(np.where(rows == columns, draws, 0), rows, len(matrix))
+        parts.append((right, _sums(draws, rows, len(matrix)), _sums(draws, columns, len(matrix))))
+    right, support, predicted = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return right, support, predicted
+
+
+def _sums(draws: Array, classes_of_cells: Array, classes: int) -> Array:
+    """(R, K): the counts of the cells that belong to each class, added up."""
+    order = np.argsort(classes_of_cells, kind="stable")
+    present, starts = np.unique(classes_of_cells[order], return_index=True)
+    sums = np.zeros((len(draws), classes))
+    sums[:, present] = np.add.reduceat(draws[:, order], starts, axis=1)
+    return sums
+
+
+def _percentiles(values: Array) -> Array:
+    return np.percentile(values, [2.5, 97.5], axis=0)
+
+
+def exact_interval(successes: int, trials: int) -> list[float]:
+    """95 % Clopper-Pearson interval of a proportion: it covers at least that often, whatever the truth."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, trials).proportion_ci(0.95, method="exact")
+    return [float(interval.low), float(interval.high)]
+
+
+def wilson_interval(
+    successes: Array | float, trials: Array | float, confidence: float = 0.95
+) -> tuple[Array, Array]:
+    """Wilson score interval of one or many proportions (NaN where there are no trials).
+
+    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
+    """
+    successes, trials = np.asarray(successes, dtype=float), np.asarray(trials, dtype=float)
+    z2 = normal_quantile(confidence) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = successes / trials
+        centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+        half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * trials)) / trials) / (1 + z2 / trials)
+    # At the ends rounding may leave the proportion itself just outside.
+    return np.clip(np.minimum(centre - half, share), 0, 1), np.clip(np.maximum(centre + half, share), 0, 1)
+
+
+def normal_quantile(confidence: float) -> float:
+    """How many standard deviations on either side hold that share of a normal distribution: 0.95 -> 1.96."""
+    return NormalDist().inv_cdf(0.5 + confidence / 2)
+
+
+def holm(p_values: Array) -> Array:
+    """(M,) p-values adjusted for M looks by Holm's step-down method: compare them with 0.05 as if each were alone.
+
+    S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
+    """
+    p_values = np.asarray(p_values, dtype=float)
+    order = np.argsort(p_values)
+    stepped = p_values[order] * np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
+    return adjusted
+
+
+# Calibration ------------------------------------------------------------------------------------------------
+
+
+def reliability(labels: Array, probabilities: Array, bins: int = CALIBRATION_BINS) -> dict[str, Array]:
+    """Equal-width bins of the highest probability: `count`, mean `confidence` and `accuracy` of each (bins,).
+
+    Empty bins have the confidence and accuracy 0 and the count 0.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    count = np.bincount(bin_of, minlength=bins)
+    return {
+        "count": count,
+        "confidence": _ratio(np.bincount(bin_of, confidence, bins), count),
+        "accuracy": _ratio(np.bincount(bin_of, correct, bins), count),
+    }
+
+
+def expected_calibration_error(labels: Array, probabilities: Array, bins: int = CALIBRATION_BINS) -> float:
+    """Mean gap between confidence and accuracy over the bins of `reliability`, weighted by their counts.
+
+    C. Guo et al., "On calibration of modern neural networks", ICML 2017, section 2.
+    """
+    table = reliability(labels, probabilities, bins)
+    return float(np.abs(table["accuracy"] - table["confidence"]) @ table["count"] / len(labels))
+
+
+def fit_temperature(labels: Array, probabilities: Array) -> float | None:
+    """The temperature whose softmax(log(probabilities) / temperature) has the lowest cross-entropy.
+
+    Fit it on the validation split, never on the test split. Guo et al. 2017, section 4.2. None where the images
+    do not determine one: with fewer than `TEMPERATURE_MISTAKES` mistakes, since without any mistake the lower
+    temperature is always the better, and where the best lies at an end of `TEMPERATURES`.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if (probabilities.argmax(axis=1) != labels).sum() < TEMPERATURE_MISTAKES:
+        return None
+    logs = np.log(np.clip(np.asarray(probabilities, dtype=np.float64), 1e-30, None))
+    rows = np.arange(len(labels))
+
+    def loss(log_temperature: float) -> float:
+        scaled = logs / np.exp(log_temperature)
+        peak = scaled.max(axis=1)
+        return float(
+            (np.log(np.exp(scaled - peak[:, None]).sum(axis=1)) + peak - scaled[rows, labels]).mean()
+        )
+
+    ends = np.log(TEMPERATURES)
+    best: float = minimize_scalar(loss, bounds=ends, method="bounded").x  # pyright: ignore[reportAttributeAccessIssue]
+    return None if np.abs(best - ends).min() < 1e-3 else float(np.exp(best))
+
+
+def with_temperature(probabilities: Array, temperature: float) -> Array:
+    """(N, K): the probabilities after dividing their logits by `temperature`."""
+    scaled = np.log(np.clip(np.asarray(probabilities, dtype=np.float64), 1e-30, None)) / temperature
+    scaled = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return scaled / scaled.sum(axis=1, keepdims=True)
+
+
+def accuracy_by_coverage(labels: Array, probabilities: Array) -> tuple[Array, Array]:
+    """Coverage (N,) and accuracy (N,) when only the most confident 1, 2, ... N images are answered."""
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    correct = (probabilities.argmax(axis=1) == labels)[order]
+    answered = np.arange(1, len(labels) + 1)
+    return answered / len(labels), np.cumsum(correct) / answered

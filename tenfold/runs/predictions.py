@@ -1,0 +1,75 @@
+"""What a model said of a split, as it is saved: all that metrics, findings and reports read.
+
+pyarrow is imported where a file is read or written: training, and a sweep's workers, do without its 30 MiB.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from tenfold.core.errors import InputError
+from tenfold.core.files import atomic
+
+_PROBABILITY = "probability:"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model said of a split: the only thing that metrics and reports read.
+
+    `paths` (N,) names of the images, `labels` (N,) int64, `probabilities` (N, classes) float32.
+    """
+
+    paths: Sequence[str]
+    labels: np.ndarray
+    probabilities: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """The most probable class of each image (N,) int64."""
+        return self.probabilities.argmax(1)
+
+    def write(self, path: Path) -> None:
+        """Save as Parquet: path, label and predicted (names), one column `probability:CLASS` per class."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = pa.array(self.class_names, pa.string())
+        columns = {
+            "path": pa.array(list(self.paths), pa.string()),
+            "label": pa.DictionaryArray.from_arrays(pa.array(self.labels, pa.int32()), names),
+            "predicted": pa.DictionaryArray.from_arrays(pa.array(self.predicted, pa.int32()), names),
+        }
+        for index, name in enumerate(self.class_names):
+            columns[_PROBABILITY + name] = pa.array(self.probabilities[:, index], pa.float32())
+        with atomic(path) as temporary:
+            pq.write_table(pa.table(columns), temporary)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read what `Predictions.write` saved. Raises InputError where the file is not of that form."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        columns = [name for name in table.column_names if name.startswith(_PROBABILITY)]
+        class_names = tuple(name.removeprefix(_PROBABILITY) for name in columns)
+        index = {name: number for number, name in enumerate(class_names)}
+        return Predictions(
+            paths=table["path"].to_pylist(),
+            labels=np.array([index[name] for name in table["label"].to_pylist()], np.int64),
+            probabilities=np.stack([table[name].to_numpy() for name in columns], axis=1),
+            class_names=class_names,
+        )
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path}: is not a file of tenfold's predictions ({error}). `tenfold evaluate` makes it anew."
+        ) from None

@@ -1,0 +1,1 @@
+"""Learning: the loop, optimizers and schedules, and heads on the features of a frozen backbone."""

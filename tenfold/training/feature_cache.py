@@ -1,0 +1,214 @@
+"""The feature cache: what a frozen backbone makes of a split, computed once and kept, memory-mapped, as float16.
+
+A feature set is a folder `TENFOLD_CACHE/features/KEY`: `features.npy` (rows, h, w, F) and `features.json`. It
+appears under its name only when it is complete. Until then it grows in `.KEY.partial`, block by block, with a note of
+how many rows are safely on the disk, so that a killed run goes on where it stopped.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+
+from tenfold.augment import Pipeline
+from tenfold.core.errors import TenfoldError
+from tenfold.core.files import cache_folder, explained_write, write_json
+from tenfold.data import Split
+from tenfold.inference.engines import Encoder
+from tenfold.models import Classifier
+from tenfold.models.backbone import transfer_network
+
+VERSION = 1
+BLOCK = 512  # images between two notes of progress: a few seconds of work
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Views:
+    """`count` versions of each image: the first as it is, the others changed by `pipeline`, drawn from `seed`."""
+
+    count: int
+    pipeline: Pipeline
+    seed: int
+
+    def describe(self) -> list[str]:
+        """What decides the augmented versions; nothing where there are none."""
+        return (
+            []
+            if self.count == 1
+            else [str(self.count), str(self.seed), *map(repr, self.pipeline.augmentations)]
+        )
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Where the features of one split lie, or will lie, and their shape (rows, h, w, F)."""
+
+    folder: Path
+    shape: tuple[int, ...]
+    about: dict[str, Any]
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is all there."""
+        return (self.folder / "features.json").is_file()
+
+    def open(self) -> np.ndarray:
+        """The features, memory-mapped. Raises TenfoldError where the files are not what was written."""
+        remedy = (
+            f"Remove {self.folder} (or run `tenfold cache --clear`), and run again: it will be computed anew."
+        )
+        try:
+            about = json.loads((self.folder / "features.json").read_text(encoding="utf-8"))
+            features = np.load(self.folder / "features.npy", mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise TenfoldError(
+                f"{self.folder}: the cached features are damaged ({error}). {remedy}"
+            ) from None
+        if about.get("version") != VERSION:
+            raise TenfoldError(
+                f"{self.folder}: the cached features are of version {about.get('version')}, this tenfold reads "
+                f"version {VERSION}. {remedy}"
+            )
+        if features.shape != self.shape or features.dtype != np.float16:
+            raise TenfoldError(
+                f"{self.folder}: the cached features are {features.dtype} {features.shape}, expected float16 "
+                f"{self.shape}. {remedy}"
+            )
+        return features
+
+
+def feature_set(model: Classifier, split: Split, views: Views) -> FeatureSet:
+    """The feature set of `split` under the model's frozen extractor: named by everything that decides its numbers."""
+    extractor = transfer_network(model).extractor
+    about = {
+        **extractor.describe(),
+        "weights": weights_hash(extractor),
+        "mean": list(model.preprocessing.mean),
+        "deviation": list(model.preprocessing.deviation),
+        "split": split.fingerprint,
+        "pixels": list(split.pixels.shape[1:]),
+        "views": views.describe(),
+    }
+    key = hashlib.blake2b(json.dumps([VERSION, about], sort_keys=True).encode(), digest_size=16).hexdigest()
+    features, height, width = extractor.feature_shape
+    shape = (len(split) * views.count, height, width, features)
+    return FeatureSet(cache_folder() / "features" / key, shape, about)
+
+
+def weights_hash(module: torch.nn.Module) -> str:
+    """A hash of all parameters and averages, by name: the same for the same weights, wherever they came from."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in module.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
+    return digest.hexdigest()
+
+
+def compute(found: FeatureSet, split: Split, views: Views, encode: Encoder, progress: Progress) -> int:
+    """Compute what is missing of a feature set; give how many rows that were.
+
+    `progress` is called with the rows done and the rows in all. Raises TenfoldError when the disk is full; what is
+    computed by then is kept, and the next call goes on from there.
+    """
+    with explained_write(found.folder):
+        found.folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(found.folder.with_name(f".{found.folder.name}.lock")):
+            return 0 if found.complete else _grow(found, split, views, encode, progress)
+
+
+def _grow(found: FeatureSet, split: Split, views: Views, encode: Encoder, progress: Progress) -> int:
+    partial = found.folder.with_name(f".{found.folder.name}.partial")
+    partial.mkdir(exist_ok=True)
+    begun = done = _rows_done(partial, found)
+    with (partial / "features.npy").open("r+b" if done else "w+b") as file:
+        if not done:
+            header = {"descr": "<f2", "fortran_order": False, "shape": found.shape}
+            np.lib.format.write_array_header_1_0(file, header)
+        row_bytes = 2 * int(np.prod(found.shape[1:]))
+        file.seek(_header_bytes(partial, found) + done * row_bytes if done else file.tell())
+        file.truncate()
+        progress(done, found.shape[0])
+        for images in _blocks(split, views, done):
+            file.write(np.ascontiguousarray(encode(images)).data)
+            file.flush()
+            os.fsync(file.fileno())
+            done += len(images)
+            write_json(partial / "progress.json", {"version": VERSION, "shape": found.shape, "done": done})
+            progress(done, found.shape[0])
+    write_json(partial / "features.json", {"version": VERSION, "shape": found.shape, **found.about})
+    (partial / "progress.json").unlink(missing_ok=True)
+    partial.replace(found.folder)
+    return done - begun
+
+
+def _rows_done(partial: Path, found: FeatureSet) -> int:
+    """Rows of a begun feature set that are safely there; 0 where its note is missing, damaged or for another one."""
+    try:
+        note = json.loads((partial / "progress.json").read_text(encoding="utf-8"))
+        size = (partial / "features.npy").stat().st_size
+    except (OSError, ValueError):
+        return 0
+    done = int(note.get("done", 0))
+    fits = note.get("version") == VERSION and tuple(note.get("shape", ())) == found.shape
+    whole = size >= _header_bytes(partial, found) + 2 * done * int(np.prod(found.shape[1:]))
+    return done if fits and whole else 0
+
+
+def _header_bytes(partial: Path, found: FeatureSet) -> int:
+    with (partial / "features.npy").open("rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        return file.tell()
+
+
+def _blocks(split: Split, views: Views, done: int) -> Iterator[np.ndarray]:
+    """Images (n, H, W, C) from row `done` on, view after view; a block never spans two views."""
+    for view in range(done // max(len(split), 1), views.count):
+        change = views.pipeline.epoch(views.seed, view, len(split)) if view else None
+        first = max(done - view * len(split), 0)
+        for start in range(first, len(split), BLOCK):
+            positions = np.arange(start, min(start + BLOCK, len(split)))
+            pixels = split.images(positions)
+            if change is not None:
+                images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+                changed, _ = change(
+                    images, torch.zeros(len(positions), dtype=torch.int64), torch.from_numpy(positions)
+                )
+                pixels = changed.permute(0, 2, 3, 1).numpy()
+            yield pixels
+
+
+def cached_features() -> list[tuple[str, int]]:
+    """(folder's name, bytes) of every feature set in the cache, begun ones included."""
+    folders = [path for path in (cache_folder() / "features").glob("*") if path.is_dir()]
+    return [(path.name, sum(f.stat().st_size for f in path.iterdir())) for path in sorted(folders)]
+
+
+def remove_cached_features() -> int:
+    """Remove all feature sets; give how many bytes that freed."""
+    freed = sum(size for _, size in cached_features())
+    shutil.rmtree(cache_folder() / "features", ignore_errors=True)
+    return freed
+
+
+def as_split(split: Split, features: np.ndarray, views: int) -> Split:
+    """`split` with features in place of pixels, and with every view as an image of its own."""
+    return replace(
+        split,
+        pixels=features,
+        rows=np.arange(len(features)),
+        labels=np.tile(split.labels, views),
+        paths=split.paths if views == 1 else list(split.paths) * views,
+        folders=tuple(split.folders) * views,
+    )

@@ -1,0 +1,207 @@
+"""Transfer learning on a frozen backbone: its features are computed once, and the head is trained on them.
+
+`on_features` turns the task "train this classifier on these images" into "train its head on these features"; from
+there everything is what it is for any model: the same loop, checkpoint, evaluation and report. What is saved is
+always the whole classifier.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tenfold.augment import build_augmentations
+from tenfold.core.devices import release_freed_memory
+from tenfold.core.errors import InputError
+from tenfold.data import Split, Splits
+from tenfold.inference.engines import Engine
+from tenfold.models import Classifier, Preprocessing
+from tenfold.models.backbone import transfer_network
+from tenfold.recipe import Recipe
+from tenfold.training.feature_cache import Progress, Views, as_split, compute, feature_set
+from tenfold.training.heads import StrengthPath, measure_features, sanity_lines
+from tenfold.training.loop import Training
+
+__all__ = ["Head", "Task", "check_recipe", "for_evaluation", "on_features", "split_on_features"]
+
+
+class Head(Classifier):
+    """A classifier's head, which takes features (N, F, h, w) for images; it saves and describes the whole."""
+
+    def __init__(self, whole: Classifier) -> None:
+        shape = transfer_network(whole).extractor.feature_shape
+        super().__init__(
+            transfer_network(whole).head,
+            whole.architecture,
+            shape,
+            whole.classes,
+            Preprocessing((0.0,), (1.0,)),
+        )
+        self._whole = (whole,)  # in a tuple, so that the backbone is not a part of this module
+
+    @property
+    def whole(self) -> Classifier:
+        """The joined classifier; it shares the head's weights."""
+        return self._whole[0]
+
+    def complete(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The whole classifier's weights, with `weights` as the head's."""
+        head = {name.replace("network.", "network.head.", 1): tensor for name, tensor in weights.items()}
+        return {**self.whole.state_dict(), **head}
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """(trainable, total) of the whole classifier."""
+        return self.whole.parameter_counts()
+
+    def describe(self) -> dict[str, Any]:
+        """The whole classifier's description."""
+        return self.whole.describe()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to fit: a model on splits by a recipe, by `method` if not by gradient steps; what the features took."""
+
+    model: Classifier
+    splits: Splits
+    recipe: Recipe
+    method: type[Training] | None = None
+    features: dict[str, Any] = field(default_factory=dict)
+
+
+def is_frozen(model: Classifier) -> bool:
+    """Whether a model's backbone never learns, so that features can stand for images."""
+    return bool(getattr(model.network, "frozen", False))
+
+
+def on_features(
+    model: Classifier, splits: Splits, recipe: Recipe, device: torch.device, progress: Progress
+) -> Task:
+    """The task of fitting `model`: as it is, or for a frozen backbone that of its head on cached features.
+
+    Features that are not in the cache are computed; `progress` hears of (images done, images in all). Raises
+    InputError for a recipe that does not suit it, and TenfoldError when the disk is full.
+    """
+    if not is_frozen(model):
+        return Task(model, splits, recipe)
+    options = model.architecture.options
+    check_recipe(model, recipe)
+    views = {"train": _views(recipe, len(splits.class_names), options["views"])}
+    found, costs = _featured(model, list(splits), views, device, progress)
+    split_by_name = {split.name: split for split in found}
+    featured = replace(splits, **split_by_name)
+    head = Head(model)
+    measure_features(head.network, featured.train)
+    costs["sanity"] = sanity_lines(
+        featured.train, featured.validation, len(splits.class_names), recipe.fit.seed
+    )
+    changes: dict[str, Any] = {"augment": ()}
+    if options["head"] == "logistic":
+        changes["fit"] = recipe.fit.model_copy(update={"epochs": len(options["strengths"])})
+        costs["strengths"] = list(options["strengths"])
+    method = StrengthPath if options["head"] == "logistic" else None
+    return Task(head, featured, recipe.model_copy(update=changes), method, costs)
+
+
+def for_evaluation(
+    model: Classifier, splits: Splits, recipe: Recipe, device: torch.device, progress: Progress
+) -> Task:
+    """As `on_features`, for a trained model: only validation and test images are looked at."""
+    if not is_frozen(model):
+        return Task(model, splits, recipe)
+    found, costs = _featured(model, [splits.validation, splits.test], {}, device, progress)
+    return Task(Head(model), replace(splits, validation=found[0], test=found[1]), recipe, None, costs)
+
+
+def check_recipe(model: Classifier, recipe: Recipe) -> None:
+    """Raise InputError where a recipe's augmentations and views do not suit a frozen backbone."""
+    if is_frozen(model):
+        _check_views(recipe, model.architecture.options["views"])
+
+
+def split_on_features(
+    model: Classifier, split: Split, device: torch.device, progress: Progress
+) -> tuple[Classifier, Split]:
+    """Model and split as they are, or for a frozen backbone its head and the split's features."""
+    if not is_frozen(model):
+        return model, split
+    found, _ = _featured(model, [split], {}, device, progress)
+    return Head(model), found[0]
+
+
+def _featured(
+    model: Classifier, splits: list[Split], views: dict[str, Views], device: torch.device, progress: Progress
+) -> tuple[list[Split], dict[str, Any]]:
+    """Each split with features for pixels, and what that took."""
+    began = time.perf_counter()
+    wanted = [
+        views.get(split.name) or Views(1, build_augmentations((), model.classes), 0) for split in splits
+    ]
+    sets = [feature_set(model, split, view) for split, view in zip(splits, wanted, strict=True)]
+    total = sum(found.shape[0] for found in sets)
+    engine, computed, before = None, 0, 0
+    for found, split, view in zip(sets, splits, wanted, strict=True):
+        if not found.complete:
+            engine = engine or Engine(model, _image_shape(split), device)
+            offset = before
+            computed += compute(
+                found, split, view, engine, lambda done, _, o=offset: progress(o + done, total)
+            )
+        before += found.shape[0]
+    seconds = time.perf_counter() - began
+    costs = {
+        **transfer_network(model).extractor.describe(),
+        "weights": sets[0].about["weights"],
+        "features_per_image": sets[0].shape[-1] * sets[0].shape[1] * sets[0].shape[2],
+        "views": wanted[0].count,
+        "images": total,
+        "computed": computed,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(computed / seconds, 1),
+        "engine": engine.name if engine else "cache",
+        "parity": engine.parity if engine else None,
+        "mebibytes": round(sum(2 * _numbers(found.shape) for found in sets) / 2**20, 1),
+    }
+    if engine:
+        del engine
+        release_freed_memory()
+    opened = [as_split(s, found.open(), v.count) for s, found, v in zip(splits, sets, wanted, strict=True)]
+    return opened, costs
+
+
+def _views(recipe: Recipe, classes: int, count: int) -> Views:
+    return Views(count, build_augmentations(recipe.augment, classes), recipe.fit.seed)
+
+
+def _check_views(recipe: Recipe, count: int) -> None:
+    names = [choice.name for choice in recipe.augment]
+    if count > 1 and not names:
+        raise InputError(
+            f"model.views={count}: without augmentations all views of an image are the same. Add [[augment]] tables "
+            "to the recipe, or set model.views=1."
+        )
+    if count == 1 and names:
+        raise InputError(
+            f"augment: {', '.join(names)} would change nothing, because a frozen backbone sees each image once. Set "
+            "model.views=4 to cache three augmented versions of each training image beside the original."
+        )
+    mixing = sorted({"mixup", "cutmix"} & set(names))
+    if mixing:
+        raise InputError(
+            f"augment: {', '.join(mixing)} mixes labels, which cached features do not keep. Remove it, or unfreeze "
+            "the backbone with model.unfreeze=all."
+        )
+
+
+def _image_shape(split: Split) -> tuple[int, int, int]:
+    height, width, channels = split.pixels.shape[1:]
+    return channels, height, width
+
+
+def _numbers(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count

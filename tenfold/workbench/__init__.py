@@ -1,0 +1,1 @@
+"""The verbs, and what a person sees of them."""

@@ -1,0 +1,187 @@
+"""What a person sees while a run goes on: a live line in a terminal, plain lines in a notebook or a log file."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from tenfold.data import Splits
+from tenfold.models import Classifier
+from tenfold.recipe import Stop
+from tenfold.runs.folder import Run
+from tenfold.training.loop import Epoch, Step
+from tenfold.training.schedules import improves
+
+# A log line at least this often, in seconds, so that a long epoch does not look like a hung process.
+LOG_EVERY = 30.0
+_REFRESHES_A_SECOND = 4
+
+Note = Callable[[int, int], None]
+
+
+def display_for(progress: bool) -> "Display":
+    """A display on standard output that suits what it is: terminal, notebook or file; silent if not `progress`."""
+    # In a notebook, plain text reads better than one HTML block a line, and a live bar would need ipywidgets.
+    return Display(Console(quiet=not progress, highlight=False, soft_wrap=True, force_jupyter=False))
+
+
+class Display:
+    """Shows decoding, training and the result; on a terminal with a live bar."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.live = console.is_terminal and not console.quiet
+        self.bar: Progress | None = None
+        self.task = TaskID(0)
+        self.epochs = 0
+        self.minutes: float | None = None
+        self.work: tuple[float, ...] = ()
+        self.recent: list[float] = []
+        self.began = self.logged = time.monotonic()
+        self.best: float | None = None
+        self.stop = Stop()
+
+    @contextmanager
+    def decoding(self, what: str = "reading images") -> Iterator[Note]:
+        """Give a function (done, total) that shows how far reading the images, or other work on each, is."""
+        with self._progress() as bar:
+            task = bar.add_task(what, total=None, visible=False)
+            self.logged = time.monotonic()
+
+            def note(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total, visible=True)
+                if not self.live and time.monotonic() - self.logged > LOG_EVERY:
+                    self.logged = time.monotonic()
+                    self.console.print(f"{what}: {done:,} of {total:,}")
+
+            yield note
+
+    def planned(self, words: str, minutes: float) -> None:
+        """What was chosen for the time given."""
+        self.console.print(f"plan for {minutes:g} minute{'' if minutes == 1 else 's'}: {words}")
+
+    @contextmanager
+    def training(
+        self, run: Run, model: Classifier, splits: Splits, device: str, epochs: int | None = None
+    ) -> Iterator[None]:
+        """Say what is trained on what, and keep the live bar while the block runs."""
+        counts = ", ".join(f"{len(split):,} {split.name}" for split in splits)
+        trainable, _ = model.parameter_counts()
+        height, width, _ = splits.image_shape
+        self.console.print(
+            f"[bold]{run.recipe.model.name}[/], {trainable:,} parameters, on {device}, to {escape(str(run.path))}"
+        )
+        self.console.print(f"images of {height}x{width} in {len(splits.class_names)} classes: {counts}")
+        for bad in splits.bad_files[:5]:
+            self.console.print(f"[yellow]left out[/] {escape(f'{bad.path}: {bad.reason}')}")
+        if len(splits.bad_files) > 5:
+            self.console.print(f"[yellow]left out[/] {len(splits.bad_files) - 5} more; all are in data.json")
+        self.epochs, self.stop = epochs or run.recipe.fit.epochs, run.recipe.stop
+        self.minutes, self.work = run.recipe.fit.minutes, run.recipe.fit.work(self.epochs)
+        for record in run.history if (run.path / "history.csv").is_file() else ():
+            self._is_best(Epoch(**record))
+        self.began = self.logged = time.monotonic()
+        with self._progress() as self.bar:
+            self.task = self.bar.add_task("", total=None, visible=False)
+            yield
+
+    def step(self, step: Step) -> None:
+        """Move the bar; in a log, write a line now and then."""
+        text = (
+            f"{self._place(step.epoch)}  loss {step.loss:.4f}  accuracy "
+            f"{step.accuracy:.2%}  {step.images_per_second:,.0f} images/s  {self._remaining(step)} left"
+        )
+        if self.live and self.bar is not None:
+            self.bar.update(self.task, description=text, completed=step.step, total=step.steps, visible=True)
+        elif time.monotonic() - self.logged > LOG_EVERY:
+            self.logged = time.monotonic()
+            self.console.print(f"{text}  step {step.step}/{step.steps}")
+
+    def epoch(self, epoch: Epoch) -> None:
+        """One lasting line for a finished epoch; a star marks the best one so far."""
+        self.recent.append(epoch.seconds / self.work[epoch.epoch - 1])
+        self.logged = time.monotonic()
+        self.console.print(
+            f"{self._place(epoch.epoch)}  loss {epoch.loss:.4f}  accuracy "
+            f"{epoch.accuracy:7.2%}  validation loss {epoch.validation_loss:.4f}  accuracy "
+            f"{epoch.validation_accuracy:7.2%}  rate {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
+            f"{'  *' if self._is_best(epoch) else ''}"
+        )
+
+    def interrupted(self, run: Run) -> None:
+        """How to go on."""
+        self.console.print(
+            f"stopped. `tenfold resume {escape(quote(str(run.path)))}` goes on from the last finished epoch."
+        )
+
+    def finished(self, run: Run) -> None:
+        """The result, and where the report lies."""
+        test, training = run.metrics["test"], run.metrics["training"]
+        self._rows(
+            ("stopped", f"{training['stop_reason']}; best epoch {training['best_epoch']}, restored"),
+            ("training", f"{training['seconds']:.1f} s, {training['images_per_second']:,.0f} images/s"),
+            *_result(test),
+            ("report", escape(str(run.report))),
+        )
+
+    def tested(self, test: dict[str, Any], folder: Path) -> None:
+        """The result on another source, and where it lies."""
+        self._rows(*_result(test), ("saved in", escape(str(folder))))
+
+    def _rows(self, *rows: tuple[str, str]) -> None:
+        for name, text in rows:
+            self.console.print(f"{name:<15}{text}")
+
+    def _progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:>3.0f} %"),
+            console=self.console,
+            transient=True,
+            disable=not self.live,
+            refresh_per_second=_REFRESHES_A_SECOND,
+        )
+
+    def _place(self, epoch: int) -> str:
+        """Which epoch it is, of how many where the clock does not decide."""
+        return f"epoch {epoch:>{len(str(self.epochs))}}" + ("" if self.minutes else f"/{self.epochs}")
+
+    def _remaining(self, step: Step) -> str:
+        """Time to the end: by the clock where that decides, else by the epochs so far or, in the first, its steps.
+
+        An epoch of the hardest images only, or of smaller ones, takes that much less.
+        """
+        if self.minutes:
+            return _duration(max(0.0, 60 * self.minutes - (time.monotonic() - self.began)))
+        done = self.work[step.epoch - 1] * step.step / step.steps
+        a_pass = [*self.recent, (time.monotonic() - self.began) / done][: len(self.recent) or 1][-3:]
+        return _duration((sum(self.work[step.epoch - 1 :]) - done) * sum(a_pass) / len(a_pass))
+
+    def _is_best(self, epoch: Epoch) -> bool:
+        value = asdict(epoch)[self.stop.monitor]
+        better = improves(self.stop.monitor, value, self.best, self.stop.min_delta)
+        self.best = value if better else self.best
+        return better
+
+
+def _result(test: dict[str, Any]) -> list[tuple[str, str]]:
+    low, high = test["accuracy_ci95"]
+    interval = f"(95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})"
+    return [
+        ("test accuracy", f"[bold]{test['accuracy']:.2%}[/] {interval}"),
+        ("macro F1", f"{test['f1_macro']:.4f}"),
+    ]
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

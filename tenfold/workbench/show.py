@@ -1,0 +1,169 @@
+"""What the verbs that only look at things print: data, recipes, the cache, weights."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Column, Table
+
+from tenfold.augment import picture_augmentations
+from tenfold.core.errors import InputError
+from tenfold.core.files import atomic, cache_folder, explained_write
+from tenfold.data import Source, cache_entries, load_splits, remove_cache_entries
+from tenfold.data.inspect import inspect_source, sample_images, summary
+from tenfold.models import Classifier, build_model, summarise
+from tenfold.models.weights import all_local_weights, check_sum, fetch_weights, local_weights, weights_folder
+from tenfold.recipe import Data, Recipe, builtin_recipes, load_recipe, read_about
+from tenfold.report.figures import class_counts, picture_rows, sample_grid
+from tenfold.report.style import to_png
+from tenfold.training.feature_cache import cached_features, remove_cached_features
+from tenfold.workbench.progress import display_for
+from tenfold.workbench.verbs import make_source
+
+# What a recipe is shown for when no source is named: the notebooks' images.
+_CIFAR_SHAPE, _CIFAR_CLASSES = (3, 32, 32), 10
+# How many images are pictured, each of another class.
+_PICTURED = 10
+
+
+def show_recipes() -> None:
+    """Print the built-in recipes with what was measured of them."""
+    table = Table(
+        Column("recipe", no_wrap=True), "what it is, and its measured test accuracy", box=None, pad_edge=False
+    )
+    for name, path in builtin_recipes().items():
+        about = read_about(path)
+        measured = ", ".join(part for part in (about.accuracy, about.time, about.hardware) if part)
+        table.add_row(f"[bold]{name}[/]", about.summary + (f"\n  {measured}" if measured else ""))
+    Console().print(table)
+
+
+def show_recipe(name: str | Path, overrides: Iterable[str], data: str | None) -> None:
+    """Print a resolved recipe and its model's layers, for the images of `data` or for 32x32 RGB in 10 classes."""
+    recipe = load_recipe(name, overrides)
+    image_shape, classes = _shape(recipe, data or ("digits" if str(name) == "digits" else None))
+    console = Console(highlight=False)
+    console.print(Syntax(recipe.to_toml(), "toml", background_color="default"))
+    console.print(layers_table(build_model(recipe.model, image_shape, classes)))
+
+
+def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out: Path) -> None:
+    """Draw training images of `source` before and after each augmentation of a recipe, into the PNG file `out`.
+
+    Raises InputError where the recipe has no augmentation or the source cannot be used.
+    """
+    recipe = load_recipe(name, overrides)
+    if not recipe.augment:
+        raise InputError(f"recipe {str(name)!r} has no [[augment]] table, so there is nothing to picture.")
+    train = load_splits(recipe.data, make_source(source, (), (), ())).train
+    _, first_of_class = np.unique(train.labels, return_index=True)
+    rows = picture_augmentations(
+        recipe.augment, train.images(first_of_class[:_PICTURED]), seed=recipe.fit.seed
+    )
+    _draw(picture_rows(rows), out)
+    Console(highlight=False, soft_wrap=True).print(f"drawn in {escape(str(out))}")
+
+
+def show_inspection(source: Source, *, out: Path, as_json: bool = False) -> bool:
+    """Print what `inspect_source` finds and draw counts and samples below `out`; whether it needs attention.
+
+    As JSON, nothing is drawn. Raises InputError where the source cannot be used.
+    """
+    console = Console(highlight=False, soft_wrap=True, markup=False)
+    with display_for(console.is_terminal and not as_json).decoding() as note:
+        inspection = inspect_source(Data(), source, note)
+    if as_json:
+        print(json.dumps(inspection.to_json(), indent=2))
+        return inspection.needs_attention
+    console.print("\n".join(summary(inspection)))
+    with explained_write(out):
+        out.mkdir(parents=True, exist_ok=True)
+    counts = {split: list(classes.values()) for split, classes in inspection.counts.items()}
+    drawn = {
+        "class_counts": class_counts(counts, inspection.splits.class_names),
+        "samples": sample_grid(*sample_images(inspection.splits), columns=8),
+    }
+    for name, figure in drawn.items():
+        _draw(figure, out / f"{name}.png")
+    console.print(f"drawn in {out}: {', '.join(f'{name}.png' for name in drawn)}")
+    return inspection.needs_attention
+
+
+def show_cache(clear: bool) -> None:
+    """Print what the cache holds, or remove it all."""
+    console = Console(highlight=False, soft_wrap=True)
+    if clear:
+        freed = remove_cache_entries() + remove_cached_features()
+        console.print(f"{_size(freed)} removed from {escape(str(cache_folder()))}")
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    entries = cache_entries()
+    for entry in entries:
+        table.add_row(escape(entry.name), _size(entry.bytes))
+    features = cached_features()
+    if features:
+        table.add_row(f"features of {len(features)} split(s)", _size(sum(size for _, size in features)))
+    total = sum(entry.bytes for entry in entries) + sum(size for _, size in features)
+    table.add_row("[bold]together[/]", f"[bold]{_size(total)}[/]")
+    console.print(table)
+    console.print(
+        f"in {escape(str(cache_folder()))}; `tenfold cache --clear` removes it, and it is made again when needed"
+    )
+
+
+def show_weights(names: Iterable[str], verify: bool) -> None:
+    """Print the pretrained weights on this machine; fetch those of `names` first; check them all with `verify`."""
+    console = Console(highlight=False, soft_wrap=True)
+    for name in names:
+        if local_weights(name) is None:
+            fetch_weights(name)
+    wanted = set(names)
+    files = [file for file in all_local_weights() if not wanted or file.backbone in wanted]
+    for file in files:
+        checked = f"  {check_sum(file)}" if verify else ""
+        console.print(f"[bold]{file.backbone}[/]  {file.origin}  {escape(str(file.path))}{checked}")
+    if not files:
+        console.print(f"none yet; `tenfold weights NAME` fetches one, or bring a file to {weights_folder()}")
+
+
+def layers_table(model: Classifier) -> Table:
+    """Layer, output shape and parameters of each layer, with the totals."""
+    channels, height, width = model.image_shape
+    title = f"{model.architecture.name} for images of {height}x{width}x{channels} in {model.classes} classes"
+    trainable, total = model.parameter_counts()
+    table = Table(title=title, title_justify="left", caption_justify="left")
+    table.caption = f"{total:,} parameters, {trainable:,} of them trainable"
+    table.add_column("layer")
+    table.add_column("kind")
+    table.add_column("output shape")
+    table.add_column("parameters", justify="right")
+    for layer in summarise(model):
+        shape = " x ".join(str(size) for size in layer.output_shape)
+        table.add_row(layer.name, layer.kind, shape, f"{layer.parameters:,}" if layer.parameters else "")
+    return table
+
+
+def _shape(recipe: Recipe, data: str | None) -> tuple[tuple[int, int, int], int]:
+    if data is None:
+        channels, height, width = _CIFAR_SHAPE
+        size = recipe.data.image_size
+        return (channels, size or height, size or width), _CIFAR_CLASSES
+    splits = load_splits(recipe.data, make_source(data, (), (), ()))
+    height, width, channels = splits.image_shape
+    return (channels, height, width), len(splits.class_names)
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"
+
+
+def _draw(figure: Figure, path: Path) -> None:
+    with atomic(path) as temporary:
+        temporary.write_bytes(to_png(figure))

@@ -1,0 +1,300 @@
+"""The verbs in Python, one function each: what the command line calls and `import tenfold` offers."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tenfold.core.devices import choose_device, device_name, peak_memory_mib
+from tenfold.core.errors import TenfoldError
+from tenfold.core.files import explained_write, write_json
+from tenfold.data import Source, Splits, load_test_split
+from tenfold.data import load_splits as read_splits
+from tenfold.findings.explain import explain, robustness
+from tenfold.inference.evaluation import predict_split, predict_splits
+from tenfold.models import Classifier, build_model
+from tenfold.recipe import Recipe, load_recipe
+from tenfold.report import write_report
+from tenfold.runs.checkpoint import read_state
+from tenfold.runs.environment import command_line, describe_environment
+from tenfold.runs.folder import Run, create_run, load_run
+from tenfold.runs.metrics import measure
+from tenfold.runs.tracking import check_tracker, tracking
+from tenfold.training.loop import Epoch, fit
+from tenfold.training.transfer import Task, check_recipe, for_evaluation, on_features, split_on_features
+from tenfold.workbench.budget import make_plan, suitable_recipe
+from tenfold.workbench.progress import Display, display_for
+
+# What a frozen backbone does to each image before its head is trained.
+_FEATURES = "computing features"
+
+# One folder or several.
+Folders = str | Path | Iterable[str | Path]
+
+
+def train(
+    recipe: str | Path | Recipe | None = None,
+    *,
+    data: str | Path | None = None,
+    train: Folders = (),
+    validation: Folders = (),
+    test: Folders = (),
+    out: str | Path = "runs",
+    name: str | None = None,
+    overwrite: bool = False,
+    seed: int | None = None,
+    device: str = "auto",
+    overrides: Iterable[str] | Mapping[str, Any] = (),
+    progress: bool = True,
+    track: str | None = None,
+    minutes: float | None = None,
+    began: float | None = None,
+) -> Run:
+    """Train a recipe on a source, evaluate it, write its report, and give the run.
+
+    `recipe` is a built-in recipe's name, a TOML file or a Recipe (default: one that suits the data); `data`, or
+    `train`, `validation` and `test` folders, are the source (default: scikit-learn's digits). `overrides` are
+    `key=value` texts or a mapping such as `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow". With `minutes`
+    and no recipe, one is chosen and scaled so that all is done by then, counted from `began` (a `time.perf_counter`;
+    default: now); a recipe that is named trains for so long.
+    Raises InputError for what cannot be used and TenfoldError for what goes wrong on the way.
+
+        run = tenfold.train("model-s-baseline", data="photos", overrides={"fit.epochs": 5})
+        run.metrics["test"]["accuracy"]
+    """
+    began = time.perf_counter() if began is None else began
+    check_tracker(track)
+    source = make_source(data, train, validation, test)
+    where = choose_device(device)
+    display = display_for(progress)
+    if minutes is not None and recipe is None:
+        with display.decoding() as note:
+            plan = make_plan(source, minutes, where, seed or 0, note, began)
+        display.planned(plan.words, minutes)
+        chosen, default_name = load_recipe(plan.recipe, overrides), plan.name
+    else:
+        chosen, default_name = choose_recipe(recipe, source, overrides, seed)
+        if minutes is not None:
+            chosen = load_recipe(chosen, {"fit.minutes": float(minutes)})
+    with display.decoding() as note:
+        splits = read_splits(chosen.data, source, note)
+    model = _new_model(chosen, splits)
+    check_recipe(model, chosen)
+    run = create_run(Path(out), name, default_name, overwrite=overwrite)
+    run.begin(chosen, splits, describe_environment(where, command_line()))
+    return _carry_out(run, model, splits, where, display, track)
+
+
+def load_splits(
+    data: str | Path | None = None,
+    *,
+    train: Folders = (),
+    validation: Folders = (),
+    test: Folders = (),
+    **options: Any,
+) -> Splits:
+    """The training, validation and test images of a source; `options` are those of a recipe's `[data]`.
+
+    splits = tenfold.load_splits("photos", image_size=32)
+    splits.train.images(slice(0, 9)), splits.class_names
+    """
+    # Checked as a recipe's are; the recipe itself does not matter.
+    checked = load_recipe("digits", {f"data.{key}": value for key, value in options.items()})
+    return read_splits(checked.data, make_source(data, train, validation, test))
+
+
+def resume(run: str | Path | Run, *, device: str = "auto", progress: bool = True) -> Run:
+    """Go on with an interrupted run from its last finished epoch, then evaluate and report as `train` does.
+
+    A run interrupted before its first epoch ended begins anew; one that had finished is evaluated again.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    where = choose_device(device)
+    splits = run.splits()
+    # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
+    model = run.model() if _has_checkpoint(run) else _new_model(run.recipe, splits)
+    return _carry_out(run, model, splits, where, display_for(progress))
+
+
+def evaluate(
+    run: str | Path | Run, *, data: str | Path | None = None, device: str = "auto", progress: bool = True
+) -> Run:
+    """Test a run's best model again: on its own validation and test images, or on those of `data`.
+
+    Its own: predictions, metrics, figures and report are written anew. Another labelled source (its test split, or
+    all of it where it has none): predictions and metrics go to `evaluations/SOURCE/` in the run folder, and the run's
+    own results stay as they are. Raises InputError where `data` has classes that the model does not know.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    where, display = choose_device(device), display_for(progress)
+    if data is not None:
+        _evaluate_elsewhere(run, make_source(data, (), (), ()), where, display)
+        return run
+    splits, model = run.splits(), run.model()
+    with run.lock():
+        with display.decoding(_FEATURES) as note:
+            task = for_evaluation(model, splits, run.recipe, where, note)
+        _finish(run, task, splits, where)
+    display.finished(run)
+    return run
+
+
+def renew_report(run: str | Path | Run, *, corruptions: bool = False, device: str = "auto") -> Path:
+    """Write a run's figures and report again, with Grad-CAM and, if asked for, accuracy under corruptions.
+
+    Raises InputError where the run has no metrics yet, or where its data or model are gone.
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    splits, model, where = run.splits(), run.model(), choose_device(device)
+    with run.lock():
+        explain(run, model, splits.test, where)
+        if corruptions:
+            robustness(run, model, splits.test, where)
+        return write_report(run, splits)
+
+
+def make_source(data: "str | Path | None", train: Folders, validation: Folders, test: Folders) -> Source:
+    """The source that `data` or the folders of each split name; without any, the bundled digits."""
+    folders = {"train": _listed(train), "validation": _listed(validation), "test": _listed(test)}
+    if data is None and not any(folders.values()):
+        data = "digits"
+    return Source(None if data is None else str(data), **folders)
+
+
+def choose_recipe(
+    recipe: str | Path | Recipe | None,
+    source: Source,
+    overrides: Iterable[str] | Mapping[str, Any] = (),
+    seed: int | None = None,
+) -> tuple[Recipe, str]:
+    """The recipe named, or the one that suits the source, with overrides and seed applied; and what to call it."""
+    changes: dict[str, Any] = {}
+    if recipe is None:
+        recipe, changes = suitable_recipe(source)
+    name = Path(recipe).stem if isinstance(recipe, str | Path) else "recipe"
+    chosen = load_recipe(load_recipe(recipe, changes), overrides)
+    return (chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})), name
+
+
+def _carry_out(
+    run: Run,
+    model: Classifier,
+    splits: Splits,
+    device: torch.device,
+    display: Display,
+    track: str | None = None,
+) -> Run:
+    with run.lock(), tracking(track, run) as tracker:
+        resuming = _has_checkpoint(run)
+        try:
+            with display.decoding(_FEATURES) as note:
+                task = on_features(model, splits, run.recipe, device, note)
+            if task.features and not resuming:
+                write_json(run.path / "transfer.json", task.features)
+            with display.training(run, model, splits, device_name(device), task.recipe.fit.epochs):
+                for epoch in _fit(task, run, device, resuming, display):
+                    display.epoch(epoch)
+                    tracker.epoch(asdict(epoch))
+            state = read_state(run.path)
+            if not state.best_epoch:
+                raise TenfoldError(f"{run.path}: no epoch ended with a usable model: {state.stop_reason}.")
+            _finish(run, task, splits, device)
+            tracker.finished()
+        except KeyboardInterrupt:
+            display.interrupted(run)
+            raise
+    display.finished(run)
+    if state.failed:
+        raise TenfoldError(
+            f"{run.path}: {state.stop_reason}. The results are those of epoch {state.best_epoch}."
+        )
+    return run
+
+
+def _fit(task: Task, run: Run, device: torch.device, resuming: bool, display: Display) -> Iterator[Epoch]:
+    return fit(
+        task.model,
+        task.splits,
+        task.recipe,
+        run,
+        device=device,
+        resume=resuming,
+        watch=display.step,
+        method=task.method,
+    )
+
+
+def _finish(run: Run, task: Task, splits: Splits, device: torch.device) -> None:
+    """Predictions, metrics, figures and report of a trained model: the one time that the test split is read."""
+    predictions = predict_splits(task.model, task.splits, run.path, device)
+    measured = {name: measure(p.labels, p.probabilities, p.class_names) for name, p in predictions.items()}
+    run.write_metrics(
+        {
+            "test": measured["test"],
+            "validation": measured["validation"],
+            "training": _cost(run, task.model, task.splits, device),
+        }
+    )
+    explain(run, run.model(), splits.test, device)
+    write_report(run, splits)
+
+
+def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display: Display) -> None:
+    model = run.model()
+    channels, height, _ = model.image_shape
+    wanted = run.recipe.data.model_copy(
+        update={"image_size": height, "channels": "grayscale" if channels == 1 else "rgb"}
+    )
+    with display.decoding() as note:
+        split = load_test_split(wanted, source, run.class_names, note)
+    with display.decoding(_FEATURES) as note:
+        model, split = split_on_features(model, split, device, note)
+    predictions = predict_split(model, split, run.class_names, device)
+    folder = run.path / "evaluations" / Path(source.data or "").stem
+    measured = measure(predictions.labels, predictions.probabilities, run.class_names)
+    with explained_write(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    predictions.write(folder / "predictions.parquet")
+    write_json(folder / "metrics.json", {"test": measured, "source": asdict(source)})
+    display.tested(measured, folder)
+
+
+def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> dict[str, Any]:
+    """What training took, for `metrics.json`."""
+    state = read_state(run.path)
+    seconds = sum(record["seconds"] for record in state.history)
+    images = sum(run.recipe.fit.shares(state.epoch)) * len(splits.train)
+    trainable, total = model.parameter_counts()
+    return {
+        "seconds": round(seconds, 3),
+        "epochs": state.epoch,
+        "best_epoch": state.best_epoch,
+        "stop_reason": state.stop_reason,
+        "failed": state.failed,
+        "images_per_second": round(images / seconds, 1),
+        "parameters_trainable": trainable,
+        "parameters_total": total,
+        "peak_memory_mib": peak_memory_mib(),
+        "device": device_name(device),
+    }
+
+
+def _has_checkpoint(run: Run) -> bool:
+    return (run.checkpoint / "state.safetensors").is_file()
+
+
+def _new_model(recipe: Recipe, splits: Splits) -> Classifier:
+    shape = _channels_first(splits)
+    return build_model(recipe.model, shape, len(splits.class_names), seed=recipe.fit.seed, pretrained=True)
+
+
+def _channels_first(splits: Splits) -> tuple[int, int, int]:
+    height, width, channels = splits.image_shape
+    return channels, height, width
+
+
+def _listed(folders: Folders) -> tuple[str, ...]:
+    return (str(folders),) if isinstance(folders, str | Path) else tuple(str(folder) for folder in folders)

@@ -1,0 +1,335 @@
+"""Recipes: every fault at once, overrides, and TOML that reads back to an equal recipe."""
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from small import first
+
+from tenfold.core.errors import InputError
+from tenfold.models import build_model
+from tenfold.recipe import builtin_recipes, load_recipe, read_about
+from tenfold.recipe.components import COMPONENTS, components, options_of
+from tenfold.runs.folder import Run
+from tenfold.training.loop import fit
+
+BASE = '[model]\nname = "model-s"\n[optimizer]\nname = "sgd"\n'
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write text as a recipe file, and give its path."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "mine.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def faults(recipe, *overrides: str) -> list[str]:
+    """The lines of the error, each one fault, without the title."""
+    with pytest.raises(InputError) as caught:
+        load_recipe(recipe, overrides)
+    title, *lines = str(caught.value).split("\n")
+    assert "cannot be used:" in title
+    return [line.strip() for line in lines]
+
+
+def test_defaults_of_components_are_filled_in(written):
+    recipe = load_recipe(written(BASE))
+    assert recipe.model.options == {"filters": (16, 32, 64), "dense": 128}
+    assert recipe.optimizer.options == {"lr": 0.01, "momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    assert recipe.schedule.name == "constant"
+    assert recipe.stop.patience is None
+
+
+def test_a_recipe_is_frozen():
+    recipe = load_recipe("digits")
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.fit.epochs = 3
+    with pytest.raises(ValueError, match="frozen"):
+        recipe.model.name = "model-s"
+
+
+# What any valid recipe may hold, as overrides of the built-in ones: the keys of every kind of table.
+SETTINGS = {
+    "data.image_size": st.none() | st.integers(4, 1024),
+    "data.channels": st.sampled_from(["auto", "rgb", "grayscale"]),
+    "data.test_fraction": st.floats(0, 1, exclude_max=True),
+    "data.split_seed": st.integers(),
+    "optimizer.lr": st.floats(0, 1e3, exclude_min=True),
+    "optimizer.name": st.sampled_from(["sgd", "adam", "adamw", "rmsprop", "muon"]),
+    "schedule.name": st.sampled_from(["constant", "cosine", "one-cycle", "step", "plateau"]),
+    "stop.monitor": st.sampled_from(["validation_loss", "validation_accuracy", "val_acc", "val_loss"]),
+    "stop.patience": st.none() | st.integers(1, 100),
+    "stop.min_delta": st.floats(0, 1),
+    "fit.epochs": st.integers(1, 10_000),
+    "fit.seed": st.integers(0, 2**63 - 1),
+    "fit.hardest": st.lists(st.floats(0, 1, exclude_min=True), min_size=1, max_size=4).map(tuple),
+    "fit.scales": st.lists(st.floats(0, 1, exclude_min=True), min_size=1, max_size=4).map(tuple),
+    "fit.label_smoothing": st.floats(0, 1, exclude_max=True),
+    "fit.precision": st.sampled_from(["float32", "bfloat16", "auto"]),
+    "about.summary": st.text(st.characters(exclude_categories=["Cs"])),
+    "augment": st.lists(
+        st.fixed_dictionaries({"name": st.sampled_from(["rotation", "zoom"]), "factor": st.floats(0, 1)})
+        | st.fixed_dictionaries({"name": st.just("flip"), "alternate": st.booleans()}),
+        max_size=3,
+    ),
+}
+
+
+FILTERS = st.lists(st.integers(1, 512), min_size=1, max_size=4).map(tuple)
+PLAIN = {"model.dense": st.integers(1, 4096), "model.filters": FILTERS}
+SWIFT = {
+    "model.widths": FILTERS,
+    "model.scale": st.floats(0, 1e3, exclude_min=True),
+    "model.activation": st.sampled_from(["relu", "gelu", "silu"]),
+    "model.views": st.sampled_from([1, 2, 6]),
+}
+MODEL = st.fixed_dictionaries(
+    {"model.name": st.sampled_from(["model-s", "model-s-deep", "three-conv-gap"])}, optional=PLAIN
+) | st.fixed_dictionaries({"model.name": st.just("swift")}, optional=SWIFT)
+
+
+@given(st.sampled_from(sorted(builtin_recipes())), MODEL, st.fixed_dictionaries({}, optional=SETTINGS))
+def test_any_valid_recipe_reads_back_equal_from_its_toml(tmp_path_factory, name, model, overrides):
+    overrides |= model
+    recipe = load_recipe(name, overrides)
+    path = tmp_path_factory.mktemp("recipe") / "resolved.toml"
+    path.write_text(recipe.to_toml(), encoding="utf-8")
+    assert load_recipe(path) == recipe
+    known = {"model.dense", "model.views", "fit.epochs", "fit.precision", "optimizer.lr", "stop.patience"}
+    for key in overrides.keys() & known:
+        table, _, option = key.partition(".")
+        assert getattr(getattr(recipe, table), option) == overrides[key]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(sorted({**SETTINGS, **PLAIN, **SWIFT})), st.text(max_size=8)), max_size=4
+    )
+)
+def test_any_text_of_overrides_gives_a_recipe_or_an_input_error(pairs):
+    with suppress(InputError):
+        load_recipe("digits", [f"{key}={text}" for key, text in pairs])
+
+
+@pytest.mark.parametrize("name", sorted(builtin_recipes()))
+def test_every_builtin_recipe_loads_describes_itself_and_trains(name, few_digits, tmp_path):
+    recipe = load_recipe(name, ["fit.epochs=1"])
+    head = builtin_recipes()[name].read_text(encoding="utf-8").splitlines()[0]
+    about = read_about(builtin_recipes()[name])
+    assert head == f"# {about.command}"
+    assert about.summary
+    if recipe.model.name == "backbone":
+        recipe = load_recipe(recipe, {"model.image_size": 32})
+    splits = few_digits if name == "digits" else enlarged(few_digits)
+    height, width, channels = splits.image_shape
+    model = build_model(recipe.model, (channels, height, width), len(splits.class_names))
+    (epoch,) = fit(model, splits, recipe, Run(tmp_path))
+    assert epoch.epoch == 1
+    assert 0 < epoch.loss < 10
+
+
+def enlarged(splits):
+    """A few of the pictures at 32x32 in three channels: 8x8 is too small for most models' poolings."""
+    pixels = splits.train.pixels.repeat(4, 1).repeat(4, 2).repeat(3 // splits.train.pixels.shape[3], 3)
+    return replace(splits, **{split.name: replace(first(split, 20), pixels=pixels) for split in splits})
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in COMPONENTS for name in components(kind)])
+def test_every_component_says_the_type_of_each_option_and_has_a_default(kind, name, written):
+    table = f'augment = [{{name = "{name}"}}]' if kind == "augment" else f'[{kind}]\nname = "{name}"'
+    others = [f'[{other}]\nname = "{first}"' for other, first in MINIMUM.items() if other != kind]
+    recipe = load_recipe(written("\n".join([table, *others])))
+    choice = recipe.augment[0] if kind == "augment" else getattr(recipe, kind)
+    assert choice.name == name
+    options = options_of(components(kind)[name])
+    assert choice.options.keys() == {key for key, option in options.items() if option.default is not None}
+
+
+MINIMUM = {"model": "model-s", "optimizer": "sgd"}
+
+
+# Faults ------------------------------------------------------------------------------------------------------
+
+
+def test_every_fault_is_reported_at_once_with_the_nearest_name(written):
+    path = written(
+        """
+        epochs = 3
+        [model]
+        name = "model-s"
+        filtres = [16]
+        dense = "many"
+        [optimizer]
+        name = "smd"
+        [schedul]
+        name = "cosine"
+        [stop]
+        monitor = "val_los"
+        [fit]
+        epoch = 3
+        batch_size = 0
+        [[augment]]
+        name = "rotate"
+        [[augment]]
+        name = "rotation"
+        factor = 2
+        """
+    )
+    found = "\n".join(faults(path, "data.image_size=3", "nonsense", "fit.seed=-1"))
+    for expected in (
+        "epochs: there is no such table",
+        "model.filtres: 'model-s' has no such option (did you mean 'filters'?); valid: filters, dense",
+        "model.dense='many': input should be a valid integer",
+        "optimizer.name: there is no optimizer 'smd' (did you mean 'sgd'?); valid: sgd, adam",
+        "schedul: there is no such table (did you mean 'schedule'?)",
+        "stop.monitor='val_los': no metric 'val_los' (did you mean 'validation_loss'?)",
+        "fit.epoch: there is no such key (did you mean 'epochs'?); valid: epochs, batch_size",
+        "fit.batch_size=0: input should be greater than or equal to 1",
+        "augment.name: there is no augment 'rotate' (did you mean 'rotation'?)",
+        "augment.rotation.factor=2: input should be less than or equal to 1",
+        "data.image_size=3: input should be greater than or equal to 4",
+        "'nonsense': expected TABLE.KEY=VALUE",
+        "fit.seed=-1: input should be greater than or equal to 0",
+    ):
+        assert expected in found
+    assert len(found.splitlines()) == 13
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("fit.epochs=1.5", "valid integer"),
+        ("fit.epochs=true", "valid integer"),
+        ("fit.epochs='3'", "valid integer"),
+        ("fit.epochs=[3]", "valid integer"),
+        ("fit.batches=foldr", "'split' or 'folder'"),
+        ("fit.hardest=0.5", "fit.hardest=0.5: input should be a list"),
+        ("fit.scales=[1, 1.5]", "fit.scales.1=1.5: input should be less than or equal to 1"),
+        ("fit.hardest=[1, 0.0]", "fit.hardest.1=0.0: input should be greater than 0"),
+        ("optimizer.nesterov=1", "valid boolean"),
+        ("optimizer.lr=fast", "valid number"),
+        ("optimizer.lr=inf", "finite number"),
+        ("optimizer.lr=nan", "finite number"),
+        ("optimizer.lr=0", "greater than 0"),
+        ("optimizer.lr=none", "valid number"),
+        ("optimizer.name=none", "there is no optimizer None"),
+        ("model.filters=32", "a list"),
+        ("model.filters=[]", "at least 1 item"),
+        ("model.filters=[16, 'a']", "valid integer"),
+        ("model.name=3", "there is no model 3"),
+        ("stop.monitor=accuracy", "valid: validation_loss, validation_accuracy, val_loss, val_acc"),
+        ("augment=5", "expected tables, each under [[augment]]"),
+        ("augment=[5]", "expected tables, each under [[augment]]"),
+        ("augment.flip.p=1", "there is no such augmentation here; there are: none"),
+        ("augment.0.p=1", "there is no such augmentation here; there are: none"),
+        ("fit.a.b=1", "expected TABLE.KEY=VALUE"),
+        ("fit=1", "expected TABLE.KEY=VALUE"),
+        (".x=1", "expected TABLE.KEY=VALUE"),
+        ("fit.=1", "expected TABLE.KEY=VALUE"),
+    ],
+)
+def test_a_wrong_override_is_one_fault_that_names_key_and_reason(override, reason, written):
+    (fault,) = faults(written(BASE), override)
+    assert override.partition("=")[0] in fault
+    assert reason in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('model = "model-s"\n[optimizer]\nname = "sgd"', "model='model-s': expected a table, [model]"),
+        (f"fit = 5\n{BASE}", "fit=5: expected a table, [fit]"),
+        (f'augment = "flip"\n{BASE}', "augment='flip': expected tables, each under [[augment]]"),
+        (f'[augment]\nname = "flip"\n{BASE}', "expected tables, each under [[augment]]"),
+        ('[model]\nname = "model-s"', "optimizer: a value is needed"),
+        ('[model]\ndense = 3\n[optimizer]\nname = "sgd"', "model.name: there is no model None"),
+    ],
+)
+def test_a_value_in_the_place_of_a_table_is_a_fault_even_below_an_override(text, expected, written):
+    overrides = ["model.dense=4", "fit.epochs=2"] if "= 5" in text or '"model-s"\n[opt' in text else []
+    (fault,) = faults(written(text), *overrides)
+    assert expected in fault
+
+
+@pytest.mark.parametrize("content", [b"x = ", b"\xff\xfe\x00", b"[model\n"])
+def test_an_unreadable_file_is_named(content, tmp_path):
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"broken\.toml: cannot be read as TOML: .* Mend the file"):
+        load_recipe(path)
+
+
+def test_a_recipe_that_is_not_there_is_named_with_its_neighbour(tmp_path):
+    with pytest.raises(InputError, match=r"no recipe 'digit' \(did you mean 'digits'\?\)"):
+        load_recipe("digit")
+    with pytest.raises(InputError, match=r"none\.toml: there is no such recipe file"):
+        load_recipe(tmp_path / "none.toml")
+
+
+# Overrides ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "means"),
+    [
+        ("val_acc", "validation_accuracy"),
+        ("val_accuracy", "validation_accuracy"),
+        ("val_loss", "validation_loss"),
+        ("validation_loss", "validation_loss"),
+    ],
+)
+def test_keras_names_of_metrics_are_understood(given, means):
+    recipe = load_recipe(
+        "model-s-baseline", [f"stop.monitor={given}", "schedule.name=plateau", f"schedule.monitor={given}"]
+    )
+    assert (recipe.stop.monitor, recipe.schedule.options["monitor"]) == (means, means)
+
+
+def test_changing_a_components_name_drops_what_the_new_one_lacks(written):
+    adam = written(BASE.replace('"sgd"', '"adam"\nlr = 0.5\nbeta1 = 0.8'))
+    optimizer = load_recipe(adam, ["optimizer.momentum=0.9", "optimizer.name=sgd"]).optimizer
+    assert optimizer.options == {"lr": 0.5, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
+    single = written('[model]\nname = "single-conv"\nfilters = 8\ndense = 9\n[optimizer]\nname = "sgd"')
+    model = load_recipe(single, ["model.name=model-s"]).model
+    assert model.options == {"filters": (16, 32, 64), "dense": 9}, "8 filters are no list of filters"
+    adam = written(BASE.replace('"sgd"', '"adam"\nlr = 0.5\nbeta1 = 0.8'))
+    (fault,) = faults(adam, "optimizer.name=sgd", "optimizer.beta1=0.7")
+    assert fault.startswith("optimizer.beta1: 'sgd' has no such option")
+
+
+def test_augmentations_are_reached_by_name_and_by_number():
+    recipe = load_recipe("digits", ["augment.rotation.factor=0.5", "augment.0.factor=0.25"])
+    assert [(choice.name, choice.options["factor"]) for choice in recipe.augment] == [
+        ("translation", 0.25),
+        ("rotation", 0.5),
+    ]
+    changed = load_recipe("digits", ["augment.rotation.name=flip", "augment.translation.factor=0.3"])
+    assert [choice.name for choice in changed.augment] == ["translation", "flip"]
+    assert (
+        load_recipe("digits", ["augment=[]"]).augment == load_recipe("digits", ["augment=none"]).augment == ()
+    )
+
+
+def test_a_mapping_and_a_recipe_do_as_well_as_texts_and_a_name():
+    texts = load_recipe("digits", ["model.filters=[4, 8]", "stop.patience=none", "optimizer.name=sgd"])
+    mapping = {"model.filters": (4, 8), "stop.patience": None, "optimizer.name": "sgd"}
+    assert load_recipe("digits", mapping) == texts
+    assert load_recipe(load_recipe("digits"), mapping) == texts
+    assert load_recipe(texts, {"optimizer.nesterov": True}).optimizer.options["nesterov"] is True
+    with pytest.raises(InputError, match=r"^the recipe cannot be used:\n  fit.epochs='5'"):
+        load_recipe(texts, {"fit.epochs": "5"})
+
+
+def test_the_work_of_an_epoch_is_its_share_of_the_pixels():
+    settings = load_recipe("fast-86", ["fit.hardest=[1, 0.5]", "fit.scales=[0.5, 0.5, 1]"]).fit
+    assert settings.shares(4) == (1.0, 0.5, 0.5, 0.5)
+    assert settings.work(4) == (0.25, 0.125, 0.5, 0.5)
+    assert [settings.scale(epoch) for epoch in (1, 2, 3, 9)] == [0.5, 0.5, 1.0, 1.0]

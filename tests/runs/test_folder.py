@@ -1,0 +1,212 @@
+"""The run folder: what lies in it, how it is named, locked and read back, and what is said when a part is missing."""
+
+import json
+import shutil
+from importlib.metadata import version
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from small import SHAPES
+
+import tenfold
+from tenfold.core.errors import InputError, TenfoldError
+from tenfold.inference.evaluation import predict_split
+from tenfold.recipe import load_recipe
+from tenfold.runs.folder import HISTORY, Run, create_run, load_run
+from tenfold.runs.metrics import measure
+from tenfold.runs.predictions import Predictions, read_predictions
+
+
+@pytest.fixture
+def copied(finished, tmp_path) -> Run:
+    """A finished run that a test may change."""
+    folder, _ = finished
+    return load_run(shutil.copytree(folder, tmp_path / "copied"))
+
+
+def test_the_folder_holds_what_the_contract_says(finished):
+    folder, _ = finished
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {
+        "recipe.toml",
+        "data.json",
+        "environment.json",
+        "history.csv",
+        "model.json",
+        "model.safetensors",
+        "checkpoint/state.safetensors",
+        "predictions/validation.parquet",
+        "predictions/test.parquet",
+        "metrics.json",
+        "report.html",
+        "figures/confusion_matrix.svg",
+        "figures/confusion_matrix.png",
+    } <= names
+    assert not [name for name in names if name.endswith((".tmp", ".pkl", ".pt", ".npy"))]
+
+
+def test_a_run_reads_back_what_was_trained(finished, pictures):
+    run = load_run(finished[0])
+    assert run.name == "shapes"
+    assert run.recipe == load_recipe(run.path / "recipe.toml")
+    assert run.recipe.fit.epochs == 2
+    assert run.class_names == tuple(run.data["class_names"]) == SHAPES
+    assert run.data["source"]["data"] == str(pictures)
+    assert run.environment["device"] == run.metrics["training"]["device"]
+    assert run.environment["command"].startswith("tenfold train digits")
+    assert run.environment["versions"]["torch"] == version("torch")
+    assert repr(run) == f"Run('{run.path}')"
+
+
+def test_the_history_has_the_contracts_columns_and_numbers(finished):
+    run = load_run(finished[0])
+    assert [tuple(record) for record in run.history] == [HISTORY] * 2
+    assert [record["epoch"] for record in run.history] == [1, 2]
+    assert all(isinstance(record["loss"], float) for record in run.history)
+    best = min(run.history, key=lambda record: record["validation_loss"])
+    assert run.metrics["training"]["best_epoch"] == best["epoch"]
+    assert run.metrics["validation"]["loss"] == pytest.approx(best["validation_loss"], rel=1e-4)
+    assert run.metrics["validation"]["accuracy"] == best["validation_accuracy"]
+
+
+def test_the_metrics_are_those_of_the_saved_predictions(finished):
+    run = load_run(finished[0])
+    for name in ("validation", "test"):
+        saved = run.predictions(name)
+        assert run.metrics[name] == json.loads(
+            json.dumps(measure(saved.labels, saved.probabilities, saved.class_names))
+        )
+    training = run.metrics["training"]
+    assert training["epochs"] == 2
+    assert training["stop_reason"] == "all 2 epochs done"
+    assert training["seconds"] == pytest.approx(sum(record["seconds"] for record in run.history), abs=1e-6)
+    assert training["images_per_second"] > 0
+    assert training["parameters_trainable"] < training["parameters_total"]
+    assert training["peak_memory_mib"] > 100
+
+
+def test_the_model_of_a_run_makes_its_predictions_again(finished):
+    run = load_run(finished[0])
+    splits = run.splits()
+    again = predict_split(run.model(), splits.test, run.class_names, torch.device("cpu"))
+    saved = run.predictions("test")
+    assert again.probabilities.tolist() == saved.probabilities.tolist()
+    assert list(again.paths) == list(saved.paths) == list(splits.test.paths)
+    assert again.labels.tolist() == saved.labels.tolist() == splits.test.labels.tolist()
+    assert np.allclose(saved.probabilities.sum(1), 1, atol=1e-6)
+
+
+def test_predictions_are_plain_parquet(finished):
+    table = pq.read_table(finished[0] / "predictions" / "test.parquet").to_pydict()
+    assert list(table) == ["path", "label", "predicted", *(f"probability:{name}" for name in SHAPES)]
+    saved = load_run(finished[0]).predictions("test")
+    assert table["label"] == [SHAPES[label] for label in saved.labels]
+    assert table["predicted"] == [SHAPES[label] for label in saved.predicted]
+    assert all(
+        path.split("/")[-2] == label for path, label in zip(table["path"], table["label"], strict=True)
+    )
+
+
+def test_predictions_of_any_class_names_read_back_equal(tmp_path):
+    names = ("[bold]", "probability:x", "größe, 2\n", "")
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(4), 5).astype(np.float32)
+    given = Predictions(["a", "b", "ü", "d", "e"], np.array([3, 1, 0, 2, 1]), probabilities, names)
+    given.write(tmp_path / "p.parquet")
+    read = read_predictions(tmp_path / "p.parquet")
+    assert read.class_names == names
+    assert list(read.paths) == given.paths
+    assert read.labels.tolist() == [3, 1, 0, 2, 1]
+    assert read.probabilities.tolist() == probabilities.tolist()
+    assert len(read) == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 not at all"])
+def test_damaged_predictions_are_named_with_the_remedy(content, copied):
+    path = copied.path / "predictions" / "test.parquet"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"test\.parquet: .*`tenfold evaluate` makes it anew"):
+        copied.predictions("test")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("data.json", lambda run: run.data),
+        ("environment.json", lambda run: run.environment),
+        ("metrics.json", lambda run: run.metrics),
+        ("history.csv", lambda run: run.history),
+        ("predictions/test.parquet", lambda run: run.predictions("test")),
+        ("model.json", lambda run: run.model()),
+    ],
+)
+def test_a_missing_part_is_named_with_the_way_to_it(name, read, copied):
+    (copied.path / name).unlink()
+    with pytest.raises(InputError) as caught:
+        read(copied)
+    assert str(copied.path) in str(caught.value)
+    assert f"`tenfold resume {copied.path}` goes on with" in str(caught.value)
+
+
+def test_a_damaged_json_is_named(copied):
+    (copied.path / "metrics.json").write_text("{")
+    with pytest.raises(
+        InputError, match=r"metrics\.json: is not valid JSON .* Restore it, or train the run again"
+    ):
+        _ = copied.metrics
+
+
+def test_a_run_is_found_by_its_path_and_by_its_name_below_runs(copied, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(copied.path, tmp_path / "runs" / "mine")
+    assert load_run("mine").path.resolve() == tmp_path / "runs" / "mine"
+    assert tenfold.load_run(copied.path).path == copied.path
+    with pytest.raises(
+        InputError, match=r"none: is not a run folder .* `tenfold train` makes one below runs/"
+    ):
+        load_run("none")
+
+
+# Making run folders ------------------------------------------------------------------------------------------
+
+
+def test_runs_without_a_name_are_numbered(tmp_path):
+    names = [create_run(tmp_path / "new", None, "digits").name for _ in range(3)]
+    assert names == ["digits-1", "digits-2", "digits-3"]
+
+
+def test_an_existing_run_is_overwritten_only_when_asked(copied):
+    out, name = copied.path.parent, copied.name
+    with pytest.raises(InputError, match=r"exists already\. Choose another --name, or give --overwrite"):
+        create_run(out, name, "digits")
+    assert (copied.path / "metrics.json").is_file()
+    run = create_run(out, name, "digits", overwrite=True)
+    assert list(run.path.iterdir()) == []
+
+
+def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    with pytest.raises(InputError, match="is not a run folder, so it is not overwritten"):
+        create_run(tmp_path, "thesis", "digits", overwrite=True)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/a"])
+def test_a_name_is_one_plain_folder_name(name, copied):
+    with pytest.raises(InputError, match="expected a plain folder name; use --out"):
+        create_run(copied.path / "runs", name, "digits", overwrite=True)
+
+
+def test_a_run_is_held_by_one_at_a_time(copied):
+    with copied.lock():
+        with (
+            pytest.raises(TenfoldError, match="another process is working on this run"),
+            Run(copied.path).lock(),
+        ):
+            pass
+        with pytest.raises(TenfoldError, match="another process is working on this run"):
+            create_run(copied.path.parent, copied.name, "digits", overwrite=True)
+    with copied.lock():
+        assert (copied.path / "recipe.toml").is_file()

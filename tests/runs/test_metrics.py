@@ -1,0 +1,220 @@
+import json
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from tenfold.core.errors import InputError
+from tenfold.runs import metrics
+
+
+def predictions(n, classes, seed=0, sharpness=2.0):
+    """Labels and probabilities of a classifier that is right rather often."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, classes, n)
+    logits = random.normal(size=(n, classes)) + sharpness * np.eye(classes)[labels]
+    exp = np.exp(logits)
+    return labels, exp / exp.sum(axis=1, keepdims=True)
+
+
+def test_measure_equals_scikit_learn():
+    labels, probabilities = predictions(500, 5)
+    names = list("abcde")
+    got = metrics.measure(labels, probabilities, names)
+    predicted = probabilities.argmax(axis=1)
+    assert got["n"] == 500
+    assert got["accuracy"] == pytest.approx(sk.accuracy_score(labels, predicted))
+    assert got["loss"] == pytest.approx(sk.log_loss(labels, probabilities))
+    for average in ("macro", "weighted"):
+        expected = sk.precision_recall_fscore_support(labels, predicted, average=average)
+        assert [got[f"{name}_{average}"] for name in ("precision", "recall", "f1")] == pytest.approx(
+            expected[:3]
+        )
+    assert got["roc_auc_macro"] == pytest.approx(sk.roc_auc_score(labels, probabilities, multi_class="ovr"))
+    assert got["confusion_matrix"] == sk.confusion_matrix(labels, predicted).tolist()
+    precision, recall, f1, support = sk.precision_recall_fscore_support(labels, predicted)
+    for k, name in enumerate(names):
+        entry = got["per_class"][name]
+        expected = (precision[k], recall[k], f1[k], support[k])
+        assert tuple(entry[key] for key in ("precision", "recall", "f1", "support")) == pytest.approx(
+            expected
+        )
+        false = ((predicted == k) & (labels != k)).sum() / (labels != k).sum()
+        assert entry["false_positive_rate"] == pytest.approx(false)
+        assert entry["roc_auc"] == pytest.approx(sk.roc_auc_score(labels == k, probabilities[:, k]))
+    json.dumps(got, allow_nan=False)
+
+
+def test_absent_classes_have_no_recall_and_keep_scikit_learns_averages():
+    labels = np.array([0, 0, 1, 1])
+    probabilities = np.eye(4)[[0, 2, 1, 1]]
+    got = metrics.measure(labels, probabilities, ["a", "b", "predicted only", "unused"])
+    absent = got["per_class"]["predicted only"]
+    assert (absent["recall"], absent["roc_auc"], absent["precision"], absent["f1"]) == (None, None, 0.0, 0.0)
+    unused = got["per_class"]["unused"]
+    assert (unused["precision"], unused["recall"], unused["f1"], unused["support"]) == (None, None, None, 0)
+    predicted = probabilities.argmax(axis=1)
+    expected = sk.precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0)[:3]
+    assert [got["precision_macro"], got["recall_macro"], got["f1_macro"]] == pytest.approx(expected)
+    json.dumps(got, allow_nan=False)
+
+
+def test_a_single_class_in_the_labels_leaves_auc_undefined():
+    got = metrics.measure(np.zeros(3, int), np.full((3, 2), 0.5), ["a", "b"])
+    assert got["roc_auc_macro"] is None
+
+
+def test_intervals_agree_with_the_plain_bootstrap_over_images():
+    labels, probabilities = predictions(400, 4, seed=3)
+    predicted = probabilities.argmax(axis=1)
+    random = np.random.default_rng(1)
+    scores, of_b = [], []
+    for _ in range(600):
+        rows = random.integers(0, len(labels), len(labels))
+        matrix = metrics.confusion_matrix(labels[rows], predicted[rows], 4)
+        f1 = sk.f1_score(labels[rows], predicted[rows], average=None)
+        scores.append((np.trace(matrix) / 400, np.mean(f1)))
+        of_b.append(f1[1])
+    plain = np.percentile(scores, [2.5, 97.5], axis=0)
+    got = metrics.measure(labels, probabilities, list("abcd"))
+    assert got["accuracy_ci95"] == pytest.approx(plain[:, 0], abs=0.01)
+    assert got["f1_macro_ci95"] == pytest.approx(plain[:, 1], abs=0.01)
+    assert got["per_class"]["b"]["f1_ci95"] == pytest.approx(np.percentile(of_b, [2.5, 97.5]), abs=0.015)
+    for name in ("precision", "recall", "f1"):
+        for average in ("macro", "weighted"):
+            low, high = got[f"{name}_{average}_ci95"]
+            assert low < got[f"{name}_{average}"] < high
+    assert got["recall_weighted_ci95"] == pytest.approx(got["accuracy_ci95"])
+
+
+def test_the_bootstrap_depends_on_the_seed_only():
+    labels, probabilities = predictions(200, 3)
+    first, again, other = (metrics.measure(labels, probabilities, "abc", seed) for seed in (0, 0, 1))
+    assert first == again
+    assert first["accuracy_ci95"] != other["accuracy_ci95"]
+
+
+def test_a_perfect_score_still_has_an_uncertain_lower_end():
+    labels = np.arange(20) % 2
+    got = metrics.measure(labels, np.eye(2)[labels], ["a", "b"])
+    low, high = got["accuracy_ci95"]
+    assert low == pytest.approx(sk_lower_bound(20), abs=1e-6)
+    assert high == 1.0
+
+
+def sk_lower_bound(n):
+    """The proportion under which n successes in n trials happen in 2.5 % of the cases."""
+    return 0.025 ** (1 / n)
+
+
+def test_ten_thousand_images_are_measured_in_well_under_a_second():
+    labels, probabilities = predictions(10_000, 10)
+    metrics.measure(labels[:50], probabilities[:50], [str(k) for k in range(10)])
+    start = time.process_time()
+    metrics.measure(labels, probabilities, [str(k) for k in range(10)])
+    assert time.process_time() - start < 1.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "probabilities", "message"),
+    [
+        (np.zeros(0, int), np.zeros((0, 2)), "no predictions"),
+        (np.zeros(2, int), np.zeros((2, 3)), r"expected \(2, 2\)"),
+        (np.array([0, 5]), np.full((2, 2), 0.5), "labels run from 0 to 5"),
+        (np.array([0, 1]), np.array([[0.5, 0.5], [np.nan, 0.1]]), "not finite"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(labels, probabilities, message):
+    with pytest.raises(InputError, match=message):
+        metrics.measure(labels, probabilities, ["a", "b"])
+
+
+@given(st.integers(0, 400), st.integers(1, 400))
+def test_the_wilson_interval_contains_the_proportion(successes, trials):
+    successes = min(successes, trials)
+    low, high = metrics.wilson_interval(successes, trials)
+    assert 0 <= low <= successes / trials <= high <= 1
+
+
+def test_the_wilson_interval_matches_scipy():
+    from scipy.stats import binomtest
+
+    expected = binomtest(37, 50).proportion_ci(0.95, method="wilson")
+    assert metrics.wilson_interval(37, 50) == pytest.approx((expected.low, expected.high))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000), st.integers(2, 6), st.integers(2, 80))
+def test_measures_stay_in_their_ranges(seed, classes, n):
+    labels, probabilities = predictions(n, classes, seed)
+    got = metrics.measure(labels, probabilities, [f"class {k}" for k in range(classes)])
+    low, high = got["accuracy_ci95"]
+    assert 0 <= low <= got["accuracy"] <= high <= 1
+    assert np.sum(got["confusion_matrix"]) == n
+    assert 0 <= got["expected_calibration_error"] <= 1
+    json.dumps(got, allow_nan=False)
+
+
+def test_the_order_of_the_images_does_not_matter():
+    labels, probabilities = predictions(100, 3)
+    order = np.random.default_rng(0).permutation(100)
+    one = metrics.measure(labels, probabilities, "abc")
+    two = metrics.measure(labels[order], probabilities[order], "abc")
+    assert one["accuracy_ci95"] == two["accuracy_ci95"]
+    assert one["loss"] == pytest.approx(two["loss"])
+    assert one["expected_calibration_error"] == pytest.approx(two["expected_calibration_error"])
+
+
+def test_calibration_error_of_a_known_case():
+    # Ten answers at confidence 0.9, of which six are right: the gap is 0.3.
+    probabilities = np.tile([0.9, 0.1], (10, 1))
+    labels = np.array([0] * 6 + [1] * 4)
+    assert metrics.expected_calibration_error(labels, probabilities) == pytest.approx(0.3)
+
+
+def test_temperature_scaling_finds_the_temperature_that_spoilt_the_probabilities():
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(20_000, 4)) * 2
+    honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = (honest.cumsum(axis=1) > random.random((20_000, 1))).argmax(axis=1)
+    overconfident = metrics.with_temperature(honest, 0.5)
+    assert metrics.fit_temperature(labels, overconfident) == pytest.approx(2.0, rel=0.05)
+    repaired = metrics.with_temperature(overconfident, 2.0)
+    assert repaired == pytest.approx(honest)
+    before = metrics.expected_calibration_error(labels, overconfident)
+    assert metrics.expected_calibration_error(labels, repaired) < before / 3
+
+
+@pytest.mark.parametrize("mistakes", [0, 1, 9, 10])
+def test_a_temperature_is_fitted_on_ten_mistakes_or_not_at_all(mistakes):
+    labels = np.arange(1000) % 4
+    probabilities = np.full((1000, 4), 0.02)
+    probabilities[np.arange(1000), labels] = 0.94
+    labels[:mistakes] = (labels[:mistakes] + 1) % 4
+    fitted = metrics.fit_temperature(labels, probabilities)
+    if mistakes < 10:
+        assert fitted is None
+    else:
+        share = metrics.with_temperature(probabilities[:1], fitted).max()
+        assert share == pytest.approx(0.99), "the best confidence is the accuracy where all are equally sure"
+
+
+def test_no_temperature_where_answers_are_worse_than_guesses_or_nearly_even():
+    labels, probabilities = predictions(500, 3)
+    assert metrics.fit_temperature(probabilities.argmin(axis=1), probabilities) is None
+    assert metrics.fit_temperature(labels, metrics.with_temperature(probabilities, 1000)) is None
+
+
+def test_accuracy_by_coverage_answers_the_confident_first():
+    probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
+    coverage, accuracy = metrics.accuracy_by_coverage(np.array([1, 0, 1]), probabilities)
+    assert coverage == pytest.approx([1 / 3, 2 / 3, 1])
+    assert accuracy == pytest.approx([1, 1, 2 / 3])
+
+
+def test_holm_is_between_no_correction_and_bonferroni():
+    p_values = np.array([0.01, 0.04, 0.03, 0.5])
+    assert metrics.holm(p_values) == pytest.approx([0.04, 0.09, 0.09, 0.5])

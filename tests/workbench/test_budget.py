@@ -1,0 +1,168 @@
+"""Which recipe for a source: by the size of its images, the weights at hand, and the time there is."""
+
+from time import perf_counter
+
+import numpy as np
+import pytest
+import torch
+from photographs import crop_photographs, missing
+from small import draw_pictures
+
+import tenfold
+from tenfold.data import Source, load_splits, typical_size
+from tenfold.recipe import load_recipe
+from tenfold.runs.folder import load_run
+from tenfold.workbench import budget as planning
+from tenfold.workbench.budget import LADDER, make_plan, measure_step, suitable_recipe
+
+CPU = torch.device("cpu")
+
+
+def silent(done: int, total: int) -> None:
+    """A note of progress that nobody reads."""
+
+
+def plan_for(source: Source, minutes: float):
+    """A plan whose time begins now."""
+    return make_plan(source, minutes, CPU, 0, silent, perf_counter())
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """Forty photographs of unequal sizes."""
+    if reason := missing():
+        pytest.skip(reason)
+    return crop_photographs(tmp_path_factory.mktemp("photographs"), 40)
+
+
+def test_the_typical_size_is_the_median_of_the_shorter_sides(pictures, photographs, tmp_path):
+    assert typical_size(Source(str(pictures))) == 16
+    assert typical_size(Source("digits")) == 8
+    assert typical_size(Source(str(photographs))) > 64
+    np.savez(tmp_path / "a.npz", images=np.zeros((9, 20, 30, 3), np.uint8), labels=np.arange(9) % 3)
+    assert typical_size(Source(str(tmp_path / "a.npz"))) == 20
+
+
+def test_a_source_without_a_readable_image_is_named(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(tenfold.core.errors.InputError, match="none of its first images can be read"):
+        typical_size(Source(str(tmp_path)))
+
+
+def test_small_images_are_learned_from_scratch_and_photographs_through_a_backbone(pictures, photographs):
+    assert suitable_recipe(Source("digits")) == ("digits", {})
+    assert suitable_recipe(Source(str(pictures))) == ("fast-90", {})
+    assert suitable_recipe(Source(str(photographs))) == ("backbone", {})
+
+
+def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photographs, monkeypatch):
+    monkeypatch.setattr(planning, "local_weights", lambda backbone: None)
+    name, changes = suitable_recipe(Source(str(photographs)))
+    recipe = load_recipe(name, changes)
+    assert recipe.data.image_size == min(128, typical_size(Source(str(photographs))))
+    assert recipe.model.options["patch"] == 2 * recipe.model.options["stride"] > 2
+    splits = load_splits(recipe.data, Source(str(photographs)))
+    assert measure_step(load_recipe(recipe, {"fit.batch_size": 8}), splits, CPU) > 0
+
+
+def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures):
+    plan = plan_for(Source(str(pictures)), 1.0)
+    assert plan.name in LADDER
+    assert plan.recipe.fit.epochs >= 1
+    assert plan.recipe.fit.minutes is None or plan.recipe.fit.minutes < 1.0
+    assert plan.name in plan.words
+
+
+@pytest.mark.parametrize("affordable", [0.4, 1.4, 30.0])
+def test_the_clock_fills_the_time_until_more_epochs_would_teach_nothing(pictures, affordable):
+    recipe = load_recipe("fast-72", {"fit.hardest": [1.0]})
+    splits = load_splits(recipe.data, Source(str(pictures)))
+    rung = planning.Rung("fast-72", recipe, 0.01, 20.0, needed=1.0)
+    plan = planning._scaled(rung, splits, 20.0 * affordable)
+    if affordable == 30.0:
+        assert (plan.recipe.fit.minutes, plan.recipe.fit.epochs) == (None, planning.LONGEST)
+        assert "4.0 passes" in plan.words
+        assert plan.words.endswith("more would teach it nothing")
+    else:
+        assert plan.recipe.fit.minutes == pytest.approx(20.0 * affordable / 60, abs=1e-3)
+        assert plan.recipe.fit.epochs > affordable
+        assert f"{affordable} passes" in plan.words
+
+
+def test_passes_are_counted_in_epochs_that_leave_images_out_and_rates_go_with_the_batch(pictures):
+    recipe = load_recipe("fast-86", {"fit.hardest": [1.0, 0.5], "fit.scales": [1.0], "fit.batch_size": 500})
+    assert [planning._epochs(recipe, passes) for passes in (0.3, 1.0, 1.2, 2.5)] == [1, 1, 2, 4]
+    splits = load_splits(recipe.data, Source(str(pictures)))
+    rung = planning._measured("fast-86", recipe, splits, CPU)
+    assert rung.needed > sum(recipe.fit.shares(recipe.fit.epochs)), "few images take more passes"
+    options, smaller = recipe.optimizer.options, rung.recipe.optimizer.options
+    ratio = rung.recipe.fit.batch_size / 500
+    assert ratio < 0.1
+    assert smaller["lr"] == pytest.approx(options["lr"] * ratio**0.5)
+    assert smaller["head_lr"] == pytest.approx(options["head_lr"] * ratio)
+
+
+def test_more_time_gives_no_smaller_a_network(tmp_path):
+    folder = draw_pictures(tmp_path / "more", ("a", "b"), 120)
+    places = [LADDER.index(plan_for(Source(str(folder)), minutes).name) for minutes in (0.35, 10.0)]
+    assert places == sorted(places)
+    assert LADDER[places[1]] == "fast-94", "240 pictures leave time for the largest"
+
+
+def test_photographs_are_planned_at_the_largest_size_there_is_time_for(photographs):
+    plan = plan_for(Source(str(photographs)), 3.0)
+    assert plan.name == "backbone"
+    assert plan.recipe.model.options["image_size"] == 224
+    assert planning._through_backbone(Source(str(photographs)), perf_counter(), CPU, 0, silent) is None
+
+
+def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch):
+    assert planning.figure_seconds() > 0
+    monkeypatch.setattr(planning, "figure_seconds", lambda: 3.0)
+    kept = plan_for(Source(str(pictures)), 1.0).recipe
+    assert kept.fit.minutes is None or kept.fit.minutes < 0.25
+    with pytest.raises(tenfold.core.errors.InputError, match="took all of the time"):
+        plan_for(Source(str(pictures)), 0.7)
+
+
+def test_testing_takes_the_longer_the_more_views_there_are_of_an_image(pictures):
+    splits = load_splits(load_recipe("fast-94").data, Source(str(pictures)))
+    one, six = (
+        planning._measured("fast-94", load_recipe("fast-94", {"model.views": views}), splits, CPU)
+        for views in (1, 6)
+    )
+    assert six.test_seconds / six.image_seconds == pytest.approx(6 * one.test_seconds / one.image_seconds)
+    assert six.pass_seconds / six.image_seconds > one.pass_seconds / one.image_seconds
+
+
+def test_too_little_time_says_so(pictures):
+    with pytest.raises(tenfold.core.errors.InputError, match="took all of the time"):
+        plan_for(Source(str(pictures)), 0.001)
+
+
+def test_minutes_end_training_in_the_middle_of_an_epoch_and_the_run_is_whole(pictures, tmp_path):
+    run = tenfold.train(
+        "fast-72",
+        data=pictures,
+        minutes=0.02,
+        out=tmp_path,
+        overrides={"fit.epochs": 100_000, "fit.batch_size": 8},
+        progress=False,
+    )
+    assert run.recipe.fit.minutes == 0.02
+    training = run.metrics["training"]
+    assert training["stop_reason"] == "the 0.02 minutes are over"
+    assert training["epochs"] < 100_000
+    rates = [record["learning_rate"] for record in run.history]
+    assert rates == sorted(rates, reverse=True), "the rate follows the clock"
+    assert rates[-1] < 0.9 * rates[0]
+    assert run.report.is_file()
+
+
+def test_minutes_without_a_recipe_choose_one(pictures, tmp_path, capsys):
+    run = tenfold.train(data=pictures, minutes=0.5, out=tmp_path, overrides={"fit.epochs": 1})
+    assert run.name.startswith("fast-")
+    assert "plan for 0.5 minutes: fast-" in capsys.readouterr().out
+    assert load_run(run.path).metrics["test"]["n"] > 0
