@@ -11,7 +11,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tenfold.models import build_model
-from tenfold.recipe import Choice
+from tenfold.recipe.components import Choice
 
 PEERS = Path(__file__).parent / "peers"
 

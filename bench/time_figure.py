@@ -13,7 +13,7 @@ import tenfold
 from tenfold.report import style
 
 # The notebooks' own logs, which the tests hold too.
-LOGS = Path(__file__).parents[1] / "tests/logged.py"
+LOGS = Path(__file__).parents[1] / "tests/support/logged.py"
 DASHES = {"01": (0, (2, 1.2)), "03": "solid"}
 RECIPE_COLOURS = (style.TRAINING, style.VALIDATION, style.BEST, style.WARNING)
 TICKS = {

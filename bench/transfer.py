@@ -106,7 +106,7 @@ def compare(cifar: Path, keras: str, seconds: float, run: "tenfold.Run") -> None
 
 def photographs(folder: Path) -> None:
     """500 photographs of unequal sizes, from an empty cache."""
-    command = [sys.executable, str(ROOT / "tests/photographs.py"), str(folder / "photos"), "500"]
+    command = [sys.executable, str(ROOT / "tests/support/photographs.py"), str(folder / "photos"), "500"]
     subprocess.run(command, check=True)
     run, seconds = train(["--data", str(folder / "photos")], folder)
     report("500 photographs", run, seconds)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import NOTEBOOK_01, NOTEBOOK_03
 
-from tenfold.findings import Evidence, advice, find, gather, testing, training, trust
+from tenfold.findings import Evidence, advice, answers, find, gather, training, trust
 from tenfold.findings.base import called, listed, short
 from tenfold.findings.picks import picks
 from tenfold.recipe import load_recipe
@@ -168,11 +168,11 @@ def test_a_small_gap_is_within_the_noise_of_few_validation_images():
 
 
 def test_classes_apart_need_an_interval_that_excludes_the_average():
-    found = list(testing.classes_apart(evidence_of(even([0.5, 0.8, 0.8, 0.8, 0.95]))))
+    found = list(answers.classes_apart(evidence_of(even([0.5, 0.8, 0.8, 0.8, 0.95]))))
     assert list(found[0].numbers["recall"]) == ["a"]
     assert list(found[1].numbers["recall"]) == ["e"]
     assert found[2].numbers["within"] == 3
-    few = list(testing.classes_apart(evidence_of(even([0.7, 0.8, 0.8, 0.8, 0.85], images=20))))
+    few = list(answers.classes_apart(evidence_of(even([0.7, 0.8, 0.8, 0.8, 0.85], images=20))))
     assert [finding.sentence.startswith("All classes are within the noise") for finding in few] == [True]
 
 
@@ -180,16 +180,16 @@ def test_confused_pairs_are_found_with_their_direction():
     matrix = even([0.8] * 5)
     matrix[0, 0] -= 100
     matrix[0, 1] += 100
-    found = one(testing.confused_pairs, evidence_of(matrix))
+    found = one(answers.confused_pairs, evidence_of(matrix))
     assert found.numbers["pair"] == ["a", "b"]
     assert "mostly in the first direction" in found.sentence
     matrix[1, 1] -= 98
     matrix[1, 0] += 98
-    assert "no clear direction" in one(testing.confused_pairs, evidence_of(matrix)).sentence
+    assert "no clear direction" in one(answers.confused_pairs, evidence_of(matrix)).sentence
 
 
 def test_evenly_spread_mistakes_make_no_pair():
-    assert "No pair" in one(testing.confused_pairs, evidence_of(even([0.8] * 5))).sentence
+    assert "No pair" in one(answers.confused_pairs, evidence_of(even([0.8] * 5))).sentence
 
 
 def test_the_images_of_a_pair_are_its_mistakes():
@@ -197,7 +197,7 @@ def test_the_images_of_a_pair_are_its_mistakes():
     matrix[2, 2] -= 90
     matrix[2, 4] += 90
     evidence = evidence_of(matrix)
-    found = one(testing.confused_pairs, evidence)
+    found = one(answers.confused_pairs, evidence)
     shown = list(found.images)
     assert {(evidence.predictions.labels[n], evidence.predictions.predicted[n]) for n in shown} == {
         (2, 4),
@@ -208,21 +208,21 @@ def test_the_images_of_a_pair_are_its_mistakes():
 def test_false_positive_rates_above_the_average():
     matrix = even([0.8] * 5)
     matrix[:, 3] += 60
-    found = one(testing.false_positives, evidence_of(matrix))
+    found = one(answers.false_positives, evidence_of(matrix))
     assert list(found.numbers["rates"]) == ["d"]
-    assert list(testing.false_positives(evidence_of(even([0.8] * 5)))) == []
+    assert list(answers.false_positives(evidence_of(even([0.8] * 5)))) == []
 
 
 def test_test_and_validation_within_the_noise():
     test, far, near = (evidence_of(even([recall] * 5)).test for recall in (0.80, 0.70, 0.79))
-    close = one(testing.validation_and_test, Evidence(test=test, validation=near))
+    close = one(answers.validation_and_test, Evidence(test=test, validation=near))
     assert "within the noise" in close.sentence
-    apart = one(testing.validation_and_test, Evidence(test=test, validation=far))
+    apart = one(answers.validation_and_test, Evidence(test=test, validation=far))
     assert "more than chance explains" in apart.sentence
 
 
 def test_an_accuracy_no_better_than_guessing_says_so():
-    found = one(testing.accuracy, evidence_of(even([0.2] * 5, images=20)))
+    found = one(answers.accuracy, evidence_of(even([0.2] * 5, images=20)))
     assert "does not show that the model is better than that" in found.sentence
 
 

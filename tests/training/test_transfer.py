@@ -17,16 +17,18 @@ from small import draw_pictures, tenfold
 from tenfold import load_run
 from tenfold.augment import build_augmentations
 from tenfold.core.errors import InputError, TenfoldError
+from tenfold.inference import engines as encoders
 from tenfold.inference.engines import Engine
 from tenfold.models import Classifier, build_model
 from tenfold.models.backbone import transfer_network
 from tenfold.recipe import load_recipe
 from tenfold.recipe.components import Choice
 from tenfold.runs.folder import Run
+from tenfold.training import feature_cache as features
 from tenfold.training.feature_cache import Views, compute, feature_set
 from tenfold.training.heads import measure_features
 from tenfold.training.loop import fit
-from tenfold.training.transfer import encoders, features, on_features
+from tenfold.training.transfer import on_features
 
 CPU = torch.device("cpu")
 SMALL = {"model.backbone": "test_efficientnet", "model.weights": "none", "model.image_size": 32}

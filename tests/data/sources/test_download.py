@@ -11,7 +11,7 @@ from cifar_files import write_cifar
 from images import load
 
 from tenfold.core.errors import TenfoldError
-from tenfold.data import download as module
+from tenfold.data.sources import download as module
 from tenfold.data.sources.download import DOWNLOADS, Download, download
 
 CONTENTS = np.random.default_rng(0).integers(0, 256, 1_000_000, np.uint8).tobytes()
