@@ -49,9 +49,14 @@ class Batches:
         """Positions of all images in batches, first to last; without a size, in one that suits the device."""
         if batch_size is None:
             height, width = self.split.pixels.shape[1:3]
-            beside_cpu = max(EVALUATION_BATCH, GPU_EVALUATION_PIXELS // (height * width))
-            batch_size = EVALUATION_BATCH if self.device.type == "cpu" else beside_cpu
+            batch_size = evaluation_batch(height, width, self.device)
         return _chunks(np.arange(len(self)), batch_size)
+
+
+def evaluation_batch(height: int, width: int, device: torch.device) -> int:
+    """How many images of that size suit `device` at once where nothing is learned."""
+    beside_cpu = max(EVALUATION_BATCH, GPU_EVALUATION_PIXELS // (height * width))
+    return EVALUATION_BATCH if device.type == "cpu" else beside_cpu
 
 
 def epoch_order(

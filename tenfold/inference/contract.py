@@ -1,0 +1,220 @@
+"""What a trained classifier promises to whoever asks it: how a file becomes pixels, and what its answers mean.
+
+`inference.json` lies in a run folder and in an exported folder. `predict`, `export` and `serve` read nothing else
+about preprocessing, class names, temperature or thresholds, so they cannot disagree. PyTorch is not needed.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tenfold.core.errors import InputError
+from tenfold.core.files import write_json
+from tenfold.data.decode import Encoded, Target, decode
+
+FILE = "inference.json"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a file becomes pixels, in words that a program elsewhere can follow; `tenfold.data.decode` does it.
+
+    `version` counts the rules: one that this tenfold does not know is refused, never guessed.
+    """
+
+    version: int = 1
+    orientation: str = "rotated and mirrored according to EXIF"
+    frames: str = "the first"
+    transparency: str = "over white"
+    depth: str = "16-bit integers: value / 257, rounded; floating point: 0..1 or 0..255"
+    colours: str = "RGB; one channel: ITU-R 601-2 luma (0.299 R + 0.587 G + 0.114 B)"
+    fit: str = "crop"  # the largest centred part of the wanted shape
+    resampling: str = "bicubic, antialiased"
+    jpeg: str = (
+        "halved while decoded as long as both sides stay at least twice the wanted ones (libjpeg's draft)"
+    )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What validation says of the probabilities. Its images: `images`, of which `mistakes` were named wrongly.
+
+    `temperature` divides the logits (Guo et al., ICML 2017); `note` says how it was found, or why it is 1.
+    `confidence`: rows (probability, answered, right): so many images have at least that probability after the
+    temperature, and so many of those are right. `conformal`: rows (coverage, least probability): the classes of at
+    least that probability hold the true one with that coverage (split conformal prediction: Vovk et al. 2005).
+    """
+
+    images: int
+    mistakes: int
+    temperature: float
+    note: str
+    confidence: tuple[tuple[float, int, int], ...] = ()
+    conformal: tuple[tuple[float, float], ...] = ()
+
+    def threshold(self, accuracy: float) -> float:
+        """The least probability of an answer that counts as sure when `accuracy` of the sure ones shall be right.
+
+        It is the lowest at which the accuracy on validation is at least that high with 95 % confidence (Wilson's
+        bound, one-sided; after Geifman & El-Yaniv, NeurIPS 2017). Infinite where no threshold reaches it.
+        """
+        reached = [
+            probability
+            for probability, answered, right in self.confidence
+            if _lower_bound(right, answered) >= accuracy
+        ]
+        return min(reached, default=math.inf)
+
+    def least_probability(self, coverage: float) -> float:
+        """The probability that the classes of a set have at least. Raises InputError for what cannot be covered."""
+        fitting = [probability for stated, probability in self.conformal if stated >= coverage - 1e-9]
+        if not fitting:
+            most = max((stated for stated, _ in self.conformal), default=0.0)
+            raise InputError(
+                f"--conformal {coverage:g}: {self.images:,} validation images support at most {most:g}. "
+                "Ask for less, or train with more validation images."
+            )
+        return fitting[0]
+
+
+@dataclass(frozen=True)
+class Familiarity:
+    """What the logits of training images look like, so that a picture unlike them can be told.
+
+    `mean`, `deviation` (K,): of the logit of the class named, over training images that are given that class.
+    A picture is "unlike" where its own logit lies more than `threshold` deviations below; `false_alarms` is the share
+    of validation images for which that happens, of `validation_images`.
+    """
+
+    training_images: int
+    validation_images: int
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    threshold: float
+    false_alarms: float
+
+    def unlike(self, logits: np.ndarray) -> np.ndarray:
+        """Which pictures (n,) bool are unlike the training images, by their logits (n, K)."""
+        return self.strangeness(logits) > self.threshold
+
+    def strangeness(self, logits: np.ndarray) -> np.ndarray:
+        """How many deviations (n,) each picture's logit lies below what training images of its class have."""
+        named = logits.argmax(1)
+        mean, deviation = np.asarray(self.mean), np.asarray(self.deviation)
+        return (mean[named] - logits[np.arange(len(logits)), named]) / deviation[named]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Class names in the order of the logits, the image (channels, height, width), and what answers mean.
+
+    `weights` is a hash of the weights that all this was measured with. Without `calibration` (no validation
+    predictions) probabilities are raw and nothing is called unsure; without `familiarity` nothing is called unlike.
+    """
+
+    class_names: tuple[str, ...]
+    image: tuple[int, int, int]
+    weights: str = ""
+    reading: Reading = field(default_factory=Reading)
+    calibration: Calibration | None = None
+    familiarity: Familiarity | None = None
+
+    @property
+    def target(self) -> Target:
+        """What pictures are brought to."""
+        channels, height, width = self.image
+        return Target(height, width, channels)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before they become probabilities: 1 where none could be fitted."""
+        return self.calibration.temperature if self.calibration else 1.0
+
+    def threshold(self, accuracy: float) -> float:
+        """As `Calibration.threshold`; 0 without a calibration. Raises InputError unless 0 < accuracy < 1."""
+        if not 0 < accuracy < 1:
+            raise InputError(f"--accuracy {accuracy:g}: expected a number between 0 and 1, such as 0.95.")
+        return self.calibration.threshold(accuracy) if self.calibration else 0.0
+
+    def least_probability(self, coverage: float) -> float:
+        """As `Calibration.least_probability`. Raises InputError without a calibration, or unless 0 < coverage < 1."""
+        if not 0 < coverage < 1:
+            raise InputError(f"--conformal {coverage:g}: expected a number between 0 and 1, such as 0.9.")
+        if self.calibration is None:
+            raise InputError(
+                f"--conformal {coverage:g}: there is no calibration on validation images to take it from. "
+                "`tenfold evaluate RUN` makes it."
+            )
+        return self.calibration.least_probability(coverage)
+
+    def pixels(self, encoded: Encoded) -> np.ndarray:
+        """One picture (a file's path, its contents, or (H, W, C) uint8) as (height, width, channels) uint8.
+
+        Exactly what training does to its files. Raises OSError or ValueError with the reason if it cannot be read.
+        """
+        return decode(encoded, self.target)[0]
+
+    def write(self, folder: Path) -> None:
+        """Write `inference.json` into `folder`."""
+        write_json(folder / FILE, {"version": VERSION, **asdict(self)})
+
+
+def read_contract(folder: Path) -> Contract:
+    """The contract of a run or an exported folder. Raises InputError where it is missing, damaged or newer."""
+    path = folder / FILE
+    try:
+        saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: there is no such file. `tenfold evaluate {folder}` makes it for a finished run."
+        ) from None
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({error}). `tenfold evaluate {folder}` makes it anew."
+        ) from None
+    return _parsed(saved, path)
+
+
+def _parsed(saved: dict[str, Any], path: Path) -> Contract:
+    try:
+        if saved["version"] != VERSION or saved["reading"]["version"] != Reading.version:
+            raise InputError(
+                f"{path}: was written in version {saved['version']} (reading {saved['reading']['version']}), this "
+                f"tenfold knows version {VERSION} (reading {Reading.version}). Use the tenfold that wrote it."
+            )
+        calibration, familiarity = saved["calibration"], saved["familiarity"]
+        return Contract(
+            class_names=tuple(saved["class_names"]),
+            image=tuple(saved["image"]),
+            weights=saved["weights"],
+            reading=Reading(**saved["reading"]),
+            calibration=Calibration(**_tuples(calibration)) if calibration else None,
+            familiarity=Familiarity(**_tuples(familiarity)) if familiarity else None,
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: is no contract of tenfold's ({error}). Make it anew with `tenfold evaluate`, or export again."
+        ) from None
+
+
+def _lower_bound(successes: int, trials: int) -> float:
+    """Wilson's one-sided 95 % bound of a proportion, from below."""
+    square = 1.6449**2
+    share = successes / trials
+    margin = math.sqrt(square * (share * (1 - share) + square / (4 * trials)) / trials)
+    return (share + square / (2 * trials) - margin) / (1 + square / trials)
+
+
+def _tuples(saved: dict[str, Any]) -> dict[str, Any]:
+    """JSON's lists as tuples, two levels deep."""
+    return {
+        key: tuple(tuple(row) if isinstance(row, list) else row for row in value)
+        if isinstance(value, list)
+        else value
+        for key, value in saved.items()
+    }

@@ -1,0 +1,73 @@
+"""Who answers: ONNX Runtime, which starts in no time, or PyTorch, exactly as the run was evaluated."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tenfold.core.errors import InputError
+
+# Images per call: what `evaluate` takes on a CPU, so that the two give the same bits.
+BATCH = 256
+MODEL = "model.onnx"
+
+
+class Predictor(Protocol):
+    """What turns pixels into logits."""
+
+    name: str
+    batch: int  # pictures per call that suit it
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        """Logits (n, K) float32 of `pixels` (n, H, W, C) uint8."""
+        ...
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Raw probabilities (n, K) float32 of logits (n, K)."""
+        ...
+
+
+class OnnxPredictor:
+    """`folder/model.onnx` in ONNX Runtime: uint8 (N, H, W, C) in, logits out.
+
+    Raises InputError where there is no such file, or where it cannot be loaded.
+    """
+
+    name = "ONNX Runtime"
+    batch = BATCH
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        import onnxruntime
+
+        path = folder / MODEL
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such file. `tenfold export` makes a folder that has it.")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads  # 0: a thread for each core
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+            raise InputError(
+                f"{path}: cannot be loaded ({error}). Remove it; it is made again from the run, or export again."
+            ) from None
+        self._input = self._session.get_inputs()[0].name
+        names = [output.name for output in self._session.get_outputs()]
+        self._output = "logits" if "logits" in names else names[0]
+
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        """Logits (n, K) float32 of `pixels` (n, H, W, C) uint8."""
+        return np.asarray(self._session.run([self._output], {self._input: np.ascontiguousarray(pixels)})[0])
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Raw probabilities (n, K) float32 of logits (n, K)."""
+        return softmax(logits)
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Probabilities (n, K) float32 of `logits` (n, K) over `temperature`, computed in double precision."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)

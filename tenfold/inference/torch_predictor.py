@@ -1,0 +1,44 @@
+"""Answers by PyTorch, in the batches and by the engine that `evaluate` uses: on one device, the same bits."""
+
+import numpy as np
+import torch
+
+from tenfold.data.feeds import evaluation_batch
+from tenfold.inference.engines import Engine
+from tenfold.models import Classifier
+from tenfold.models.backbone import Transfer
+
+
+class TorchPredictor:
+    """A classifier on a device. A frozen backbone runs in the engine that computes its features, then its head."""
+
+    name = "PyTorch"
+
+    def __init__(self, model: Classifier, device: torch.device) -> None:
+        self.device = device
+        self._model = model.to(device).eval()
+        self._engine: Engine | None = None
+        _, height, width = model.image_shape
+        if isinstance(model.network, Transfer) and model.network.frozen:
+            self._engine = Engine(model, model.image_shape, device)
+            self.name = f"{self._engine.name}, then PyTorch"
+            height, width = model.network.extractor.feature_shape[1:]
+        self.batch = evaluation_batch(height, width, device)
+
+    @torch.inference_mode()
+    def logits(self, pixels: np.ndarray) -> np.ndarray:
+        """Logits (n, K) float32 of `pixels` (n, H, W, C) uint8."""
+        if self._engine is None:
+            return self._model(self._images(pixels)).cpu().numpy()
+        features = self._images(self._engine(pixels)).float()
+        assert isinstance(self._model.network, Transfer)
+        return self._model.network.head(features).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Raw probabilities (n, K) float32 of logits (n, K)."""
+        return torch.from_numpy(logits).to(self.device).softmax(1).cpu().numpy()
+
+    def _images(self, pixels: np.ndarray) -> torch.Tensor:
+        """(n, H, W, C) as (n, C, H, W) on the device, in channels_last memory."""
+        return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)

@@ -1,0 +1,133 @@
+"""The contract keeps every number, refuses what it does not know, and says what validation supports."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tenfold.core.errors import InputError
+from tenfold.inference.calibrate import FALSE_ALARMS, calibrate, learn_familiarity
+from tenfold.inference.contract import Contract, read_contract
+from tenfold.inference.predictor import softmax
+
+NAMES = ("10", "2", "Ärger", "日本", "a/b")
+
+
+def drawn(count: int, sharpness: float, seed: int = 0):
+    """Labels that are drawn from the softmax of logits, and those logits times `sharpness`."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=(count, len(NAMES))) * 2
+    labels = (softmax(logits).cumsum(1) < rng.random((count, 1))).sum(1).clip(max=len(NAMES) - 1)
+    return labels, (logits * sharpness).astype(np.float32)
+
+
+def contract_of(count: int = 2000, sharpness: float = 3.0) -> Contract:
+    labels, logits = drawn(count, sharpness)
+    return Contract(
+        NAMES, (3, 8, 8), "hash", calibration=calibrate(labels, softmax(logits)),
+        familiarity=learn_familiarity(drawn(count, sharpness, 1)[1], logits),
+    )  # fmt: skip
+
+
+def test_a_contract_comes_back_from_its_file_as_it_was(tmp_path):
+    contract = contract_of()
+    contract.write(tmp_path)
+    assert read_contract(tmp_path) == contract
+    bare = Contract(NAMES, (1, 8, 8))
+    bare.write(tmp_path)
+    assert read_contract(tmp_path) == bare
+    assert bare.temperature == 1
+    assert bare.target.channels == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda saved: saved.update(version=99), "version 99"),
+        (lambda saved: saved["reading"].update(version=7), "reading 7"),
+        (lambda saved: saved.pop("class_names"), "class_names"),
+    ],
+)
+def test_a_contract_that_is_not_known_is_refused(tmp_path, change, message):
+    contract_of().write(tmp_path)
+    saved = json.loads((tmp_path / "inference.json").read_text(encoding="utf-8"))
+    change(saved)
+    (tmp_path / "inference.json").write_text(json.dumps(saved), encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        read_contract(tmp_path)
+
+
+def test_a_missing_or_damaged_contract_names_the_remedy(tmp_path):
+    with pytest.raises(InputError, match="tenfold evaluate"):
+        read_contract(tmp_path)
+    (tmp_path / "inference.json").write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match="tenfold evaluate"):
+        read_contract(tmp_path)
+
+
+def test_temperature_undoes_overconfidence():
+    assert contract_of(20_000, 3.0).temperature == pytest.approx(3.0, rel=0.05)
+
+
+def test_without_mistakes_the_temperature_is_one_and_says_so():
+    labels = np.arange(50) % 5
+    calibration = calibrate(labels, softmax(np.eye(5)[labels] * 9))
+    assert calibration.temperature == 1
+    assert "too few" in calibration.note
+
+
+def test_the_sure_ones_reach_the_stated_accuracy_on_new_images():
+    contract = contract_of(5000)
+    labels, logits = drawn(50_000, 3.0, seed=9)
+    corrected = softmax(logits, contract.temperature)
+    for accuracy in (0.7, 0.8, 0.9):
+        sure = corrected.max(1) >= contract.threshold(accuracy)
+        assert sure.mean() > 0.05
+        assert (corrected.argmax(1) == labels)[sure].mean() >= accuracy
+
+
+def test_what_validation_cannot_support_makes_everything_unsure():
+    labels = np.arange(20) % 5
+    calibration = calibrate(labels, softmax(np.eye(5)[labels] * 9))
+    assert calibration.threshold(0.8) == 0
+    assert calibration.threshold(0.99) == np.inf
+
+
+def test_sets_of_classes_cover_what_they_state_on_new_images():
+    contract = contract_of(5000)
+    labels, logits = drawn(50_000, 3.0, seed=9)
+    corrected = softmax(logits, contract.temperature)
+    for coverage in (0.8, 0.9, 0.985):
+        sets = corrected >= contract.least_probability(coverage)
+        assert sets[np.arange(len(labels)), labels].mean() >= coverage - 0.012
+
+
+def test_a_coverage_beyond_the_validation_images_is_refused():
+    with pytest.raises(InputError, match="support at most"):
+        contract_of(30).least_probability(0.99)
+    with pytest.raises(InputError, match="tenfold evaluate"):
+        Contract(NAMES, (3, 8, 8)).least_probability(0.9)
+    for wrong in (0.0, 1.0, 95.0):
+        with pytest.raises(InputError, match="between 0 and 1"):
+            contract_of().least_probability(wrong)
+        with pytest.raises(InputError, match="between 0 and 1"):
+            contract_of().threshold(wrong)
+
+
+def test_familiarity_keeps_its_rate_of_false_alarms_and_sees_flat_logits():
+    contract = contract_of(5000)
+    assert contract.familiarity is not None
+    assert contract.familiarity.false_alarms <= FALSE_ALARMS
+    assert contract.familiarity.unlike(drawn(20_000, 3.0, seed=5)[1]).mean() < 2 * FALSE_ALARMS
+    assert contract.familiarity.unlike(np.zeros((3, 5), np.float32) - 9).all()
+
+
+def test_pixels_are_those_of_training(tmp_path):
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    contract = Contract(NAMES, (3, 8, 8))
+    for given in (str(tmp_path / "a.png"), (tmp_path / "a.png").read_bytes(), pixels):
+        np.testing.assert_array_equal(contract.pixels(given), pixels)
+    assert Contract(NAMES, (1, 4, 6)).pixels(pixels).shape == (4, 6, 1)
