@@ -5,7 +5,7 @@ READY := .venv/.ready
 TESTABLE := .venv/.testable
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint dist clean
 
 demo: $(READY)
 	$(BIN)/tenfold train digits --name demo --overwrite
@@ -17,6 +17,9 @@ lint: $(TESTABLE)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+
+dist: $(TESTABLE)
+	$(BIN)/python -m build --no-isolation --outdir dist
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis

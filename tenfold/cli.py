@@ -37,6 +37,24 @@ DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Wh
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from tenfold import __version__
+
+        print(f"tenfold {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Train, test, explain and use image classifiers."""
+
+
 @app.command()
 def train(
     words: Annotated[

@@ -3,6 +3,7 @@
 import resource
 import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -310,3 +311,8 @@ def test_a_full_disk_ends_with_status_1_and_the_run_goes_on_later(command, tmp_p
     assert not (run / "model.safetensors").exists()
     assert command("resume", run).status == 0
     assert (run / "model.safetensors").stat().st_size > limit
+
+
+def test_the_version_is_said_as_the_package_has_it(command):
+    answer = command("--version")
+    assert (answer.status, answer.out) == (0, f"tenfold {version('tenfold')}\n")
