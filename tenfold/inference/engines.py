@@ -4,11 +4,7 @@ An encoder maps uint8 images (n, H, W, C) to features (n, h, w, F) float16. On a
 networks several times as fast as eager PyTorch, because it fuses convolution, batch norm and activation.
 """
 
-import contextlib
-import io
-import logging
 import time
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +14,7 @@ from torch import Tensor, nn
 
 from tenfold.core.errors import TenfoldError
 from tenfold.data import Split
+from tenfold.inference.onnx_model import onnx_model, trace
 from tenfold.models import Classifier
 from tenfold.models.backbone import transfer_network
 
@@ -128,9 +125,8 @@ def _onnx_runner(module: nn.Module, shape: tuple[int, ...]) -> Callable[[Tensor]
     options.log_severity_level = 3
     # Memory comes back when a batch is done; without the arena's hoard the peak is lower and no slower.
     options.enable_cpu_mem_arena = False
-    session = onnxruntime.InferenceSession(
-        export_bytes(module, torch.zeros(shape)), options, providers=["CPUExecutionProvider"]
-    )
+    model = onnx_model(trace(module, torch.zeros(shape))).SerializeToString()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
     def run(images: Tensor) -> np.ndarray:
@@ -140,25 +136,3 @@ def _onnx_runner(module: nn.Module, shape: tuple[int, ...]) -> Callable[[Tensor]
         return np.asarray(session.run(None, {name: images.numpy()})[0])[:count]
 
     return run
-
-
-def export_bytes(module: nn.Module, example: Tensor) -> bytes:
-    """`module` as an ONNX file's contents, for inputs of the example's shape. Raises TenfoldError if it cannot."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")  # of the exporter's own making, about its own future
-            program = torch.onnx.export(module, (example,), dynamo=True, verbose=False)
-        assert program is not None
-        return program.model_proto.SerializeToString()
-    except (RuntimeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:
-        raise TenfoldError(
-            f"this backbone cannot be exported to ONNX, in which tenfold runs it on a CPU: {str(error)[:300]}. "
-            "Choose another model.backbone, or a machine with a GPU."
-        ) from error
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -15,7 +15,7 @@ def suiting(images: Tensor, *channels: int, smallest: int = 1, half: bool | None
     `channels`: all that must fill vectors. `smallest`: of H and W. `half`: the kernels for bfloat16; by default where
     the images are.
     """
-    # An export follows a model by tensors of other types, which have no memory, or by tracing PyTorch's operators.
+    # What follows a model, by tensors without memory or by tracing, must find PyTorch's operators.
     if type(images) is not Tensor or traced() or images.device.type != "cpu":
         return None
     plain = images.dtype in (torch.float32, torch.bfloat16)
@@ -30,8 +30,9 @@ def halves() -> bool:
 
 
 def traced() -> bool:
-    """Whether a trace, such as that of TensorBoard's graph, takes down the operators of PyTorch that run."""
-    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    """Whether a trace, of an export or of TensorBoard's graph, takes down the operators of PyTorch that run."""
+    tracing: bool = torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    return tracing or torch.compiler.is_exporting()
 
 
 def last(images: Tensor) -> Tensor:
