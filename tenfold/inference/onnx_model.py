@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -131,10 +132,10 @@ def _name_batch(model: "onnx.ModelProto") -> None:
 
 def _add_predicted(model: "onnx.ModelProto", class_names: Sequence[str]) -> None:
     """An output with the name of the class of the largest logit, the first where several are largest."""
-    from onnx import TensorProto, helper
+    from onnx import TensorProto, helper, numpy_helper
 
-    names = [name.encode() for name in class_names]
-    model.graph.initializer.append(helper.make_tensor("class_names", TensorProto.STRING, [len(names)], names))
+    names = numpy_helper.from_array(np.array(class_names, object), "class_names")
+    model.graph.initializer.append(names)
     model.graph.node.append(helper.make_node("ArgMax", [LOGITS], ["predicted_index"], axis=1, keepdims=0))
     model.graph.node.append(helper.make_node("Gather", ["class_names", "predicted_index"], [PREDICTED]))
     model.graph.output.append(helper.make_tensor_value_info(PREDICTED, TensorProto.STRING, [_BATCH]))
