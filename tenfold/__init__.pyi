@@ -8,6 +8,7 @@ from .recipe import load_recipe as load_recipe
 from .runs.folder import Run as Run
 from .runs.folder import load_run as load_run
 from .runs.leaderboard import list_runs as list_runs
+from .serving.verb import serve as serve
 from .sweeps.conduct import sweep as sweep
 from .workbench.verbs import evaluate as evaluate
 from .workbench.verbs import load_splits as load_splits

@@ -201,6 +201,27 @@ def sweep(
 
 
 @app.command()
+def serve(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or an exported one.")],
+    host: Annotated[
+        str, typer.Option(metavar="H", help="Where to listen; elsewhere than here, with a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="P", min=0, max=65535, help="0: a free one.")] = 8000,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where corrections go (default: corrections/NAME)."),
+    ] = None,
+) -> None:
+    """Serve a model: a page to drop pictures on, and JSON.
+
+    Ctrl-C ends it. Elsewhere than on this machine, clients need the token in TENFOLD_TOKEN, or the one printed.
+    """
+    from tenfold.serving.verb import make_server
+
+    make_server(run, host=host, port=port, corrections=corrections).run(announce=print)
+
+
+@app.command()
 def report(
     run: RunArgument,
     corruptions: Annotated[

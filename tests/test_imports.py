@@ -24,6 +24,7 @@ LAYERS = (
     ("comparison",),
     ("workbench",),
     ("sweeps",),
+    ("serving",),
     ("cli",),
     ("__main__",),
 )

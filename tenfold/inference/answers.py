@@ -190,6 +190,22 @@ def answer(
     support that coverage.
     """
     logits = predictor.logits(pixels)
+    return answer_logits(
+        contract, predictor, logits, paths, accuracy=accuracy, coverage=coverage, labels=labels
+    )
+
+
+def answer_logits(
+    contract: Contract,
+    predictor: Predictor,
+    logits: np.ndarray,
+    paths: Sequence[str],
+    *,
+    accuracy: float = ACCURACY,
+    coverage: float | None = None,
+    labels: Sequence[str | None] = (),
+) -> Answers:
+    """As `answer`, where `predictor` has given the `logits` (n, K) already."""
     corrected = softmax(logits, contract.temperature)
     confidence = corrected.max(axis=1)
     sets = None if coverage is None else corrected >= contract.least_probability(coverage)

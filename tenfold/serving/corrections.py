@@ -1,0 +1,133 @@
+"""Pictures that the model got wrong, with the class that they are of: a folder that training reads as it is.
+
+    CORRECTIONS/cat/3f2a....jpg     the picture, byte for byte as it came, named by a hash of its bytes
+    CORRECTIONS/corrections.csv     path,label,predicted,probability,time: a row for each
+
+`tenfold train --data CORRECTIONS` learns from the class folders.
+"""
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock
+from PIL import Image
+
+from tenfold.core.files import atomic, explained_write
+from tenfold.data.decode import FORMATS
+from tenfold.data.sources.trees import JUNK, printable
+from tenfold.serving.refusals import Refused
+
+FILE = "corrections.csv"
+# What a stranger with a token can fill of the disk.
+MOST = 100_000
+SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "DIB": ".bmp"}
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Where a corrected picture lies in the folder, what it is, and what it was taken for."""
+
+    path: str
+    label: str
+    predicted: str
+    probability: float
+    time: str
+
+
+class Corrections:
+    """The corrections below `folder`, which is made with the first of them. Several processes may write to it."""
+
+    def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
+        self.folder, self.class_names = folder, tuple(class_names)
+
+    def add(self, contents: bytes, label: str, predicted: str, probability: float) -> Correction:
+        """Keep an encoded picture as one of class `label`; what was said of the same picture before is replaced.
+
+        Raises Refused: 422 for a label that is no class or cannot name a folder, 507 beyond MOST pictures; and
+        TenfoldError where the disk is full or the folder cannot be written.
+        """
+        self._check(label)
+        digest = hashlib.blake2b(contents, digest_size=12).hexdigest()
+        path = f"{label}/{digest}{_suffix(contents)}"
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        correction = Correction(path, label, predicted, probability, now)
+        with explained_write(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / ".lock"):
+                self._keep(contents, correction, digest)
+        return correction
+
+    def all(self) -> list[Correction]:
+        """All corrections, in the order in which they came."""
+        try:
+            text = (self.folder / FILE).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        rows = csv.DictReader(io.StringIO(text, newline=""))
+        return [Correction(**{**row, "probability": float(row["probability"])}) for row in rows]
+
+    def _check(self, label: str) -> None:
+        if label not in self.class_names:
+            raise Refused(422, f"{label[:80]!r} is none of the model's classes.")
+        if not _names_a_folder(label):
+            raise Refused(
+                422,
+                f"The class {label[:80]!r} cannot name a folder that training would read back under this name, so "
+                "its corrections cannot be kept.",
+            )
+
+    def _keep(self, contents: bytes, correction: Correction, digest: str) -> None:
+        before = self.all()
+        others = [other for other in before if Path(other.path).stem != digest]
+        if len(others) >= MOST:
+            raise Refused(
+                507, f"There are {MOST:,} corrections already. Train with them, then move them away."
+            )
+        target = self.folder / correction.path
+        target.parent.mkdir(exist_ok=True)
+        with atomic(target) as temporary:
+            temporary.write_bytes(contents)
+        if len(others) == len(before):
+            self._append(correction)
+            return
+        with atomic(self.folder / FILE) as temporary:
+            temporary.write_text(_lines([*others, correction], header=True), encoding="utf-8", newline="")
+        for other in before:
+            if Path(other.path).stem == digest and other.path != correction.path:
+                (self.folder / other.path).unlink(missing_ok=True)
+
+    def _append(self, correction: Correction) -> None:
+        path = self.folder / FILE
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(_lines([correction], header=file.tell() == 0))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _lines(corrections: Sequence[Correction], *, header: bool) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    if header:
+        writer.writerow(field.name for field in fields(Correction))
+    writer.writerows(map(astuple, corrections))
+    return text.getvalue()
+
+
+def _names_a_folder(label: str) -> bool:
+    """Whether a folder of this name is read back as a class of this name."""
+    separators = set(label) & {"/", "\\", "\0", ":"}
+    hidden = label.startswith(".") or label in JUNK or label != label.strip()
+    return not (separators or hidden or len(os.fsencode(label)) > 200 or printable(label) != label)
+
+
+def _suffix(contents: bytes) -> str:
+    """The ending of a picture's file by what it is, whatever it was called."""
+    with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
+        kind = image.format or "PNG"
+    return SUFFIXES.get(kind, f".{kind.lower()}")
