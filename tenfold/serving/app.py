@@ -232,7 +232,7 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _failed(_: Request, error: Exception) -> Response:
     """What the server could not do: the reason is for whoever runs it, since it names files of this machine."""
     logger.error("%s", error)
-    return JSON({"error": "The server could not do this; its own output says why."}, 507)
+    return JSON({"error": "The server could not do this; its own output says why."}, 500)
 
 
 async def _unknown(_: Request, error: Exception) -> Response:

@@ -95,7 +95,12 @@ def _look(summary: str, schema: str | None, *more: int) -> dict[str, Any]:
 
 def _body(fields: dict[str, Any], required: list[str], *, raw: bool) -> dict[str, Any]:
     binary = {"type": "string", "format": "binary"}
-    form = {"type": "object", "properties": {"image": binary, **fields}, "required": ["image", *required]}
+    form = {
+        "type": "object",
+        "properties": {"image": binary, **fields},
+        "required": ["image", *required],
+        "additionalProperties": False,
+    }
     kinds = ["application/octet-stream", *sorted(PICTURES)] if raw else []
     content = {"multipart/form-data": {"schema": form}, **{kind: {"schema": binary} for kind in kinds}}
     return {"required": True, "content": content}

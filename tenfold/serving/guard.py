@@ -3,7 +3,7 @@
 import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
@@ -26,6 +26,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
 Refuse = Callable[[Refused, Scope, Receive, Send], Awaitable[None]]
 
@@ -84,7 +85,7 @@ class Guard:
             return self._sign_in(scope)
         authorization = headers.get("authorization", "")
         bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
-        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        cookie = unquote(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""))
         if not (self._is_token(bearer.strip()) or self._is_token(cookie)):
             raise Refused(
                 401,

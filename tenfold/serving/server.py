@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.parse import quote
 
 import uvicorn
 from PIL import Image
@@ -84,7 +85,7 @@ class Server:
         """The page's address; with the token, where there is one."""
         name = socket.gethostname() if self.host in {"0.0.0.0", "::", ""} else self.host
         shown = f"[{name}]" if ":" in name else name
-        return f"http://{shown}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+        return f"http://{shown}:{self.port}/" + (f"?token={quote(self.token, safe='')}" if self.token else "")
 
     def run(self, announce: Callable[[str], object] = print) -> None:
         """Answer until SIGINT (Ctrl-C) or SIGTERM, then end quietly: what was begun is answered first."""

@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
+from tenfold.serving.forms import parse_form
 from tenfold.serving.limits import Limits
 from tenfold.serving.refusals import Refused, busy
 
@@ -19,8 +17,9 @@ PICTURES = frozenset(
     for kind in ("png", "jpeg", "jpg", "pjpeg", "webp", "bmp", "x-ms-bmp", "gif", "tiff", "x-png")
 )
 RAW = PICTURES | {"application/octet-stream", ""}
-ACCEPTED = "image/png, image/jpeg, image/webp, image/bmp, image/gif, image/tiff or application/octet-stream"
-LONGEST_NAME = 255
+ACCEPTED = "a PNG, JPEG, WebP, BMP, GIF or TIFF file"
+# From so many bytes on, a form is parsed in another thread, so that other requests go on meanwhile.
+LARGE_FORM = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Upload:
     """An encoded picture, the file name that its sender calls it by (never a path), and a form's other fields."""
 
     contents: bytes
-    name: str
+    name: str = ""
     fields: dict[str, str] = field(default_factory=dict)
 
 
@@ -63,11 +62,11 @@ class Body:
         if kind != "multipart/form-data" and kind not in RAW:
             raise Refused(
                 415,
-                f"The content type {kind[:80]!r} is not one of a picture. Send {ACCEPTED}, or a form "
-                "(multipart/form-data) with a file called image.",
+                f"The content type {kind[:80]!r} is no picture's. Send {ACCEPTED} as image/png and so on, as "
+                "application/octet-stream, or as the file image of a form (multipart/form-data).",
             )
         contents = await self._read(request)
-        upload = await _form(request, contents) if kind == "multipart/form-data" else Upload(contents, "")
+        upload = await _form(request, contents) if kind == "multipart/form-data" else Upload(contents)
         if not upload.contents:
             raise Refused(400, "The picture is empty: send an image file's bytes.")
         if len(upload.contents) > self.limits.image_bytes:
@@ -105,43 +104,9 @@ class Body:
 
 
 async def _form(request: Request, body: bytes) -> Upload:
-    """The file `image` of a form, and its text fields."""
-
-    async def chunks() -> AsyncGenerator[bytes, None]:
-        for start in range(0, len(body), 1 << 18):
-            yield body[start : start + (1 << 18)]
-            await asyncio.sleep(0)  # Other requests go on while a large form is parsed.
-
-    parser = _Parser(request.headers, chunks(), max_files=1, max_fields=4, max_part_size=4096)
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise Refused(400, f"The form cannot be read: {error.message}") from None
-    try:
-        file = form.get("image")
-        if not isinstance(file, UploadFile):
-            raise Refused(400, "The form has no file called image.")
-        kind = (file.content_type or "").partition(";")[0].strip().lower()
-        if kind not in RAW:
-            raise Refused(
-                415, f"The file's content type {kind[:80]!r} is not one of a picture. Send {ACCEPTED}."
-            )
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
-        return Upload(await file.read(), plain_name(file.filename or ""), fields)
-    finally:
-        await form.close()
-
-
-class _Parser(MultiPartParser):
-    spool_max_size = (
-        1 << 40
-    )  # The body is in memory and bounded already: nothing is ever written to the disk.
-
-
-def plain_name(name: str) -> str:
-    """The last part of a file name that a client gave, without control characters: for showing, not for opening."""
-    last = PurePosixPath(name.replace("\\", "/")).name
-    return "".join(letter for letter in last if letter.isprintable())[:LONGEST_NAME]
-
-
-__all__ = ["Body", "ClientDisconnect", "Receiver", "Upload", "plain_name"]
+    kind = request.headers["content-type"]
+    large = len(body) >= LARGE_FORM
+    form = await asyncio.to_thread(parse_form, kind, body) if large else parse_form(kind, body)
+    if form.kind not in RAW:
+        raise Refused(415, f"This is no picture: its type is {form.kind[:80]!r}. Expected {ACCEPTED}.")
+    return Upload(form.contents, form.name, form.fields)

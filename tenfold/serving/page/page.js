@@ -16,7 +16,7 @@ function make(tag, text, className) {
   return element;
 }
 
-const percent = (share) => (share >= 0.9995 ? "100 %" : share < 0.0005 ? "0 %" : `${(100 * share).toFixed(1)} %`);
+const percent = (share) => (share >= 0.9995 ? "> 99.9 %" : share < 0.0005 ? "< 0.1 %" : `${(100 * share).toFixed(1)} %`);
 
 // What the server answers; a busy server says when to ask again.
 async function ask(path, makeOptions = () => ({})) {
@@ -72,6 +72,7 @@ async function classify(file) {
     past.unshift(item);
     for (const old of past.splice(KEPT)) URL.revokeObjectURL(old.address);
     open(item);
+    byId("answer").scrollIntoView({ block: "nearest" });
     say(`${name}: ${item.answer.predicted}, ${percent(item.answer.probability)}`);
   } catch (error) {
     URL.revokeObjectURL(item.address);
@@ -277,11 +278,47 @@ function clear() {
   byId("choose").focus();
 }
 
+// The camera: a phone's own app, or this browser's picture of whoever sits before it -----------------------------
+
+async function photograph() {
+  const phone = matchMedia("(pointer: coarse)").matches;
+  if (phone || !navigator.mediaDevices) return byId("camera").click();
+  byId("error").hidden = true;
+  try {
+    const stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    byId("live").srcObject = stream;
+    byId("studio").showModal();
+  } catch {
+    fail("There is no camera that this page may use. Choose a file instead.");
+  }
+}
+
+function endPhotograph() {
+  for (const track of byId("live").srcObject?.getTracks() ?? []) track.stop();
+  byId("live").srcObject = null;
+}
+
+function shoot() {
+  const video = byId("live");
+  const canvas = document.createElement("canvas");
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  if (!canvas.width) return; // the camera is not ready yet
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  const name = `photo ${new Date().toLocaleTimeString()}.png`;
+  canvas.toBlob((blob) => take([new File([blob], name, { type: "image/png" })]), "image/png");
+  byId("studio").close();
+}
+
 // The page -----------------------------------------------------------------------------------------------------
 
 function listen() {
-  for (const [button, input] of [["choose", "file"], ["photograph", "camera"]]) {
-    byId(button).addEventListener("click", () => byId(input).click());
+  byId("choose").addEventListener("click", () => byId("file").click());
+  byId("photograph").addEventListener("click", photograph);
+  byId("shoot").addEventListener("click", shoot);
+  byId("leave").addEventListener("click", () => byId("studio").close());
+  byId("studio").addEventListener("close", endPhotograph);
+  for (const input of ["file", "camera"]) {
     byId(input).addEventListener("change", async (event) => {
       await take(event.target.files);
       event.target.value = ""; // so that the same file can be chosen again
