@@ -17,10 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tenfold.recipe.components import Choice, components
 from tenfold.core.errors import InputError
 from tenfold.core.files import atomic, write_json
 from tenfold.models import Classifier, Preprocessing, build_model
+from tenfold.recipe.components import Choice, components
 
 VERSION = 1
 Tensors = dict[str, Tensor]

@@ -11,14 +11,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tenfold.runs.checkpoint import load_model
-from tenfold.data import Source, Splits, load_splits
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write, remove_leftovers, write_json, write_text
 from tenfold.core.notebook import History, run_html
+from tenfold.data import Source, Splits, load_splits
 from tenfold.models import Classifier
-from tenfold.runs.predictions import Predictions, read_predictions
 from tenfold.recipe import Recipe, load_recipe
+from tenfold.runs.checkpoint import load_model
+from tenfold.runs.predictions import Predictions, read_predictions
 
 HISTORY = (
     "epoch",
