@@ -71,6 +71,12 @@ class Answers:
         order = np.argsort(-row, kind="stable")[:count]
         return [(self.class_names[index], float(row[index])) for index in order]
 
+    @property
+    def right(self) -> tuple[int, int]:
+        """How many of the pictures with a label are named so, and how many have one."""
+        known = [(label, name) for label, name in zip(self.labels, self.predicted, strict=False) if label is not None]
+        return sum(label == name for label, name in known), len(known)
+
     def uncorrected(self) -> "Answers":
         """The same answers with the model's raw probabilities, as `predictions/*.parquet` has them."""
         return replace(self, probabilities=self.raw)
@@ -183,15 +189,24 @@ def answer(
     accuracy: float = ACCURACY,
     coverage: float | None = None,
     labels: Sequence[str | None] = (),
+    unreadable: tuple[tuple[str, str], ...] = (),
 ) -> Answers:
     """What `predictor` says of `pixels` (n, H, W, C) uint8, read as `contract` says.
 
     `accuracy` decides who is unsure, `coverage` asks for sets of classes. Raises InputError where validation does not
     support that coverage.
     """
-    logits = predictor.logits(pixels)
+    empty = np.empty((0, len(contract.class_names)), np.float32)
+    logits = predictor.logits(pixels) if len(pixels) else empty
     return answer_logits(
-        contract, predictor, logits, paths, accuracy=accuracy, coverage=coverage, labels=labels
+        contract,
+        predictor,
+        logits,
+        paths,
+        accuracy=accuracy,
+        coverage=coverage,
+        labels=labels,
+        unreadable=unreadable,
     )
 
 
@@ -204,10 +219,11 @@ def answer_logits(
     accuracy: float = ACCURACY,
     coverage: float | None = None,
     labels: Sequence[str | None] = (),
+    unreadable: tuple[tuple[str, str], ...] = (),
 ) -> Answers:
     """As `answer`, where `predictor` has given the `logits` (n, K) already."""
     corrected = softmax(logits, contract.temperature)
-    confidence = corrected.max(axis=1)
+    confidence = corrected.max(axis=1, initial=0)
     sets = None if coverage is None else corrected >= contract.least_probability(coverage)
     return Answers(
         paths=paths,
@@ -219,6 +235,7 @@ def answer_logits(
         unlike=contract.familiarity.unlike(logits) if contract.familiarity else None,
         sets=sets,
         labels=labels,
+        unreadable=unreadable,
     )
 
 

@@ -12,7 +12,7 @@ from tenfold.runs.metrics import TEMPERATURE_MISTAKES, fit_temperature, with_tem
 ROWS = 100
 COVERAGES = (*(share / 100 for share in range(50, 100)), 0.995, 0.999)
 # A picture is called unlike the training images where validation images are no more often than this.
-FALSE_ALARMS = 0.01
+FALSE_ALARMS = 0.05
 
 
 def calibrate(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:

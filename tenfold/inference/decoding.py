@@ -1,0 +1,153 @@
+"""Decoding pictures in other processes while the model works, within bounded memory and in order."""
+
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from tenfold.core.errors import TenfoldError
+from tenfold.data.decode import Encoded, Target, decode
+from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, IDLE_SECONDS, INLINE_SECONDS
+from tenfold.inference.pictures import Picture
+
+
+@dataclass(frozen=True)
+class Block:
+    """Decoded pictures (n, H, W, C) uint8 with their names and labels, and (name, reason) of those met in between
+    that cannot be read."""
+
+    names: list[str]
+    labels: list[str | None]
+    pixels: np.ndarray
+    unreadable: list[tuple[str, str]]
+
+
+def blocks(pictures: Iterable[Picture], target: Target, size: int) -> Iterator[Block]:
+    """All pictures in their order, in blocks of exactly `size` readable ones; only the last may have fewer."""
+    waiting: list[Block] = []
+    ready = 0
+    for block in _decoded(pictures, target):
+        waiting.append(block)
+        ready += len(block.names)
+        while ready >= size:
+            whole = _joined(waiting)
+            yield _cut(whole, 0, size)
+            waiting = [replace(_cut(whole, size, ready), unreadable=[])]
+            ready -= size
+    if waiting and (ready or any(block.unreadable for block in waiting)):
+        yield _joined(waiting)
+
+
+def _joined(parts: list[Block]) -> Block:
+    return Block(
+        [name for part in parts for name in part.names],
+        [label for part in parts for label in part.labels],
+        np.concatenate([part.pixels for part in parts]),
+        [fault for part in parts for fault in part.unreadable],
+    )
+
+
+def _cut(block: Block, start: int, stop: int) -> Block:
+    return Block(
+        block.names[start:stop], block.labels[start:stop], block.pixels[start:stop], block.unreadable
+    )
+
+
+def _decoded(pictures: Iterable[Picture], target: Target) -> Iterator[Block]:
+    """Blocks as they come: the first ones from this process; where there are more, from others."""
+    work = _chunks(pictures, max(8, min(CHUNK_IMAGES, CHUNK_BYTES // _bytes(target))))
+    start = time.perf_counter()
+    for chunk in work:
+        yield _block(chunk, *decode_all([picture.encoded for picture in chunk], target))
+        if time.perf_counter() - start > INLINE_SECONDS:
+            break
+    first = next(work, None)
+    if first is not None:
+        yield from _in_processes(chain([first], work), target)
+
+
+def _in_processes(work: Iterable[list[Picture]], target: Target) -> Iterator[Block]:
+    """At most so many chunks are on their way that every process has one in hand and one waiting."""
+    from joblib import cpu_count
+    from joblib.externals.loky import get_reusable_executor
+
+    workers = cpu_count()
+    pool: Any = get_reusable_executor(max_workers=workers, timeout=IDLE_SECONDS)
+    pending: deque[tuple[list[Picture], Future[Any]]] = deque()
+    try:
+        for chunk in work:
+            pending.append((chunk, pool.submit(decode_all, [picture.encoded for picture in chunk], target)))
+            if len(pending) > 2 * workers:
+                oldest, future = pending.popleft()
+                yield _block(oldest, *future.result())
+        while pending:
+            oldest, future = pending.popleft()
+            yield _block(oldest, *future.result())
+    except BrokenProcessPool:
+        raise TenfoldError(
+            "a process that decodes pictures was killed, most likely because the memory is used up. Close what "
+            "else needs much memory, and look for pictures of enormous size."
+        ) from None
+    finally:
+        for _, future in pending:
+            future.cancel()
+
+
+def decode_all(encoded: list[Encoded], target: Target) -> tuple[np.ndarray, list[str | None]]:
+    """Pixels (n, H, W, C) uint8 of the pictures that can be read; for each given one, None or why it cannot be."""
+    pixels, faults = [], []
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # Pillow warns of odd metadata; what matters is whether pixels come out
+        for picture in encoded:
+            try:
+                pixels.append(decode(picture, target)[0])
+                faults.append(None)
+            except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+                faults.append(_reason(error))
+    shape = (target.height, target.width, target.channels)
+    return (np.stack(pixels) if pixels else np.empty((0, *shape), np.uint8)), faults
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+def _block(chunk: list[Picture], pixels: np.ndarray, faults: list[str | None]) -> Block:
+    readable = [picture for picture, fault in zip(chunk, faults, strict=True) if fault is None]
+    unreadable = [(p.name, fault) for p, fault in zip(chunk, faults, strict=True) if fault is not None]
+    return Block([p.name for p in readable], [p.label for p in readable], pixels, unreadable)
+
+
+def _chunks(pictures: Iterable[Picture], images: int) -> Iterator[list[Picture]]:
+    """Pictures in lists that are limited in number and in bytes."""
+    chunk: list[Picture] = []
+    size = 0
+    for picture in pictures:
+        chunk.append(picture)
+        size += _size(picture.encoded)
+        if len(chunk) == images or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _size(encoded: Encoded) -> int:
+    if isinstance(encoded, np.ndarray):
+        return encoded.nbytes
+    return len(encoded) if isinstance(encoded, bytes) else 0
+
+
+def _bytes(target: Target) -> int:
+    return target.height * target.width * target.channels

@@ -1,0 +1,158 @@
+"""From the name of a run or of an exported folder to its contract and to what answers."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tenfold.core.errors import InputError, TenfoldError
+from tenfold.inference.contract import FILE, Contract, read_contract
+from tenfold.inference.predictor import BATCH, MODEL, OnnxPredictor, Predictor
+
+WEIGHTS, DESCRIPTION, RECIPE = "model.safetensors", "model.json", "recipe.toml"
+# Where a run folder keeps what ONNX Runtime loads: made when it is first wanted, and again for other weights.
+ONNX = "onnx"
+# So many pictures ONNX Runtime answers before PyTorch would be imported.
+FEW = BATCH
+
+
+@dataclass(frozen=True)
+class Model:
+    """A run or an exported folder, ready to be asked; `notes` say what its contract lacks, and what helps."""
+
+    folder: Path
+    contract: Contract
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exported(self) -> bool:
+        """Whether the folder was exported, and so has no PyTorch model that could answer."""
+        return not (self.folder / WEIGHTS).is_file()
+
+    @property
+    def onnx(self) -> Path:
+        """The folder of the ONNX model, which in a run may not be there yet."""
+        return self.folder if self.exported else self.folder / ONNX
+
+    def predictor(self, few: bool, device: str = "auto") -> Predictor:
+        """Who answers: ONNX Runtime for few pictures and exported folders, else PyTorch, as the run was evaluated."""
+        if self.exported and device not in {"auto", "cpu"}:
+            raise InputError(f"--device {device}: an exported folder is run on the CPU. Give the run itself.")
+        if self.exported or (few and device in {"auto", "cpu"} and self.has_onnx()):
+            return OnnxPredictor(self.onnx)
+        from tenfold.core.devices import choose_device
+        from tenfold.inference.torch_predictor import TorchPredictor
+        from tenfold.runs.folder import load_run
+
+        return TorchPredictor(load_run(self.folder).model(), choose_device(device))
+
+    def has_onnx(self) -> bool:
+        """Whether there is an ONNX model of these weights."""
+        return (self.onnx / MODEL).is_file() and _text(self.onnx / "weights") == self.contract.weights
+
+    def make_onnx(self) -> None:
+        """Write the run's ONNX model, so that the next picture is answered sooner.
+
+        A network that cannot be exported, and a folder that cannot be written, are left as they are: PyTorch answers.
+        """
+        from tenfold.core.files import write_text
+        from tenfold.inference.onnx_model import write_onnx
+        from tenfold.runs.folder import load_run
+
+        try:
+            self.onnx.mkdir(exist_ok=True)
+            (self.onnx / "weights").unlink(missing_ok=True)
+            write_onnx(load_run(self.folder).model(), self.onnx / MODEL, self.contract.class_names)
+            write_text(self.onnx / "weights", self.contract.weights)
+        except (TenfoldError, OSError) as error:
+            print(f"tenfold: {self.onnx / MODEL} was not made, so PyTorch answers: {error}", file=sys.stderr)
+
+    def owns(self, words: Sequence[str]) -> bool:
+        """Whether one of `words` lies in the run's own data, whose saved predictions it is to repeat exactly."""
+        try:
+            source = json.loads((self.folder / "data.json").read_text(encoding="utf-8"))["source"]
+        except (OSError, ValueError, KeyError):
+            return False
+        listed = [path for split in ("train", "validation", "test") for path in source.get(split) or ()]
+        named = {source.get("data"), *listed} - {None}
+        places = {Path(name).resolve() for name in named}
+        return any(
+            word in named or places & {path := Path(word).resolve(), *path.parents} for word in words
+        )
+
+
+def open_model(name: str | Path) -> Model:
+    """The model of a run folder, of a run's name below `runs/`, or of an exported folder.
+
+    A run without a contract (one of an earlier tenfold, or whose weights have changed since) gets as much of one as
+    its saved predictions allow. Raises InputError where `name` is neither.
+    """
+    folder = _find(Path(name))
+    if not (folder / WEIGHTS).is_file():
+        return Model(folder, read_contract(folder))
+    weights = weights_hash(folder)
+    if (folder / FILE).is_file():
+        contract = read_contract(folder)
+        if contract.weights == weights:
+            return Model(folder, contract)
+        return _without_contract(folder, weights, None, "its weights have changed since it was evaluated")
+    return _without_contract(
+        folder, weights, folder / "predictions" / "validation.parquet", "it has no inference.json"
+    )
+
+
+def weights_hash(folder: Path) -> str:
+    """A hash of a run's weights file: what was measured with others is not to be trusted."""
+    with open(folder / WEIGHTS, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _find(name: Path) -> Path:
+    for folder in (name, Path("runs") / name):
+        if (folder / WEIGHTS).is_file() or (folder / MODEL).is_file():
+            return folder
+        if (folder / RECIPE).is_file():
+            raise InputError(f"{folder}: has no model yet; `tenfold resume {folder}` goes on with an interrupted run.")
+    raise InputError(
+        f"{name}: is neither a run folder nor an exported one. `tenfold train` makes a run below runs/, and "
+        "`tenfold runs` lists them."
+    )
+
+
+def _without_contract(folder: Path, weights: str, validation: Path | None, why: str) -> Model:
+    described = _described(folder)
+    calibration = None
+    lacking = "probabilities are raw, nothing is called unsure or unlike the training images"
+    if validation is not None and validation.is_file():
+        from tenfold.inference.calibrate import calibrate
+        from tenfold.runs.predictions import read_predictions
+
+        saved = read_predictions(validation)
+        calibration = calibrate(saved.labels, saved.probabilities)
+        lacking = "nothing is called unlike the training images"
+    contract = Contract(
+        tuple(described["class_names"]), tuple(described["image_shape"]), weights, calibration=calibration
+    )
+    return Model(folder, contract, (f"{folder}: {why}: {lacking}. `tenfold evaluate {folder}` makes it whole.",))
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION
+    try:
+        described = json.loads(path.read_text(encoding="utf-8"))
+        _ = described["class_names"], described["image_shape"]
+        return described
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: does not describe a model ({error}). Restore it from a copy, or train the run anew."
+        ) from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""

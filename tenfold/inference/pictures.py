@@ -1,0 +1,274 @@
+"""Which pictures to answer about: from words on the command line, names on standard input, or Python objects.
+
+Nothing is decoded here, and nothing is kept: pictures come one after the other, with a name and, where a folder
+says it, a label.
+"""
+
+import glob
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tenfold.core.errors import InputError
+from tenfold.data.decode import LARGEST_FILE, Encoded, Unreadable, to_rgb
+from tenfold.data.sources.folders import is_picture
+from tenfold.data.sources.trees import ARCHIVES, Tree, open_tree, printable
+
+STDIN = "-"
+_ADDRESSES = ("http://", "https://")
+_TABLES = (".npz", ".parquet")
+TIMEOUT = 30  # seconds without an answer
+# How the contents of a picture begin; a list of names does not.
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture to answer about: its name, what to decode, and the class that its folder says."""
+
+    name: str
+    encoded: Encoded
+    label: str | None = None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures in order; `count` of them, or None where that shows only at the end."""
+
+    each: Callable[[], Iterator[Picture]]
+    count: int | None
+
+    def __iter__(self) -> Iterator[Picture]:
+        return self.each()
+
+
+def pictures_of(words: Sequence[str], class_names: Sequence[str], *, by_hand: bool = True) -> Pictures:
+    """The pictures that `words` name: files, folders, globs, archives, tables, named sources.
+
+    By hand, that is on the command line, `-` stands for standard input and an http(s) address for what lies there.
+    Raises InputError for a word that names nothing.
+    """
+    parts = [_named(word, frozenset(class_names), by_hand) for word in words]
+    counts = [part.count for part in parts]
+    total = None if None in counts else sum(count for count in counts if count is not None)
+    return Pictures(lambda: chain.from_iterable(parts), total)
+
+
+def _named(word: str, classes: frozenset[str], by_hand: bool) -> Pictures:
+    if word.startswith(_ADDRESSES):
+        if not by_hand:
+            raise InputError(
+                f"{word}: addresses are fetched on the command line only. Give the picture's bytes."
+            )
+        return Pictures(lambda: iter([Picture(word, _fetch(word))]), 1)
+    if word == STDIN and by_hand:
+        return Pictures(lambda: _standard_input(sys.stdin.buffer, classes), None)
+    path = Path(word)
+    if path.is_dir() or (path.is_file() and word.lower().endswith((*ARCHIVES, *_TABLES))):
+        return _in_tree(word, classes)
+    if path.exists():
+        return Pictures(lambda: iter([Picture(printable(word), word)]), 1)
+    if found := sorted(glob.glob(word, recursive=True)):  # noqa: PTH207 (absolute patterns too)
+        return pictures_of(found, tuple(classes), by_hand=False)
+    return _in_named_source(word)
+
+
+def _in_tree(word: str, classes: frozenset[str]) -> Pictures:
+    tree = open_tree(Path(word))
+    names = [name for name in tree.files if is_picture(name)]
+    if not names:
+        return _in_source(word, tree)
+    return Pictures(lambda: _from_tree(tree, names, classes), len(names))
+
+
+def _from_tree(tree: Tree, names: Sequence[str], classes: frozenset[str]) -> Iterator[Picture]:
+    above = f"{tree.path}/"
+    for position, encoded in tree.encoded(names):
+        name = names[position]
+        label = next((part for part in reversed(name.split("/")[:-1]) if printable(part) in classes), None)
+        yield Picture(printable(above + name), encoded, label if label is None else printable(label))
+
+
+def _in_named_source(word: str) -> Pictures:
+    from tenfold.data.sources.opening import NAMED_SOURCES
+
+    if word in NAMED_SOURCES:
+        return _in_source(word, None)
+    raise InputError(
+        f"{word}: there is no such file or folder, and nothing matches it. Give pictures, folders, archives, tables "
+        f"(.parquet, .npz), one of the names {', '.join(NAMED_SOURCES)}, or - for standard input."
+    )
+
+
+def _in_source(word: str, tree: Tree | None) -> Pictures:
+    """The labelled images of a source without picture files: tables, arrays, CIFAR's own files."""
+    from tenfold.data.sources.cifar import find_cifar
+    from tenfold.data.sources.opening import open_source
+    from tenfold.data.splits import Source
+
+    if tree is not None and not find_cifar(tree) and not any(name.endswith(_TABLES) for name in tree.files):
+        raise InputError(f"{word}: it holds no pictures, only {len(tree.files)} file(s) of other kinds.")
+    groups = open_source(Source(data=word)).groups()
+
+    def each() -> Iterator[Picture]:
+        for group in groups:
+            for position, encoded in group.encoded():
+                yield Picture(f"{word}/{group.paths[position]}", encoded, group.classes[position])
+
+    return Pictures(each, sum(len(group.paths) for group in groups))
+
+
+# Standard input and addresses --------------------------------------------------------------------------------
+
+
+def _standard_input(stream: BinaryIO, classes: frozenset[str]) -> Iterator[Picture]:
+    """One picture's bytes, or names of files and folders, one a line (or NUL-separated, as `find -print0` gives)."""
+    head = stream.read(4096)
+    if head.startswith(_SIGNATURES) or head[4:8] == b"ftyp" or head[128:132] == b"DICM":
+        contents = head + stream.read(LARGEST_FILE + 1 - len(head))
+        yield Picture(STDIN, _limited(contents))
+        return
+    for line in _lines(head, stream):
+        name = os.fsdecode(line)
+        if name:
+            yield from _listed(name, classes)
+
+
+def _lines(head: bytes, stream: BinaryIO) -> Iterator[bytes]:
+    end = b"\0" if b"\0" in head else b"\n"
+    rest = head
+    while rest:
+        *whole, rest = rest.split(end)
+        yield from (line.removesuffix(b"\r") if end == b"\n" else line for line in whole)
+        more = stream.read(4096)
+        if not more:
+            yield rest.removesuffix(b"\r") if end == b"\n" else rest
+        rest = rest + more if more else b""
+        if not rest and more == b"":
+            return
+
+
+def _listed(name: str, classes: frozenset[str]) -> Iterator[Picture]:
+    """What a name on standard input stands for; one that stands for nothing is unreadable, and the rest goes on."""
+    if name.startswith(_ADDRESSES):
+        yield Picture(name, Unreadable("an address is fetched only where it is given on the command line"))
+    elif not Path(name).exists():
+        yield Picture(printable(name), Unreadable("there is no such file"))
+    else:
+        try:
+            yield from _named(name, classes, by_hand=False)
+        except InputError as error:
+            yield Picture(printable(name), Unreadable(str(error)))
+
+
+def _fetch(address: str) -> Encoded:
+    """What lies at an http(s) address, or why it cannot be had."""
+    from urllib import request  # slow to load, and seldom needed
+
+    opener = (
+        request.OpenerDirector()
+    )  # without the handlers for files and FTP, to which a server could redirect
+    for handler in (
+        request.ProxyHandler,
+        request.HTTPHandler,
+        request.HTTPSHandler,
+        request.HTTPRedirectHandler,
+        request.HTTPDefaultErrorHandler,
+        request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    try:
+        with opener.open(
+            request.Request(address, headers={"User-Agent": "tenfold"}), timeout=TIMEOUT
+        ) as answer:
+            return _limited(answer.read(LARGEST_FILE + 1))
+    except (OSError, ValueError) as error:  # URLError, HTTPError, time-outs, and addresses that are none
+        return Unreadable(f"cannot be fetched ({error})")
+
+
+def _limited(contents: bytes) -> Encoded:
+    if len(contents) > LARGEST_FILE:
+        return Unreadable(f"it is larger than {LARGEST_FILE >> 20} MiB")
+    return contents
+
+
+# Python objects ----------------------------------------------------------------------------------------------
+
+
+def pictures_from(images: Any, class_names: Sequence[str]) -> Pictures:
+    """The pictures that Python objects stand for: paths, PIL images, bytes, uint8 arrays, and lists of them.
+
+    Arrays are (H, W), (H, W, C) or (N, H, W, C) uint8 on 0..255. Raises InputError, with the remedy, for every other
+    array: what a floating-point array means is never guessed.
+    """
+    if isinstance(images, str | os.PathLike):
+        return pictures_of([os.fspath(images)], class_names, by_hand=False)
+    if isinstance(images, bytes | Image.Image | np.ndarray):
+        found = list(_from_object(images, "image"))
+        return Pictures(lambda: iter(found), len(found))
+    if not isinstance(images, Iterable):
+        raise InputError(_refusal(images))
+    parts = [_from_item(item, number, class_names) for number, item in enumerate(images)]
+    counts = [part.count or 0 for part in parts]
+    return Pictures(lambda: chain.from_iterable(parts), sum(counts))
+
+
+def _from_item(item: Any, number: int, class_names: Sequence[str]) -> Pictures:
+    if isinstance(item, str | os.PathLike):
+        return pictures_of([os.fspath(item)], class_names, by_hand=False)
+    found = list(_from_object(item, f"image {number}"))
+    return Pictures(lambda: iter(found), len(found))
+
+
+def _from_object(item: Any, name: str) -> Iterator[Picture]:
+    if isinstance(item, bytes):
+        yield Picture(name, item)
+    elif isinstance(item, Image.Image):
+        yield Picture(name, np.asarray(to_rgb(ImageOps.exif_transpose(item))))
+    elif isinstance(item, np.ndarray):
+        images = _checked(item, name)
+        for number, image in enumerate(images):
+            yield Picture(name if len(images) == 1 else f"{name} {number}", np.ascontiguousarray(image))
+    else:
+        raise InputError(_refusal(item))
+
+
+def _checked(array: np.ndarray, name: str) -> np.ndarray:
+    """An array as (N, H, W, C) uint8."""
+    if array.dtype != np.uint8:
+        raise InputError(f"{name}: {_type_fault(array)}")
+    if array.ndim == 2:
+        array = array[..., None]
+    images = array if array.ndim == 4 else array[None]
+    if images.ndim != 4 or images.shape[3] not in {1, 3, 4} or not images[0:1].size:
+        first = " Move the channels last, with numpy.moveaxis(x, -3, -1)." if 3 in array.shape[-3:-1] else ""
+        raise InputError(
+            f"{name}: an array of shape {array.shape}; expected (height, width), (height, width, channels) or "
+            f"(images, height, width, channels) with 1, 3 or 4 channels.{first}"
+        )
+    return images
+
+
+def _type_fault(array: np.ndarray) -> str:
+    expected = "expected uint8 on 0..255, as a decoder gives it; the model scales it itself."
+    if array.dtype.kind == "f" and array.size and array.min() >= 0 and array.max() <= 1:
+        return (
+            f"values of type {array.dtype} from 0 to 1; {expected} Give numpy.rint(255 * x).astype('uint8')."
+        )
+    if array.dtype.kind in "fiu" and array.size and array.min() >= 0 and array.max() <= 255:
+        return f"values of type {array.dtype}; {expected} Give numpy.rint(x).astype('uint8')."
+    return f"values of type {array.dtype}; {expected} Undo what was done to them, or give the files."
+
+
+def _refusal(item: Any) -> str:
+    return (
+        f"{type(item).__name__}: cannot be taken for pictures. Give a path, a PIL image, the bytes of a file, a "
+        "uint8 array (height, width, channels), or a list of such."
+    )

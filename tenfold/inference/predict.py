@@ -1,0 +1,113 @@
+"""`tenfold predict`: pictures in, named classes out, block after block, so that a million of them fit."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tenfold.core.errors import InputError
+from tenfold.inference.answers import ACCURACY, Answers, answer
+from tenfold.inference.decoding import blocks
+from tenfold.inference.opening import FEW, Model, open_model
+from tenfold.inference.pictures import Picture, pictures_from
+from tenfold.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from tenfold.runs.folder import Run
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of every picture; `accuracy` and `coverage` are as in `answers.answer`."""
+
+    accuracy: float = ACCURACY
+    coverage: float | None = None
+    raw: bool = False
+
+    def check(self, model: Model) -> None:
+        """Raise InputError, before any picture is read, for what the contract cannot promise."""
+        model.contract.threshold(self.accuracy)
+        if self.coverage is not None:
+            model.contract.least_probability(self.coverage)
+
+
+def predict(
+    run: "str | Path | Run",
+    images: Any,
+    *,
+    accuracy: float = ACCURACY,
+    coverage: float | None = None,
+    raw: bool = False,
+    device: str = "auto",
+) -> Answers:
+    """What a run's model, or an exported one, says of `images`.
+
+    `images`: a path (file, folder, glob, archive, table), a PIL image, a picture file's bytes, a uint8 array (H, W),
+    (H, W, C) or (N, H, W, C), or a list of such. Answers that reach `accuracy` on validation are not `unsure`;
+    `coverage` asks for sets of classes that hold the true one so often; with `raw`, probabilities are without the
+    temperature. Pictures that cannot be read are listed in `.unreadable`. Raises InputError where none can be read,
+    and for arrays that are not uint8.
+
+        answers = tenfold.predict("runs/photos", "holiday/")
+        answers.predicted, answers.probabilities, answers.to_pandas()
+    """
+    model = open_model(run if isinstance(run, str | Path) else run.path)
+    question = Question(accuracy, coverage, raw)
+    question.check(model)
+    pictures = pictures_from(images, model.contract.class_names)
+    few = pictures.count is not None and pictures.count <= FEW and not model.owns(_paths(images))
+    parts = list(answered(model, model.predictor(few, device), pictures, question))
+    together = joined(parts, model)
+    if together.unreadable and not len(together):
+        name, reason = together.unreadable[0]
+        raise InputError(f"{name}: cannot be read: {reason}. None of the pictures can.")
+    return together
+
+
+def answered(
+    model: Model, predictor: Predictor, pictures: Iterable[Picture], question: Question
+) -> Iterator[Answers]:
+    """Answers in blocks of as many pictures as `predictor` takes at once, in order."""
+    for block in blocks(pictures, model.contract.target, predictor.batch):
+        answers = answer(
+            model.contract,
+            predictor,
+            block.pixels,
+            block.names,
+            accuracy=question.accuracy,
+            coverage=question.coverage,
+            labels=block.labels if any(label is not None for label in block.labels) else (),
+            unreadable=tuple(block.unreadable),
+        )
+        yield answers.uncorrected() if question.raw else answers
+
+
+def joined(parts: Sequence[Answers], model: Model) -> Answers:
+    """Several blocks of answers as one; without any, none."""
+    labelled = any(part.labels for part in parts)
+    empty = np.empty((0, len(model.contract.class_names)), np.float32)
+    labels = [label for part in parts for label in (part.labels or [None] * len(part))]
+    return Answers(
+        paths=[path for part in parts for path in part.paths],
+        class_names=model.contract.class_names,
+        logits=np.concatenate([empty, *(part.logits for part in parts)]),
+        raw=np.concatenate([empty, *(part.raw for part in parts)]),
+        probabilities=np.concatenate([empty, *(part.probabilities for part in parts)]),
+        unsure=_together([part.unsure for part in parts]),
+        unlike=_together([part.unlike for part in parts]),
+        sets=_together([part.sets for part in parts]),
+        labels=labels if labelled else (),
+        unreadable=tuple(fault for part in parts for fault in part.unreadable),
+    )
+
+
+def _together(values: list[np.ndarray | None]) -> np.ndarray | None:
+    known = [value for value in values if value is not None]
+    return np.concatenate(known) if known else None
+
+
+def _paths(images: Any) -> list[str]:
+    items = images if isinstance(images, list | tuple) else [images]
+    return [str(item) for item in items if isinstance(item, str | Path)]
