@@ -129,6 +129,51 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run, its name below runs/, or an exported folder.")
+    ],
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[IMAGES]...",
+            help="Files, folders, globs, archives, tables, sources, http(s) addresses, or - for standard input.",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, metavar="K", help="Only the K most probable classes.")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", metavar="table|csv|jsonl|parquet", help="How to write the answers."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write them to FILE (its ending names the format).")
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Probabilities without the temperature.")] = False,
+    accuracy: Annotated[
+        float,
+        typer.Option(metavar="SHARE", help="Call an answer unsure below what is so accurate on validation."),
+    ] = 0.95,
+    conformal: Annotated[
+        float | None,
+        typer.Option(metavar="COVERAGE", help="Add the set of classes that holds the true one so often."),
+    ] = None,
+    device: DeviceOption = "auto",
+) -> None:
+    """Say what is on pictures: classes with probabilities.
+
+    Exit status 1 where some could not be read.
+    """
+    from tenfold.inference.command import predict_command
+    from tenfold.inference.predict import Question
+
+    question = Question(accuracy, conformal, raw)
+    if not predict_command(run, images or [], question, top=top, form=form, out=out, device=device):
+        raise typer.Exit(1)
+
+
+@app.command()
 def sweep(
     words: Annotated[
         list[str] | None,

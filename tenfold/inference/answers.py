@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tenfold.core.errors import TenfoldError
 from tenfold.core.notebook import table_html
 from tenfold.inference.contract import Contract
 from tenfold.inference.predictor import Predictor, softmax
@@ -74,7 +75,11 @@ class Answers:
     @property
     def right(self) -> tuple[int, int]:
         """How many of the pictures with a label are named so, and how many have one."""
-        known = [(label, name) for label, name in zip(self.labels, self.predicted, strict=False) if label is not None]
+        known = [
+            (label, name)
+            for label, name in zip(self.labels, self.predicted, strict=False)
+            if label is not None
+        ]
         return sum(label == name for label, name in known), len(known)
 
     def uncorrected(self) -> "Answers":
@@ -86,7 +91,7 @@ class Answers:
     def records(self, top: int | None = None) -> Iterator[dict[str, Any]]:
         """A dictionary for each picture: path, predicted, probability, probabilities, unsure and unlike.
 
-        With `top`, only so many classes, most probable first. `set` and `label` follow where there are any.
+        With `top`, only so many classes, most probable first. `set` follows where a coverage was asked for.
         """
         for position, (path, predicted) in enumerate(zip(self.paths, self.predicted, strict=True)):
             chosen = self.top(position, top) if top else self._all(position)
@@ -100,8 +105,6 @@ class Answers:
             }
             if self.sets is not None:
                 record["set"] = [self.class_names[index] for index in np.flatnonzero(self.sets[position])]
-            if self.labels:
-                record["label"] = self.labels[position]
             yield record
 
     def json_lines(self, top: int | None = None) -> str:
@@ -109,7 +112,7 @@ class Answers:
         return "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in self.records(top))
 
     def csv_lines(self, header: bool = True) -> str:
-        """CSV: path, predicted, probability, unsure, unlike (set, label), and a column for each class."""
+        """CSV: path, predicted, probability, unsure, unlike (and set), and a column for each class."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = self.columns()
@@ -119,7 +122,7 @@ class Answers:
         return text.getvalue()
 
     def columns(self) -> dict[str, list[Any]]:
-        """The same as columns: `path` to `unlike`, `set` and `label` where there are any, `probability:CLASS`."""
+        """The same as columns: `path` to `unlike`, `set` where a coverage was asked for, `probability:CLASS`."""
         columns: dict[str, list[Any]] = {
             "path": list(self.paths),
             "predicted": self.predicted,
@@ -129,17 +132,21 @@ class Answers:
         }
         if self.sets is not None:
             columns["set"] = [[self.class_names[i] for i in np.flatnonzero(row)] for row in self.sets]
-        if self.labels:
-            columns["label"] = list(self.labels)
         for index, name in enumerate(self.class_names):
             columns[f"probability:{name}"] = self.probabilities[:, index].tolist()
         return columns
 
     def to_pandas(self) -> "pd.DataFrame":
-        """A pandas DataFrame with the columns of `columns`."""
-        import pandas as pd
+        """A pandas DataFrame with the columns of `columns`, and the labels where folders say some.
 
-        return pd.DataFrame(self.columns())
+        Raises TenfoldError where pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ModuleNotFoundError:
+            raise TenfoldError("to_pandas needs pandas: `pip install pandas`.") from None
+        labels = {"label": list(self.labels)} if self.labels else {}
+        return pd.DataFrame({**self.columns(), **labels})
 
     def __rich__(self) -> "Table":
         from rich.table import Table

@@ -8,8 +8,14 @@ from torch.nn import functional as F
 
 from tenfold.data import Split, Splits
 from tenfold.data.feeds import Batches
+from tenfold.inference.calibrate import calibrate, learn_familiarity
+from tenfold.inference.contract import Contract
+from tenfold.inference.opening import weights_hash
 from tenfold.models import Classifier
 from tenfold.runs.predictions import Predictions
+
+# Images of a split that are looked at to learn what its logits are like.
+SAMPLE = 2000
 
 
 @torch.inference_mode()
@@ -33,15 +39,59 @@ def score(model: Classifier, batches: Batches) -> tuple[float, float]:
     return mean, correct.item() / len(batches)
 
 
-@torch.inference_mode()
 def predict_split(
     model: Classifier, split: Split, class_names: tuple[str, ...], device: torch.device
 ) -> Predictions:
     """Probabilities of every image of `split`, in its order. The model is left in evaluation mode."""
+    probabilities = _outputs(model, split, device, torch.nn.Softmax(1))
+    return Predictions(split.paths, np.asarray(split.labels), probabilities, class_names)
+
+
+def split_logits(model: Classifier, split: Split, device: torch.device) -> np.ndarray:
+    """Logits (N, K) float32 of every image of `split`, in its order. The model is left in evaluation mode."""
+    return _outputs(model, split, device, torch.nn.Identity())
+
+
+@torch.inference_mode()
+def _outputs(model: Classifier, split: Split, device: torch.device, last: torch.nn.Module) -> np.ndarray:
     batches = Batches(split, device)
     model.to(device).eval()
-    parts = [model(batches.take(positions)[0]).softmax(1).cpu() for positions in batches.in_order()]
-    return Predictions(split.paths, np.asarray(split.labels), torch.cat(parts).numpy(), class_names)
+    parts = [last(model(batches.take(positions)[0])).cpu() for positions in batches.in_order()]
+    return torch.cat(parts).numpy()
+
+
+def write_contract(
+    folder: Path,
+    model: Classifier,
+    validation: Predictions,
+    training: Split,
+    held_out: Split,
+    device: torch.device,
+) -> Contract:
+    """Write what a run's answers mean (`inference.json`), measured with its saved weights, and give it.
+
+    `validation`: its predictions; `training`: some training images as `model` takes them, unaugmented; `held_out`:
+    the validation images likewise. Only a sample of the latter is looked at again.
+    """
+    classifier = model.describe()
+    contract = Contract(
+        validation.class_names,
+        tuple(classifier["image_shape"]),
+        weights_hash(folder),
+        calibration=calibrate(validation.labels, validation.probabilities),
+        familiarity=learn_familiarity(
+            split_logits(model, training, device), split_logits(model, sample(held_out), device)
+        ),
+    )
+    contract.write(folder)
+    return contract
+
+
+def sample(split: Split, most: int = SAMPLE) -> Split:
+    """At most so many images of `split`, evenly over its order and so over its classes."""
+    if len(split) <= most:
+        return split
+    return split.part(np.linspace(0, len(split) - 1, most).astype(np.int64))
 
 
 def predict_splits(

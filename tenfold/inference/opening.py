@@ -71,7 +71,7 @@ class Model:
             print(f"tenfold: {self.onnx / MODEL} was not made, so PyTorch answers: {error}", file=sys.stderr)
 
     def owns(self, words: Sequence[str]) -> bool:
-        """Whether one of `words` lies in the run's own data, whose saved predictions it is to repeat exactly."""
+        """Whether one of `words` is a folder or source of the run's data, whose predictions are repeated exactly."""
         try:
             source = json.loads((self.folder / "data.json").read_text(encoding="utf-8"))["source"]
         except (OSError, ValueError, KeyError):
@@ -79,9 +79,7 @@ class Model:
         listed = [path for split in ("train", "validation", "test") for path in source.get(split) or ()]
         named = {source.get("data"), *listed} - {None}
         places = {Path(name).resolve() for name in named}
-        return any(
-            word in named or places & {path := Path(word).resolve(), *path.parents} for word in words
-        )
+        return any(word in named or _lies_in(Path(word), places) for word in words)
 
 
 def open_model(name: str | Path) -> Model:
@@ -115,7 +113,9 @@ def _find(name: Path) -> Path:
         if (folder / WEIGHTS).is_file() or (folder / MODEL).is_file():
             return folder
         if (folder / RECIPE).is_file():
-            raise InputError(f"{folder}: has no model yet; `tenfold resume {folder}` goes on with an interrupted run.")
+            raise InputError(
+                f"{folder}: has no model yet; `tenfold resume {folder}` goes on with an interrupted run."
+            )
     raise InputError(
         f"{name}: is neither a run folder nor an exported one. `tenfold train` makes a run below runs/, and "
         "`tenfold runs` lists them."
@@ -136,7 +136,9 @@ def _without_contract(folder: Path, weights: str, validation: Path | None, why: 
     contract = Contract(
         tuple(described["class_names"]), tuple(described["image_shape"]), weights, calibration=calibration
     )
-    return Model(folder, contract, (f"{folder}: {why}: {lacking}. `tenfold evaluate {folder}` makes it whole.",))
+    return Model(
+        folder, contract, (f"{folder}: {why}: {lacking}. `tenfold evaluate {folder}` makes it whole.",)
+    )
 
 
 def _described(folder: Path) -> dict[str, Any]:
@@ -149,6 +151,12 @@ def _described(folder: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: does not describe a model ({error}). Restore it from a copy, or train the run anew."
         ) from None
+
+
+def _lies_in(path: Path, places: set[Path]) -> bool:
+    """Whether a folder, or what is itself one of `places`, lies in one of them; single pictures do not count."""
+    there = path.resolve()
+    return there in places or (path.is_dir() and not places.isdisjoint(there.parents))
 
 
 def _text(path: Path) -> str:

@@ -116,6 +116,12 @@ class Run:
         """The best epoch's classifier, on the CPU, in evaluation mode."""
         return load_model(self.path)
 
+    def predict(self, images: Any, **options: Any) -> Any:
+        """What the run's model says of `images`: `tenfold.predict(self, images, ...)`."""
+        import tenfold  # The public face: this package lies below the one that answers.
+
+        return tenfold.predict(self, images, **options)
+
     def begin(self, recipe: Recipe, splits: Splits, environment: dict[str, Any]) -> None:
         """Write down, in a new run's folder, all that is known before the first epoch."""
         write_text(self.path / "recipe.toml", recipe.to_toml())

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,6 +18,7 @@ from tenfold.core.devices import release_freed_memory
 from tenfold.core.errors import InputError
 from tenfold.data import Split, Splits
 from tenfold.inference.engines import Engine
+from tenfold.inference.evaluation import sample
 from tenfold.models import Classifier, Preprocessing
 from tenfold.models.backbone import transfer_network
 from tenfold.recipe import Recipe
@@ -24,7 +26,15 @@ from tenfold.training.feature_cache import Progress, Views, as_split, compute, f
 from tenfold.training.heads import StrengthPath, measure_features, sanity_lines
 from tenfold.training.loop import Training
 
-__all__ = ["Head", "Task", "check_recipe", "for_evaluation", "on_features", "split_on_features"]
+__all__ = [
+    "Head",
+    "Task",
+    "check_recipe",
+    "for_evaluation",
+    "on_features",
+    "split_on_features",
+    "training_sample",
+]
 
 
 class Head(Classifier):
@@ -129,6 +139,19 @@ def split_on_features(
         return model, split
     found, _ = _featured(model, [split], {}, device, progress)
     return Head(model), found[0]
+
+
+def training_sample(task: Task, splits: Splits, device: torch.device, progress: Progress) -> Split:
+    """Some of the training images of `splits`, unaugmented, as the task's model takes them."""
+    chosen = sample(splits.train)
+    if not isinstance(task.model, Head):
+        return chosen
+    if task.splits.train is not splits.train:  # its features are there, the images as they are first
+        own = task.splits.train.part(np.arange(len(splits.train)))
+        return sample(own)
+    # A part is another set of features than the whole, and so must be named otherwise.
+    named = replace(chosen, fingerprint=f"{chosen.fingerprint}, {len(chosen)} of them")
+    return split_on_features(task.model.whole, named, device, progress)[1]
 
 
 def _featured(

@@ -14,7 +14,7 @@ from tenfold.core.files import explained_write, write_json
 from tenfold.data import Source, Splits, load_test_split
 from tenfold.data import load_splits as read_splits
 from tenfold.findings.explain import explain, robustness
-from tenfold.inference.evaluation import predict_split, predict_splits
+from tenfold.inference.evaluation import predict_split, predict_splits, write_contract
 from tenfold.models import Classifier, build_model
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.report import write_report
@@ -24,7 +24,14 @@ from tenfold.runs.folder import Run, create_run, load_run
 from tenfold.runs.metrics import measure
 from tenfold.runs.tracking import check_tracker, tracking
 from tenfold.training.loop import Epoch, fit
-from tenfold.training.transfer import Task, check_recipe, for_evaluation, on_features, split_on_features
+from tenfold.training.transfer import (
+    Task,
+    check_recipe,
+    for_evaluation,
+    on_features,
+    split_on_features,
+    training_sample,
+)
 from tenfold.workbench.budget import make_plan, suitable_recipe
 from tenfold.workbench.progress import Display, display_for
 
@@ -238,6 +245,8 @@ def _finish(run: Run, task: Task, splits: Splits, device: torch.device) -> None:
             "training": _cost(run, task.model, task.splits, device),
         }
     )
+    training = training_sample(task, splits, device, lambda done, total: None)
+    write_contract(run.path, task.model, predictions["validation"], training, task.splits.validation, device)
     explain(run, run.model(), splits.test, device)
     write_report(run, splits)
 

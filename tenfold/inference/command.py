@@ -1,0 +1,139 @@
+"""`tenfold predict` on the command line: answers go to standard output or a file, all else to standard error."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tenfold.core.errors import InputError
+from tenfold.inference.answers import Answers
+from tenfold.inference.opening import FEW, Model, open_model
+from tenfold.inference.pictures import pictures_of
+from tenfold.inference.predict import Question, answered
+from tenfold.inference.writers import choose_format, writer
+
+# A log line at least this often, in seconds, where no terminal shows a bar.
+LOG_EVERY = 30.0
+# With fewer labelled pictures the right ones are counted, and no accuracy is stated.
+ENOUGH = 20
+
+
+def predict_command(
+    run: str,
+    words: Sequence[str],
+    question: Question,
+    *,
+    top: int | None = None,
+    form: str | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+) -> bool:
+    """Answer about the pictures that `words` name; whether all of them could be read.
+
+    Raises InputError, before any picture is read, for words, options and a run that cannot be used.
+    """
+    if not words:
+        raise InputError(
+            f"no pictures were named: `tenfold predict {run} picture.jpg`, a folder, or - for a list."
+        )
+    form = choose_format(form, out, top)
+    model = open_model(run)
+    question.check(model)
+    for note in model.notes:
+        _say(note)
+    pictures = pictures_of(words, model.contract.class_names)
+    few = pictures.count is not None and pictures.count <= FEW and not model.owns(words)
+    predictor = model.predictor(few, device)
+    totals = _Totals()
+    try:
+        with writer(form, out, top) as write, _progress(pictures.count) as note:
+            for answers in answered(model, predictor, pictures, question):
+                write.write(answers)
+                totals.add(answers)
+                note(totals.pictures + totals.unreadable)
+    except BrokenPipeError:  # the reader, `head` for instance, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    totals.tell(out)
+    if few and not model.exported and not model.has_onnx() and device in {"auto", "cpu"}:
+        _prepare(model)
+    return not totals.unreadable
+
+
+class _Totals:
+    def __init__(self) -> None:
+        self.pictures = self.unreadable = self.right = self.labelled = 0
+
+    def add(self, answers: Answers) -> None:
+        """Count a block, and list what could not be read."""
+        self.pictures += len(answers)
+        self.unreadable += len(answers.unreadable)
+        right, labelled = answers.right
+        self.right, self.labelled = self.right + right, self.labelled + labelled
+        for name, reason in answers.unreadable:
+            _say(f"{name}: cannot be read: {reason}")
+
+    def tell(self, out: Path | None) -> None:
+        """How many there were, and how many are named as their folders say."""
+        if self.labelled:
+            _say(accuracy_line(self.right, self.labelled))
+        if out is not None:
+            _say(f"{self.pictures:,} pictures answered in {out}")
+        if self.unreadable:
+            _say(f"{self.unreadable:,} of {self.pictures + self.unreadable:,} pictures cannot be read")
+
+
+def accuracy_line(right: int, labelled: int) -> str:
+    """How many labelled pictures are named as their class folders say; with enough of them, the accuracy."""
+    from tenfold.runs.metrics import wilson_interval
+
+    counted = f"{right:,} of {labelled:,} pictures are named as their class folders say"
+    if labelled < ENOUGH:
+        return f"{counted}; these are too few to state an accuracy"
+    low, high = wilson_interval(right, labelled)
+    return f"accuracy {right / labelled:.1%} (95 % interval {low:.1%} to {high:.1%}): {counted}"
+
+
+def _prepare(model: Model) -> None:
+    """Make what answers sooner, once the answer is out."""
+    sys.stdout.flush()
+    _say("preparing this run for quick answers; later calls skip this")
+    model.make_onnx()
+
+
+def _say(text: str) -> None:
+    print(f"tenfold: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _progress(total: int | None) -> Iterator:
+    """A function of the pictures done: a bar with the remaining time on a terminal, else a line now and then."""
+    if total is not None and total <= FEW:
+        yield lambda done: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done: bar.update(task, completed=done)
+    else:
+        yield _Log(total).note
+
+
+class _Log:
+    def __init__(self, total: int | None) -> None:
+        self.total = total
+        self.began = self.logged = time.monotonic()
+
+    def note(self, done: int) -> None:
+        """Write a line where the last one is some time ago."""
+        now = time.monotonic()
+        if now - self.logged < LOG_EVERY:
+            return
+        self.logged = now
+        rate = done / (now - self.began)
+        rest = f" of {self.total:,}, {(self.total - done) / rate:,.0f} s left" if self.total else ""
+        _say(f"{done:,}{rest}, {rate:,.0f} pictures/s")
