@@ -40,7 +40,10 @@ def test_digits_are_trained_tested_and_reported_without_naming_recipe_data_or_fo
     run = load_run(folder / "runs" / "digits-1")
     assert run.metrics["test"]["n"] == run.data["splits"]["test"]["images"] > 150
     assert run.metrics["test"]["accuracy"] > 0.5
-    assert answer.out.splitlines()[-1] == f"report         {Path('runs') / 'digits-1' / 'report.html'}"
+    assert answer.out.splitlines()[-2] == f"report         {Path('runs') / 'digits-1' / 'report.html'}"
+    assert answer.out.splitlines()[-1].startswith(
+        f"next           tenfold predict {Path('runs') / 'digits-1'} "
+    )
     assert f"test accuracy  {run.metrics['test']['accuracy']:.2%} (95 % interval" in answer.out
     assert run.report.stat().st_size > 10_000
 

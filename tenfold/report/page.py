@@ -109,6 +109,7 @@ def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) 
         show_matrix=len(evidence.class_names) <= MATRIX_CLASSES,
         pictures_note=note,
         command=evidence.command,
+        predict_command=run.predict_command,
         recipe=run.recipe.to_toml(),
         environment=flat(run.environment),
         version=version("tenfold"),

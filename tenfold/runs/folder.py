@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,6 +116,11 @@ class Run:
     def model(self) -> Classifier:
         """The best epoch's classifier, on the CPU, in evaluation mode."""
         return load_model(self.path)
+
+    @property
+    def predict_command(self) -> str:
+        """The command that asks the run's model about a picture, for reading."""
+        return f"tenfold predict {shlex.quote(str(self.path))} picture.jpg"
 
     def predict(self, images: Any, **options: Any) -> Any:
         """What the run's model says of `images`: `tenfold.predict(self, images, ...)`."""

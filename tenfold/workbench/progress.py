@@ -22,6 +22,8 @@ from tenfold.training.schedules import improves
 # A log line at least this often, in seconds, so that a long epoch does not look like a hung process.
 LOG_EVERY = 30.0
 _REFRESHES_A_SECOND = 4
+# With fewer test images the right ones are counted, and no accuracy is stated: its interval would span 30 points.
+ENOUGH = 20
 
 Note = Callable[[int, int], None]
 
@@ -122,18 +124,24 @@ class Display:
         )
 
     def finished(self, run: Run) -> None:
-        """The result, and where the report lies."""
+        """The result, where the report lies, and what to do next."""
         test, training = run.metrics["test"], run.metrics["training"]
         self._rows(
             ("stopped", f"{training['stop_reason']}; best epoch {training['best_epoch']}, restored"),
             ("training", f"{training['seconds']:.1f} s, {training['images_per_second']:,.0f} images/s"),
             *_result(test),
             ("report", escape(str(run.report))),
+            ("next", escape(f"{run.predict_command} says what is on a picture")),
         )
 
-    def tested(self, test: dict[str, Any], folder: Path) -> None:
-        """The result on another source, and where it lies."""
+    def tested(self, run: Run, test: dict[str, Any], folder: Path) -> None:
+        """The result on another source, and where it lies; what a few images say of the model, and what not."""
         self._rows(*_result(test), ("saved in", escape(str(folder))))
+        if test["n"] < ENOUGH:
+            self._rows(
+                ("note", f"{test['n']} images say next to nothing of the model, whatever the accuracy"),
+                ("next", escape(f"{run.predict_command} says what is on a picture, and how sure that is")),
+            )
 
     def _rows(self, *rows: tuple[str, str]) -> None:
         for name, text in rows:
@@ -174,6 +182,9 @@ class Display:
 
 def _result(test: dict[str, Any]) -> list[tuple[str, str]]:
     low, high = test["accuracy_ci95"]
+    if test["n"] < ENOUGH:
+        right = round(test["accuracy"] * test["n"])
+        return [("right", f"[bold]{right} of {test['n']}[/] test images, too few to state an accuracy")]
     interval = f"(95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})"
     return [
         ("test accuracy", f"[bold]{test['accuracy']:.2%}[/] {interval}"),

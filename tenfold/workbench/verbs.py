@@ -1,5 +1,6 @@
 """The verbs in Python, one function each: what the command line calls and `import tenfold` offers."""
 
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 
 from tenfold.core.devices import choose_device, device_name, peak_memory_mib
-from tenfold.core.errors import TenfoldError
+from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write, write_json
 from tenfold.data import Source, Splits, load_test_split
 from tenfold.data import load_splits as read_splits
@@ -258,7 +259,15 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
         update={"image_size": height, "channels": "grayscale" if channels == 1 else "rgb"}
     )
     with display.decoding() as note:
-        split = load_test_split(wanted, source, run.class_names, note)
+        try:
+            split = load_test_split(wanted, source, run.class_names, note)
+        except InputError as error:
+            if source.data is None or not Path(source.data).exists():
+                raise
+            ask = shlex.join(["tenfold", "predict", str(run.path), source.data])
+            raise InputError(
+                f"{error} To ask what is on pictures whose class is not known: `{ask}`."
+            ) from None
     with display.decoding(_FEATURES) as note:
         model, split = split_on_features(model, split, device, note)
     predictions = predict_split(model, split, run.class_names, device)
@@ -268,7 +277,7 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
         folder.mkdir(parents=True, exist_ok=True)
     predictions.write(folder / "predictions.parquet")
     write_json(folder / "metrics.json", {"test": measured, "source": asdict(source)})
-    display.tested(measured, folder)
+    display.tested(run, measured, folder)
 
 
 def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> dict[str, Any]:

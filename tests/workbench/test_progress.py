@@ -145,7 +145,8 @@ def test_the_result_and_the_place_of_the_report_are_the_last_lines(finished):
     test, best = metrics["test"], metrics["training"]["best_epoch"]
     assert lines[0] == f"stopped        all 2 epochs done; best epoch {best}, restored"
     assert lines[2].startswith(f"test accuracy  {test['accuracy']:.2%} (95 % interval")
-    assert lines[-1] == f"report         {folder / 'report.html'}"
+    assert lines[-2] == f"report         {folder / 'report.html'}"
+    assert lines[-1] == f"next           tenfold predict {folder} picture.jpg says what is on a picture"
 
 
 def test_without_progress_nothing_is_printed(capsys, run, few_digits):
