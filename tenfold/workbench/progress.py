@@ -136,12 +136,16 @@ class Display:
 
     def tested(self, run: Run, test: dict[str, Any], folder: Path) -> None:
         """The result on another source, and where it lies; what a few images say of the model, and what not."""
-        self._rows(*_result(test), ("saved in", escape(str(folder))))
-        if test["n"] < ENOUGH:
-            self._rows(
-                ("note", f"{test['n']} images say next to nothing of the model, whatever the accuracy"),
-                ("next", escape(f"{run.predict_command} says what is on a picture, and how sure that is")),
-            )
+        saved = ("saved in", escape(str(folder)))
+        if test["n"] >= ENOUGH:
+            self._rows(*_result(test), saved)
+            return
+        right = round(test["accuracy"] * test["n"])
+        self._rows(
+            ("right", f"[bold]{right} of {test['n']}[/] test images, too few to state an accuracy"),
+            saved,
+            ("next", escape(f"{run.predict_command} says what is on a picture, and how sure that is")),
+        )
 
     def _rows(self, *rows: tuple[str, str]) -> None:
         for name, text in rows:
@@ -182,9 +186,6 @@ class Display:
 
 def _result(test: dict[str, Any]) -> list[tuple[str, str]]:
     low, high = test["accuracy_ci95"]
-    if test["n"] < ENOUGH:
-        right = round(test["accuracy"] * test["n"])
-        return [("right", f"[bold]{right} of {test['n']}[/] test images, too few to state an accuracy")]
     interval = f"(95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})"
     return [
         ("test accuracy", f"[bold]{test['accuracy']:.2%}[/] {interval}"),
