@@ -1,22 +1,21 @@
-"""3x3 convolutions with padding 1 by Winograd's F(4x4, 3x3): convolution.c, and the kernels' side of it."""
+"""3x3 convolutions with padding 1 by Winograd's F(4x4, 3x3): PyTorch's side of forward.c and gradients.c."""
 
 import ctypes
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tenfold.kernels.dispatch import call, check, halves, last, suiting, traced
+from tenfold.kernels.dispatch import in_bfloat16, last, suiting, traced
 from tenfold.kernels.library import Variant
+from tenfold.kernels.problem import Struct, longs, pointers, solve
 
 _PLACES, _ROWS = 36, 6
-# Bytes of a block of tiles, forward and for the kernel's gradient, which adds a block's products to sums that are
-# larger than a block; and the bytes of transformed kernels beyond which they are read for more tiles at a time.
-_BLOCK, _GRADIENT_BLOCK, _LARGE_KERNELS = 200 * 1024, 400 * 1024, 4 * 2**20
+# Bytes of a block of tiles, forward and for the weight's gradient, which adds a block's products to sums that are
+# larger than a block; and the bytes of transformed weights beyond which they are read for more tiles at a time.
+_BLOCK, _GRADIENT_BLOCK, _LARGE_WEIGHTS = 200 * 1024, 400 * 1024, 4 * 2**20
 # Smaller images fill too little of a tile of 4x4.
 _SMALLEST = 3
 
@@ -33,9 +32,8 @@ def conv3x3(
     0.3 %. The method is Lavin & Gray's (arXiv 1509.09308), its points of interpolation are our own (docs/log.md).
     Raises TenfoldError where memory is short.
     """
-    half = halves()
     if padding == 1 and weight.dtype == torch.float32:
-        whole = images.bfloat16() if half else images
+        whole = images.bfloat16() if in_bfloat16() else images
         if variant := suiting(whole, *weight.shape[:2], smallest=_SMALLEST):
             return _applied(whole, weight, bias, pool, variant)
     result = _by_pytorch(images, weight, bias, padding)
@@ -74,7 +72,7 @@ def conv3x3_behind(stem: Stem, images: Tensor, weight: Tensor, pool: bool = Fals
     plain = not images.requires_grad and weight.dtype == torch.float32
     large = min(stem.sides(images)) >= _SMALLEST
     paired = weight.shape[1] % 2 == 0
-    if plain and large and paired and (variant := suiting(images, len(weight), half=halves())):
+    if plain and large and paired and (variant := suiting(images, len(weight), bfloat16=in_bfloat16())):
         return _applied(images, weight, None, pool, variant, stem)
     return conv3x3(stem(images), weight, pool=pool)
 
@@ -86,34 +84,80 @@ def _by_pytorch(images: Tensor, weight: Tensor, bias: Tensor | None, padding: in
     return F.conv2d(images, weight, padding=padding).add_(bias.view(-1, 1, 1))
 
 
-class _CStem(ctypes.Structure):
-    """`Stem` of convolution.c; it keeps no tensor alive."""
+class _Pixels(Struct):
+    """`Pixels` of convolution.h."""
+
+    _fields_ = pointers("values", "chosen")
+
+
+class _Filters(Struct):
+    """`Filters` of convolution.h."""
+
+    _fields_ = (*pointers("values"), *longs("output", "input", "row", "column"))
+
+    @classmethod
+    def of(cls, weight: Tensor) -> "_Filters":
+        """`weight` (K, C, 3, 3) as it is."""
+        output, channel, row, column = weight.stride()
+        return cls(values=weight, output=output, input=channel, row=row, column=column)
+
+    @classmethod
+    def turned(cls, weight: Tensor) -> "_Filters":
+        """`weight` with inputs and outputs exchanged, and each filter turned by half a turn."""
+        output, channel, row, column = weight.stride()
+        filters = cls(values=weight, output=channel, input=output, row=-row, column=-column)
+        filters.values += 2 * (row + column) * weight.element_size()
+        return filters
+
+
+class _CStem(Struct):
+    """`Stem` of convolution.h."""
 
     _fields_ = (
-        ("weights", ctypes.c_void_p),
-        *((name, ctypes.c_long) for name in ("height", "width", "channels", "patch", "stride")),
+        *pointers("images", "weights"),
+        *longs("height", "width", "channels", "patch", "stride"),
+    )
+
+    @classmethod
+    def of(cls, stem: Stem | None, images: Tensor, variant: Variant) -> "_CStem":
+        """The stem and its `images`; NULLs for None.
+
+        Channels of zeros fill its vectors: that takes less time than narrower vectors would.
+        """
+        if stem is None:
+            return cls()
+        weight = stem.weight
+        rows = torch.cat([weight.permute(2, 3, 1, 0).reshape(-1, len(weight)), stem.bias[None]])
+        rows = F.pad(rows, (0, -len(weight) % variant.lanes))
+        _, channels, height, width = images.shape
+        sizes = {"height": height, "width": width, "channels": channels}
+        return cls(images=images, weights=rows, patch=weight.shape[2], stride=stem.stride, **sizes)
+
+
+class ConvolutionProblem(Struct):
+    """`Convolution` of convolution.h."""
+
+    _fields_ = (
+        ("images", _Pixels),
+        ("results", _Pixels),
+        ("stem", _CStem),
+        ("filters", _Filters),
+        *pointers("bias"),
+        *longs("count", "height", "width", "inputs", "outputs", "room"),
+        ("vectors", ctypes.c_int),
+        ("threads", ctypes.c_int),
     )
 
 
-class _CKernels(ctypes.Structure):
-    """`Kernels` of convolution.c; it keeps no tensor alive."""
+@dataclass(frozen=True)
+class _Shape:
+    """The sizes of a problem; the sides are those of its images."""
 
-    _fields_ = (
-        ("values", ctypes.c_void_p),
-        *((name, ctypes.c_long) for name in ("output", "input", "row", "column")),
-    )
-
-
-def _kernels_in_c(weight: Tensor) -> Any:
-    """A pointer to `weight` (K, C, 3, 3) for C."""
-    return ctypes.byref(_CKernels(weight.data_ptr(), *weight.stride()))
-
-
-def _turned_in_c(weight: Tensor) -> Any:
-    """A pointer to `weight` with inputs and outputs exchanged and each kernel turned by half a turn."""
-    output, channel, row, column = weight.stride()
-    last_place = weight.data_ptr() + 2 * (row + column) * weight.element_size()
-    return ctypes.byref(_CKernels(last_place, channel, output, -row, -column))
+    count: int
+    height: int
+    width: int
+    inputs: int
+    outputs: int
 
 
 def _applied(
@@ -139,106 +183,99 @@ class _Convolution(torch.autograd.Function):
         stem: Stem | None,
     ) -> Tensor:
         images = last(images)
-        sides = stem.sides(images) if stem else images.shape[2:]
-        result, chosen = _new_result(len(images), len(weight), sides, pool, variant)
-        _convolve(images, None, stem, weight, bias, result, chosen, variant)
+        height, width = stem.sides(images) if stem else images.shape[2:]
+        outputs, inputs = weight.shape[:2]
+        shape = _Shape(len(images), height, width, inputs, outputs)
+        result, chosen = _new_result(shape, pool, variant)
+        seen = _seen(images, stem, variant)
+        problem = _problem(
+            shape,
+            _room(shape),
+            variant,
+            **seen,
+            results=_Pixels(values=result, chosen=chosen),
+            filters=_Filters.of(weight),
+            bias=bias,
+        )
+        solve("convolve", problem, variant, images)
         ctx.save_for_backward(images, weight, chosen)
-        ctx.variant, ctx.stem = variant, stem
+        ctx.shape, ctx.variant, ctx.stem = shape, variant, stem
         return result
 
     @staticmethod
     def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore
         images, weight, chosen = ctx.saved_tensors
-        gradients = last(gradients)
+        results = _Pixels(values=last(gradients), chosen=chosen)
         of_images, of_weight, of_bias, *_ = ctx.needs_input_grad
         to_images = to_weight = to_bias = None
         if of_images:
-            to_images = torch.empty_like(images)
-            _convolve(gradients, chosen, None, weight, None, to_images, None, ctx.variant, turned=True)
+            to_images = _image_gradient(images, weight, results, ctx.shape, ctx.variant)
         if of_weight or of_bias:
-            to_bias = torch.empty(len(weight)) if of_bias else None
-            to_weight = _kernel_gradient(images, ctx.stem, gradients, chosen, weight, to_bias, ctx.variant)
+            to_weight, to_bias = torch.empty_like(weight), torch.empty(len(weight)) if of_bias else None
+            seen = _seen(images, ctx.stem, ctx.variant)
+            problem = _problem(
+                ctx.shape,
+                _gradient_room(ctx.shape),
+                ctx.variant,
+                **seen,
+                results=results,
+                filters=_Filters.of(to_weight),
+                bias=to_bias,
+            )
+            solve("filter_gradient", problem, ctx.variant, images)
         return to_images, to_weight, to_bias, None, None, None
 
 
-def _new_result(
-    count: int, outputs: int, sides: Sequence[int], pool: bool, variant: Variant
-) -> tuple[Tensor, Tensor | None]:
+def _image_gradient(
+    images: Tensor, weight: Tensor, results: _Pixels, shape: _Shape, variant: Variant
+) -> Tensor:
+    """The gradient of `images`: a convolution of the gradients of their `results`, from the outputs to the inputs."""
+    back = replace(shape, inputs=shape.outputs, outputs=shape.inputs)
+    gradient = torch.empty_like(images)
+    problem = _problem(
+        back,
+        _room(back),
+        variant,
+        images=results,
+        results=_Pixels(values=gradient),
+        filters=_Filters.turned(weight),
+    )
+    solve("convolve", problem, variant, images)
+    return gradient
+
+
+def _seen(images: Tensor, stem: Stem | None, variant: Variant) -> dict[str, Struct]:
+    """The fields of a problem that say what images it sees."""
+    return {"images": _Pixels(values=None if stem else images), "stem": _CStem.of(stem, images, variant)}
+
+
+def _problem(shape: _Shape, room: int, variant: Variant, **fields: Any) -> ConvolutionProblem:
+    vectors = 2 if shape.outputs % (2 * variant.lanes) == 0 else 1
+    return ConvolutionProblem(**vars(shape), room=room, vectors=vectors, **fields)
+
+
+def _new_result(shape: _Shape, pool: bool, variant: Variant) -> tuple[Tensor, Tensor | None]:
     """Memory for the result, and for which pixels a pooling chooses."""
-    height, width = (side // 2 for side in sides) if pool else sides
-    size, dtype = (count, outputs, height, width), torch.bfloat16 if variant.half else torch.float32
+    height, width = (side // 2 if pool else side for side in (shape.height, shape.width))
+    size, dtype = (
+        (shape.count, shape.outputs, height, width),
+        torch.bfloat16 if variant.bfloat16 else torch.float32,
+    )
     result = torch.empty(size, dtype=dtype, memory_format=torch.channels_last)
     return result, torch.empty_like(result, dtype=torch.uint8) if pool else None
 
 
-def _convolve(
-    images: Tensor,
-    chosen: Tensor | None,
-    stem: Stem | None,
-    weight: Tensor,
-    bias: Tensor | None,
-    result: Tensor,
-    choose: Tensor | None,
-    variant: Variant,
-    turned: bool = False,
-) -> None:
-    """Into `result`, of which `choose` is the pooling's choice; `images` may be gradients of a `chosen` pooling.
-
-    `turned`: back from the outputs to the inputs.
-    """
-    outputs, inputs = reversed(weight.shape[:2]) if turned else weight.shape[:2]
-    sides = stem.sides(images) if stem else (images if chosen is None else result).shape[2:]
-    large = 4 * _PLACES * inputs * outputs > _LARGE_KERNELS
-    room = _room(_BLOCK, inputs + outputs, 4 * _ROWS if large else _ROWS)
-    sizes = (len(images), *sides, inputs, outputs, _vectors(outputs, variant), room)
-    pointer = _turned_in_c(weight) if turned else _kernels_in_c(weight)
-    with _in_c(stem, images, variant) as made:
-        arguments = (images, chosen, made, pointer, bias, result, choose, *sizes)
-        check(call("convolve", variant, *arguments), images)
+def _room(shape: _Shape) -> int:
+    """How many tiles a block holds, forward."""
+    large = 4 * _PLACES * shape.inputs * shape.outputs > _LARGE_WEIGHTS
+    return _tiles(_BLOCK, shape, 4 * _ROWS if large else _ROWS)
 
 
-def _kernel_gradient(
-    images: Tensor,
-    stem: Stem | None,
-    gradients: Tensor,
-    chosen: Tensor | None,
-    weight: Tensor,
-    to_bias: Tensor | None,
-    variant: Variant,
-) -> Tensor:
-    """The gradient of `weight`, and into `to_bias` that of its bias."""
-    outputs, inputs = weight.shape[:2]
-    sides = stem.sides(images) if stem else images.shape[2:]
-    to_weight = torch.empty_like(weight)
-    room = _room(_GRADIENT_BLOCK, inputs + outputs, 4 * _ROWS)
-    sizes = (len(images), *sides, inputs, outputs, _vectors(outputs, variant), room)
-    with _in_c(stem, images, variant) as made:
-        arguments = (images, made, gradients, chosen, _kernels_in_c(to_weight), to_bias, *sizes)
-        check(call("kernel_gradient", variant, *arguments), images)
-    return to_weight
+def _gradient_room(shape: _Shape) -> int:
+    """How many tiles a block holds for the weight's gradient."""
+    return _tiles(_GRADIENT_BLOCK, shape, 4 * _ROWS)
 
 
-@contextmanager
-def _in_c(stem: Stem | None, images: Tensor, variant: Variant) -> Iterator[Any]:
-    """A pointer to the stem for its `images`, as long as the context lasts; None for None.
-
-    Channels of zeros fill its vectors: that takes less time than narrower vectors would.
-    """
-    if stem is None:
-        yield None
-        return
-    weight = stem.weight
-    rows = torch.cat([weight.permute(2, 3, 1, 0).reshape(-1, len(weight)), stem.bias[None]])
-    rows = F.pad(rows, (0, -len(weight) % variant.lanes))
-    _, channels, height, width = images.shape
-    yield ctypes.byref(_CStem(rows.data_ptr(), height, width, channels, weight.shape[2], stem.stride))
-
-
-def _vectors(outputs: int, variant: Variant) -> int:
-    """How many vectors of output channels a panel of kernels holds."""
-    return 2 if outputs % (2 * variant.lanes) == 0 else 1
-
-
-def _room(size: int, channels: int, least: int) -> int:
+def _tiles(size: int, shape: _Shape, least: int) -> int:
     """How many tiles a block of about `size` bytes holds, in whole rows of the products."""
-    return max(least, size // (4 * _PLACES * channels) // _ROWS * _ROWS)
+    return max(least, size // (4 * _PLACES * (shape.inputs + shape.outputs)) // _ROWS * _ROWS)

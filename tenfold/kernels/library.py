@@ -1,5 +1,10 @@
-"""The C files beside this one, compiled once for this machine by the system's compiler, and kept in the cache."""
+"""The C files beside this one, compiled for this machine when they are first needed, and kept in the cache.
 
+A variant of the kernels (vectors of so many lanes, images of float32 or bfloat16) is compiled when a layer first asks
+for it: a run needs one or two of the four. Its files are compiled side by side.
+"""
+
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -7,7 +12,9 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,111 +24,154 @@ from tenfold.core.errors import TenfoldError
 from tenfold.core.files import atomic, cache_folder
 
 FOLDER = Path(__file__).parent
-SOURCES = tuple(FOLDER / name for name in ("convolution.c", "norm.c", "pool.c"))
+SOURCES, HEADERS = (tuple(sorted(FOLDER.glob(pattern))) for pattern in ("*.c", "*.h"))
+# What they offer: each takes a pointer to its problem and returns 0, or 1 where memory is short.
+FUNCTIONS = ("convolve", "filter_gradient", "norm", "norm_apply", "norm_gradient", "pool", "pool_gradient")
 # For this very processor; products may be added without rounding between, and nothing else is loosened.
-FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-shared", "-fPIC")
+FLAGS = ("-O3", "-march=native", "-ffp-contract=fast", "-fopenmp", "-fPIC")
 # Set to "off", everything is left to PyTorch.
 SWITCH = "TENFOLD_KERNELS"
 _SECONDS = 120
 # What a processor must have, by the names of /proc/cpuinfo, beyond vectors of 8 lanes, which every compiler can make.
-_WIDE, _HALF = frozenset({"avx512f"}), frozenset({"avx512_bf16", "avx512bw", "avx512vl"})
-_POINTER, _LONG, _INT = ctypes.c_void_p, ctypes.c_long, ctypes.c_int
-_ARGUMENTS = {
-    "convolve": [*[_POINTER] * 7, *[_LONG] * 5, _INT, _LONG, _INT],
-    "kernel_gradient": [*[_POINTER] * 6, *[_LONG] * 5, _INT, _LONG, _INT],
-    "norm_apply": [*[_POINTER] * 3, *[_LONG] * 2, _INT, _INT],
-    "norm": [*[_POINTER] * 6, ctypes.c_double, *[_LONG] * 2, _INT, _INT],
-    "norm_gradient": [*[_POINTER] * 6, *[_LONG] * 2, _INT, _INT],
-    "pool": [*[_POINTER] * 3, *[_LONG] * 4, _INT],
-    "pool_gradient": [*[_POINTER] * 3, *[_LONG] * 4, _INT],
-}
+_WIDE, _BFLOAT16 = frozenset({"avx512f"}), frozenset({"avx512_bf16", "avx512bw", "avx512vl"})
+_LOCK = threading.Lock()
+
+Functions = Mapping[str, Callable[..., int]]
 
 
 class Variant(NamedTuple):
     """One compilation of the kernels: the lanes of its vectors, and whether its images are of bfloat16."""
 
     lanes: int
-    half: bool
+    bfloat16: bool
 
 
 @dataclass(frozen=True)
 class Library:
-    """The loaded functions of each variant, the widest vectors first; and words on it."""
+    """The kernels that this machine can have: the variants, the widest vectors first, and who makes them.
 
-    variants: Mapping[Variant, ctypes.CDLL]
-    words: str
+    `absent` says why there are none.
+    """
 
-    def fitting(self, *channels: int, half: bool = False) -> Variant | None:
+    variants: tuple[Variant, ...] = ()
+    compiler: str = ""
+    absent: str = ""
+
+    def fitting(self, *channels: int, bfloat16: bool = False) -> Variant | None:
         """The one of widest vectors that each of these numbers of `channels` fills, or None."""
-        variants = (variant for variant in self.variants if variant.half == half)
-        return next((v for v in variants if all(count % v.lanes == 0 for count in channels)), None)
+        for variant in self.variants:
+            fits = variant.bfloat16 == bfloat16 and all(count % variant.lanes == 0 for count in channels)
+            # A compiler older than the processor makes some of them.
+            if fits and not isinstance(_made(self.compiler, variant), Exception):
+                return variant
+        return None
+
+    def functions(self, variant: Variant) -> Functions:
+        """The functions of one that `fitting` gave."""
+        made = _made(self.compiler, variant)
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def words(self, *, bfloat16: bool = False) -> str:
+        """Whose kernels train, found by making one: of this precision, if any."""
+        failures: list[Exception] = []
+        for variant in sorted(self.variants, key=lambda variant: variant.bfloat16 != bfloat16):
+            made = _made(self.compiler, variant)
+            if not isinstance(made, Exception):
+                return "tenfold's own where they suit"
+            failures.append(made)
+        why = f"{self.compiler} made no usable library: {_reason(failures[0])}" if failures else self.absent
+        return f"PyTorch's ({why})"
 
 
 @functools.cache
 def library() -> Library:
-    """The compiled kernels, at the first call compiled or read from the cache."""
+    """What this machine can have. Nothing is compiled yet."""
     if os.environ.get(SWITCH) == "off":
-        return _absent(f"{SWITCH}=off")
+        return Library(absent=f"{SWITCH}=off")
     if platform.system() != "Linux":
-        return _absent(f"tenfold's own are not tried on {platform.system()}")
+        return Library(absent=f"tenfold's own are not tried on {platform.system()}")
     compiler = next(filter(None, map(shutil.which, (os.environ.get("CC", ""), "cc", "gcc", "clang"))), None)
     if compiler is None:
-        return _absent("no C compiler was found for tenfold's own")
-    wanted = _variants()
-    with ThreadPoolExecutor() as pool:
-        outcomes = list(pool.map(functools.partial(_load, compiler), wanted))
-    # A compiler older than the processor may make some of them.
-    made = {
-        variant: found
-        for variant, found in zip(wanted, outcomes, strict=True)
-        if isinstance(found, ctypes.CDLL)
-    }
-    if not made:
-        return _absent(f"{compiler} made no usable library: {_reason(outcomes[0])}")
-    return Library(made, "tenfold's own where they suit")
+        return Library(absent="no C compiler was found for tenfold's own")
+    return Library(_variants(), compiler)
 
 
-def _variants() -> list[Variant]:
+def _variants() -> tuple[Variant, ...]:
     """What this processor has instructions for."""
     features = set(_processor().split())
-    widths = [16, 8] if features >= _WIDE else [8]
-    return [
-        Variant(lanes, half) for half in (False, True) if features >= _HALF or not half for lanes in widths
-    ]
+    widths = (16, 8) if features >= _WIDE else (8,)
+    precisions = (False, True) if features >= _BFLOAT16 else (False,)
+    return tuple(Variant(lanes, bfloat16) for bfloat16 in precisions for lanes in widths)
 
 
-def _load(compiler: str, variant: Variant) -> ctypes.CDLL | Exception:
-    """The compiled variant, or what kept it from being one."""
+def _made(compiler: str, variant: Variant) -> Functions | Exception:
+    """The functions of a variant, or what kept it from being made; at the first call read or compiled."""
+    with _LOCK:
+        return _loaded_or_compiled(compiler, variant)
+
+
+@functools.cache
+def _loaded_or_compiled(compiler: str, variant: Variant) -> Functions | Exception:
     try:
-        functions = ctypes.CDLL(str(_compiled(compiler, variant)))
+        folder, version = _place(compiler)
+        path = folder / f"{version}-{variant.lanes}{'-bfloat16' * variant.bfloat16}.so"
+        with contextlib.suppress(OSError):
+            return _loaded(path)
+        # It was never made, or removed by a process of another version, or is damaged.
+        folder.mkdir(parents=True, exist_ok=True)
+        _compile(compiler, variant, path)
+        _remove_others(folder, version)
+        return _loaded(path)
     except (OSError, TenfoldError, subprocess.SubprocessError) as error:
         return error
-    for name, arguments in _ARGUMENTS.items():
-        getattr(functions, name).argtypes = arguments
-    return functions
 
 
-def _absent(why: str) -> Library:
-    return Library({}, f"PyTorch's ({why})")
+def _loaded(path: Path) -> Functions:
+    functions = ctypes.CDLL(str(path))
+    return {name: functions[name] for name in FUNCTIONS}
 
 
-def _compiled(compiler: str, variant: Variant) -> Path:
-    """The library's file for these sources, this compiler and this processor."""
-    path = cache_folder() / "kernels" / f"{_key(compiler)}-{variant.lanes}{'-half' * variant.half}.so"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as temporary:
-            flags = [*FLAGS, f"-DLANES={variant.lanes}", *["-DHALF"] * variant.half]
-            command = [compiler, *flags, *map(str, SOURCES), "-o", str(temporary)]
-            subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
-    return path
+def _compile(compiler: str, variant: Variant, path: Path) -> None:
+    """Compile the files side by side, and link them to a library."""
+    flags = [*FLAGS, f"-DLANES={variant.lanes}", *["-DBFLOAT16"] * variant.bfloat16]
+    with atomic(path) as temporary, tempfile.TemporaryDirectory() as folder:
+        objects = [str(Path(folder, f"{source.stem}.o")) for source in SOURCES]
+        commands = [
+            [compiler, *flags, "-c", str(source), "-o", made]
+            for source, made in zip(SOURCES, objects, strict=True)
+        ]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(_run, commands))
+        _run([compiler, *flags, "-shared", *objects, "-o", str(temporary)])
 
 
-def _key(compiler: str) -> str:
-    """What the compiled code depends on; a cache folder may be shared by machines that differ."""
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True, timeout=_SECONDS)
+
+
+def _remove_others(folder: Path, version: str) -> None:
+    """Remove what other versions of the kernels left for this processor, and what 0.1 left beside its folder.
+
+    A process that has one of them loaded keeps it: the system frees a file when nobody uses it any more.
+    """
+    others = [path for path in folder.glob("*.so") if not path.name.startswith(version)]
+    for path in (*others, *folder.parent.glob("*.so")):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+@functools.cache
+def _place(compiler: str) -> tuple[Path, str]:
+    """The folder for this processor, since machines that differ may share a cache; and what else code depends on."""
     found = Path(compiler).resolve()
-    texts = [path.read_text(encoding="utf-8") for path in (*SOURCES, FOLDER / "vectors.h")]
-    parts = (texts, FLAGS, str(found), found.stat().st_mtime_ns, _processor())
+    texts = [path.read_text(encoding="utf-8") for path in (*SOURCES, *HEADERS)]
+    version = _digest(texts, FLAGS, str(found), found.stat().st_mtime_ns)
+    return cache_folder() / "kernels" / _digest(_processor()), version
+
+
+def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 

@@ -14,6 +14,19 @@
 
 enum { BEFORE = 1, AFTER = 2 };
 
+/* Mirrored by ctypes: norm.py, field by field. What a function does not name may be NULL. */
+typedef struct {
+  const number *images, *gradients; /* (rows, channels); gradients are those of the norm's result */
+  number *result;                   /* (rows, channels), or the gradients of the images */
+  const float *weight, *bias;       /* (channels) */
+  float *terms;                     /* (4, channels): mean, scale, bias and deviation; `norm_apply` reads three */
+  float *moments;                   /* (2, channels): mean and biased variance */
+  float *to_weight, *to_bias;       /* (channels), gradients */
+  double epsilon;
+  long rows, channels;
+  int relu, threads;
+} Norm;
+
 static inline vec rectify(vec x) { return where(x > 0, x); }
 
 /* What the norm sees of x, less its mean. */
@@ -52,10 +65,11 @@ static void apply(const number *x, number *result, const float *terms, long rows
     }
 }
 
-/* `apply` by so many threads. */
-void norm_apply(const number *x, number *result, const float *terms, long rows, long channels, int relu, int threads) {
-#pragma omp parallel num_threads(threads)
-  apply(x, result, terms, rows, channels, relu);
+/* Into `result` the images, normalised by `terms`, with the ReLU. */
+int norm_apply(const Norm *norm) {
+#pragma omp parallel num_threads(norm->threads)
+  apply(norm->images, norm->result, norm->terms, norm->rows, norm->channels, norm->relu);
+  return 0;
 }
 
 /* Add to `sums` (2, channels) of this thread those of x - mean and of its square or, with `gradients`, those of the
@@ -93,74 +107,98 @@ static void find_pivot(const number *x, float *pivot, long rows, long channels, 
   }
 }
 
-/* Normalise x (rows, channels), rectified if `relu` is BEFORE, by its own mean and biased variance, which go into
-   `moments` (2, channels); `terms` (4, channels) gets mean, scale, bias and deviation. Returns 1 where memory is
-   short. */
-int norm(const number *x, number *result, const float *weight, const float *bias, float *terms, float *moments,
-         double epsilon, long rows, long channels, int relu, int threads) {
-  double *sums = take_sums(channels, threads);
+/* Into `terms` and `moments` those of the images, given the sums of all threads over what lies around the pivot. */
+static void find_terms(const Norm *norm, const double *sums, const float *pivot) {
+  long channels = norm->channels, rows = norm->rows;
+  float *terms = norm->terms, *moments = norm->moments;
+  for (long c = 0; c < channels; c++) {
+    double mean, square;
+    total(sums, channels, c, norm->threads, &mean, &square);
+    mean /= rows;
+    double variance = square / rows - mean * mean;
+    if (variance < 0) variance = 0;
+    double deviation = sqrt(variance + norm->epsilon);
+    terms[c] = moments[c] = (float)(mean + pivot[c]);
+    moments[channels + c] = (float)variance;
+    terms[channels + c] = (float)(norm->weight[c] / deviation);
+    terms[2 * channels + c] = norm->bias[c];
+    terms[3 * channels + c] = (float)deviation;
+  }
+}
+
+/* Into `result` the images, rectified before or after they are normalised by their own moments; into `terms` and
+   `moments` what that took. Returns 1 where memory is short. */
+int norm(const Norm *norm) {
+  const number *x = norm->images;
+  long rows = norm->rows, channels = norm->channels;
+  double *sums = take_sums(channels, norm->threads);
   if (!sums) return 1;
-  float *pivot = moments;
-  find_pivot(x, pivot, rows, channels, relu);
-#pragma omp parallel num_threads(threads)
+  float *pivot = norm->moments;
+  find_pivot(x, pivot, rows, channels, norm->relu);
+#pragma omp parallel num_threads(norm->threads)
   {
-    add_sums(x, NULL, sums + omp_get_thread_num() * 2 * channels, pivot, rows, channels, relu);
+    add_sums(x, NULL, sums + omp_get_thread_num() * 2 * channels, pivot, rows, channels, norm->relu);
 #pragma omp single
-    for (long c = 0; c < channels; c++) {
-      double mean, square;
-      total(sums, channels, c, threads, &mean, &square);
-      mean /= rows;
-      double variance = square / rows - mean * mean;
-      if (variance < 0) variance = 0;
-      double deviation = sqrt(variance + epsilon);
-      terms[c] = moments[c] = (float)(mean + pivot[c]);
-      moments[channels + c] = (float)variance;
-      terms[channels + c] = (float)(weight[c] / deviation);
-      terms[2 * channels + c] = bias[c];
-      terms[3 * channels + c] = (float)deviation;
-    }
-    apply(x, result, terms, rows, channels, relu);
+    find_terms(norm, sums, pivot);
+    apply(x, norm->result, norm->terms, rows, channels, norm->relu);
   }
   free(sums);
   return 0;
 }
 
-/* Into `result` (rows, channels), `to_weight` and `to_bias` (channels) the gradients of x, the norm's weight and its bias,
-   given those of its result and the `terms` that `norm` gave. Returns 1 where memory is short.
+/* With x^ = (x - mean) / deviation: dx = weight / deviation (g - mean of g - x^ mean of g x^), in the passes' words
+   scale g + slope (x - mean) + level. Here into `slopes` (2, channels) slope and level, and into `to_weight` and
+   `to_bias` their gradients, given the sums of all threads. */
+static void find_slopes(const Norm *norm, const double *sums, float *slopes) {
+  long channels = norm->channels, rows = norm->rows;
+  const float *scale = norm->terms + channels, *deviation = norm->terms + 3 * channels;
+  for (long c = 0; c < channels; c++) {
+    double sum, products;
+    total(sums, channels, c, norm->threads, &sum, &products);
+    products /= deviation[c];
+    norm->to_weight[c] = (float)products;
+    norm->to_bias[c] = (float)sum;
+    slopes[c] = (float)(-scale[c] * products / ((double)rows * deviation[c]));
+    slopes[channels + c] = (float)(-scale[c] * sum / rows);
+  }
+}
 
-   With x^ = (x - mean) / deviation: dx = weight / deviation (g - mean of g - x^ mean of g x^), in the passes' words
-   scale g + slope (x - mean) + level; with both ReLUs' derivatives. */
-int norm_gradient(const number *x, const number *gradients, number *result, const float *terms, float *to_weight,
-                  float *to_bias, long rows, long channels, int relu, int threads) {
-  const float *mean = terms, *scale = terms + channels, *bias = terms + 2 * channels, *deviation = terms + 3 * channels;
-  double *sums = take_sums(channels, threads);
-  float *slope = aligned_floats(2 * channels), *level = slope + channels;
-  int failed = !sums || !slope;
-  if (!failed) {
-#pragma omp parallel num_threads(threads)
-    {
-      add_sums(x, gradients, sums + omp_get_thread_num() * 2 * channels, terms, rows, channels, relu);
-#pragma omp single
-      for (long c = 0; c < channels; c++) {
-        double sum, products;
-        total(sums, channels, c, threads, &sum, &products);
-        products /= deviation[c];
-        to_weight[c] = (float)products;
-        to_bias[c] = (float)sum;
-        slope[c] = (float)(-scale[c] * products / ((double)rows * deviation[c]));
-        level[c] = (float)(-scale[c] * sum / rows);
-      }
+/* Into `result` the gradients of the images, with both ReLUs' derivatives. Shared by the threads of a region. */
+static void apply_gradient(const Norm *norm, const float *slopes) {
+  const number *x = norm->images, *gradients = norm->gradients;
+  number *result = norm->result;
+  long rows = norm->rows, channels = norm->channels;
+  int relu = norm->relu;
+  const float *mean = norm->terms, *scale = mean + channels, *bias = scale + channels;
+  const float *slope = slopes, *level = slopes + channels;
 #pragma omp for schedule(static)
-      for (long r = 0; r < rows; r++)
-        for (long c = 0; c < channels; c += LANES) {
-          vec v = load_numbers(x + r * channels + c), d = centred(v, LOAD(mean + c), relu);
-          vec g = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
-          g = LOAD(scale + c) * g + LOAD(slope + c) * d + LOAD(level + c);
-          store_numbers(result + r * channels + c, relu == BEFORE ? where(v > 0, g) : g);
-        }
+  for (long r = 0; r < rows; r++)
+    for (long c = 0; c < channels; c += LANES) {
+      vec v = load_numbers(x + r * channels + c), d = centred(v, LOAD(mean + c), relu);
+      vec g = passed(load_numbers(gradients + r * channels + c), d, LOAD(scale + c), LOAD(bias + c), relu);
+      g = LOAD(scale + c) * g + LOAD(slope + c) * d + LOAD(level + c);
+      store_numbers(result + r * channels + c, relu == BEFORE ? where(v > 0, g) : g);
+    }
+}
+
+/* Into `result`, `to_weight` and `to_bias` the gradients of the images, the norm's weight and its bias, given those of
+   its result and the `terms` that `norm` gave. Returns 1 where memory is short. */
+int norm_gradient(const Norm *norm) {
+  long rows = norm->rows, channels = norm->channels;
+  double *sums = take_sums(channels, norm->threads);
+  float *slopes = aligned_floats(2 * channels);
+  int failed = !sums || !slopes;
+  if (!failed) {
+#pragma omp parallel num_threads(norm->threads)
+    {
+      double *mine = sums + omp_get_thread_num() * 2 * channels;
+      add_sums(norm->images, norm->gradients, mine, norm->terms, rows, channels, norm->relu);
+#pragma omp single
+      find_slopes(norm, sums, slopes);
+      apply_gradient(norm, slopes);
     }
   }
   free(sums);
-  free(slope);
+  free(slopes);
   return failed;
 }

@@ -1,17 +1,33 @@
 """Batch norm joined with a ReLU, while training: norm.c, and what happens to whole channels."""
 
+import ctypes
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tenfold.kernels.dispatch import call, check, last, suiting
+from tenfold.kernels.dispatch import last, suiting
 from tenfold.kernels.library import Variant
+from tenfold.kernels.problem import Struct, longs, pointers, solve
 
 Place = Literal["before", "after"]
 # As in norm.c.
 _PLACES = {"before": 1, "after": 2}
+
+
+class NormProblem(Struct):
+    """`Norm` of norm.c."""
+
+    _fields_ = (
+        *pointers(
+            "images", "gradients", "result", "weight", "bias", "terms", "moments", "to_weight", "to_bias"
+        ),
+        ("epsilon", ctypes.c_double),
+        *longs("rows", "channels"),
+        ("relu", ctypes.c_int),
+        ("threads", ctypes.c_int),
+    )
 
 
 def rectified_norm(norm: nn.BatchNorm2d, images: Tensor, relu: Place) -> Tensor:
@@ -50,9 +66,14 @@ def _by_averages(norm: nn.BatchNorm2d, images: Tensor, relu: Place, variant: Var
 
 
 def _applied(images: Tensor, terms: Tensor, relu: int, variant: Variant) -> Tensor:
-    result, channels = torch.empty_like(images), images.shape[1]
-    call("norm_apply", variant, images, result, terms, images.numel() // channels, channels, relu)
+    result = torch.empty_like(images)
+    solve("norm_apply", _problem(images, relu, result=result, terms=terms), variant, images)
     return result
+
+
+def _problem(images: Tensor, relu: int, **fields: Any) -> NormProblem:
+    channels = images.shape[1]
+    return NormProblem(images=images, rows=images.numel() // channels, channels=channels, relu=relu, **fields)
 
 
 class _RectifiedNorm(torch.autograd.Function):
@@ -65,10 +86,11 @@ class _RectifiedNorm(torch.autograd.Function):
         images = last(images)
         result, channels = torch.empty_like(images), images.shape[1]
         terms, moments = torch.empty(4, channels), torch.empty(2, channels)
-        sizes = (images.numel() // channels, channels, relu)
-        check(call("norm", variant, images, result, weight, bias, terms, moments, epsilon, *sizes), images)
+        learned = {"weight": weight, "bias": bias, "epsilon": epsilon}
+        problem = _problem(images, relu, result=result, terms=terms, moments=moments, **learned)
+        solve("norm", problem, variant, images)
         ctx.save_for_backward(images, terms)
-        ctx.sizes, ctx.variant = sizes, variant
+        ctx.relu, ctx.variant = relu, variant
         mean, variance = moments
         ctx.mark_non_differentiable(mean, variance)
         return result, mean, variance
@@ -77,6 +99,7 @@ class _RectifiedNorm(torch.autograd.Function):
     def backward(ctx: Any, gradients: Tensor, *_: Any) -> tuple[Tensor | None, ...]:  # pyright: ignore
         images, terms = ctx.saved_tensors
         result, to_weight, to_bias = torch.empty_like(images), *torch.empty(2, images.shape[1])
-        arguments = (images, last(gradients), result, terms, to_weight, to_bias, *ctx.sizes)
-        check(call("norm_gradient", ctx.variant, *arguments), images)
+        written = {"result": result, "to_weight": to_weight, "to_bias": to_bias}
+        problem = _problem(images, ctx.relu, gradients=last(gradients), terms=terms, **written)
+        solve("norm_gradient", problem, ctx.variant, images)
         return result, to_weight, to_bias, None, None, None

@@ -1,13 +1,25 @@
 """Pooling over 2x2 pixels: pool.c. PyTorch keeps 8 bytes for each choice, and fills its gradient with zeros first."""
 
+import ctypes
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tenfold.kernels.dispatch import call, last, suiting
+from tenfold.kernels.dispatch import last, suiting
 from tenfold.kernels.library import Variant
+from tenfold.kernels.problem import Struct, longs, pointers, solve
+
+
+class PoolProblem(Struct):
+    """`Pool` of pool.c."""
+
+    _fields_ = (
+        *pointers("images", "results", "chosen"),
+        *longs("count", "height", "width", "channels"),
+        ("threads", ctypes.c_int),
+    )
 
 
 def max_pool(images: Tensor) -> Tensor:
@@ -24,7 +36,8 @@ class _Pool(torch.autograd.Function):
         shape = (count, channels, height // 2, width // 2)
         result = torch.empty(shape, dtype=images.dtype, memory_format=torch.channels_last)
         chosen = torch.empty(shape, dtype=torch.uint8, memory_format=torch.channels_last)
-        call("pool", variant, last(images), result, chosen, count, height, width, channels)
+        images = last(images)
+        _solve("pool", variant, images, result, chosen)
         ctx.save_for_backward(chosen)
         ctx.shape, ctx.variant = images.shape, variant
         return result
@@ -32,7 +45,13 @@ class _Pool(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore
         (chosen,) = ctx.saved_tensors
-        count, channels, height, width = ctx.shape
         result = torch.empty(ctx.shape, dtype=gradients.dtype, memory_format=torch.channels_last)
-        call("pool_gradient", ctx.variant, last(gradients), chosen, result, count, height, width, channels)
+        _solve("pool_gradient", ctx.variant, result, last(gradients), chosen)
         return result, None
+
+
+def _solve(function: str, variant: Variant, images: Tensor, results: Tensor, chosen: Tensor) -> None:
+    count, channels, height, width = images.shape
+    sizes = {"count": count, "height": height, "width": width, "channels": channels}
+    problem = PoolProblem(images=images, results=results, chosen=chosen, **sizes)
+    solve(function, problem, variant, images)

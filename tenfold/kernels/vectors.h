@@ -1,6 +1,6 @@
 /* Vectors of LANES of float32, in the vector extensions of GCC and Clang; the numbers of images, which are float32
-   or, with HALF, bfloat16; and what products multiply. All files are compiled for each number of lanes that the
-   processor has, and where it can for each again with HALF. */
+   or, with BFLOAT16, bfloat16; and what products multiply. All files are compiled for each number of lanes that the
+   processor has, and where it can for each again with BFLOAT16. */
 
 #pragma once
 
@@ -27,6 +27,18 @@ static inline vec where(ints mask, vec value) { return (vec)(mask & (ints)value)
 
 /* Where `mask` is true, `yes`; elsewhere `no`. */
 static inline vec either(ints mask, vec yes, vec no) { return (vec)((mask & (ints)yes) | (~mask & (ints)no)); }
+
+/* The largest of four values, and in `which` the first of the four that it was. */
+static inline vec largest(const vec values[4], ints *which) {
+  vec best = values[0];
+  *which = (ints){0};
+  for (int k = 1; k < 4; k++) {
+    ints larger = values[k] > best;
+    best = either(larger, values[k], best);
+    *which = (larger & k) | (~larger & *which);
+  }
+  return best;
+}
 
 /* GCC 12 converts vectors of bytes and of shorts number by number, which takes ten times as long as the processor's own
    instructions; where it has them they are named. */
@@ -62,9 +74,9 @@ static inline void *aligned(long bytes) { return aligned_alloc(64, (bytes + 63) 
 
 static inline float *aligned_floats(long count) { return aligned(count * sizeof(float)); }
 
-/* A term of a product is a number, or with HALF two, which are multiplied and added in one step. DEPTH numbers
+/* A term of a product is a number, or with BFLOAT16 two, which are multiplied and added in one step. DEPTH numbers
    of those that are summed up make a term. */
-#ifndef HALF
+#ifndef BFLOAT16
 
 typedef float number;
 static inline vec load_numbers(const number *from) { return LOAD(from); }
@@ -83,7 +95,7 @@ static inline void store_tiles(term *to, const vec values[DEPTH]) { STORE(to, va
 
 typedef uint16_t number;
 
-/* A bfloat16 is the first half of a float32. */
+/* A bfloat16 is the upper 16 bits of a float32. */
 static inline vec load_numbers(const number *from) {
   return (vec)(load_shorts(from) << 16);
 }

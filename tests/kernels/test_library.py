@@ -1,25 +1,37 @@
 """How tenfold's own kernels come to be, and that PyTorch does the work where there are none or a trace follows."""
 
 import copy
+import ctypes
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from kernel_cases import LANES, features, needs_kernels, norm_of, plain
+from kernel_cases import LANES, features, needs_bfloat16, needs_kernels, norm_of, plain
 from torch import nn
 from torch.nn import functional as F
 
-from tenfold.kernels import conv3x3, dispatch, max_pool, rectified_norm
-from tenfold.kernels.library import FOLDER, SWITCH, Library, library
+from tenfold.kernels import conv3x3, describe, dispatch, max_pool, rectified_norm
+from tenfold.kernels.library import (
+    FOLDER,
+    HEADERS,
+    SOURCES,
+    SWITCH,
+    Library,
+    _loaded_or_compiled,
+    _place,
+    library,
+)
+from tenfold.kernels.pool import PoolProblem
+
+OWN = "tenfold's own where they suit"
 
 
 @pytest.fixture
 def without_kernels(monkeypatch):
-    monkeypatch.setattr(dispatch, "library", lambda: Library({}, "absent"))
+    monkeypatch.setattr(dispatch, "library", lambda: Library(absent="none here"))
 
 
 def test_without_kernels_all_is_pytorchs(without_kernels):
@@ -68,6 +80,34 @@ def described(**environment):
     return done.stdout.strip()
 
 
+@pytest.fixture
+def anew(tmp_path, monkeypatch):
+    """A function that forgets what is loaded, so that the kernels are sought in a cache of the test's own."""
+    caches = (library, _loaded_or_compiled, _place)
+
+    def forget():
+        for cached in caches:
+            cached.cache_clear()
+        return tmp_path / "cache"
+
+    with monkeypatch.context() as patched:
+        patched.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
+        forget()
+        yield forget
+    forget()
+
+
+def convolve(channels, bfloat16):
+    images, weight = features(2, channels, 6, 6), features(channels, channels, 3, 3)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        return rectified_norm(norm_of(channels), conv3x3(images, weight), "after")
+
+
+def variants_in(cache):
+    """The variants whose libraries a cache holds, as their files are named."""
+    return {path.stem.split("-", 1)[1] for path in cache.rglob("*.so")}
+
+
 def test_the_switch_leaves_all_to_pytorch():
     assert described(**{SWITCH: "off"}) == f"PyTorch's ({SWITCH}=off)"
 
@@ -88,26 +128,72 @@ def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
 
 
 @needs_kernels
-def test_a_compiler_that_knows_no_bfloat16_makes_the_rest(tmp_path):
+def test_a_compiler_that_knows_no_bfloat16_makes_the_rest(tmp_path, monkeypatch, anew):
     old = tmp_path / "cc"
-    old.write_text(
-        f'#!/bin/sh\ncase "$*" in *HALF*) exit 1;; esac\nexec {shutil.which("gcc") or "cc"} "$@"\n'
-    )
+    old.write_text(f'#!/bin/sh\ncase "$*" in *BFLOAT16*) exit 1;; esac\nexec {library().compiler} "$@"\n')
     old.chmod(0o755)
-    words = described(CC=str(old), TENFOLD_CACHE=str(tmp_path / "cache"))
-    assert words == "tenfold's own where they suit"
-    made = {path.stem.split("-", 1)[1] for path in (tmp_path / "cache").rglob("*.so")}
-    assert made == {str(variant.lanes) for variant in library().variants}
+    monkeypatch.setenv("CC", str(old))
+    cache = anew()
+    assert library().compiler == str(old)
+    assert describe(bfloat16=True) == OWN
+    assert variants_in(cache) == {str(library().variants[0].lanes)}
+    assert library().fitting(bfloat16=True) is None
 
 
 @needs_kernels
-def test_the_library_is_compiled_once_for_a_machine(tmp_path):
-    cache = tmp_path / "cache"
-    first = described(TENFOLD_CACHE=str(cache))
+@pytest.mark.parametrize("bfloat16", [False, pytest.param(True, marks=needs_bfloat16)])
+def test_only_what_a_run_needs_is_compiled_and_once(anew, bfloat16):
+    cache, widest, kind = anew(), library().variants[0].lanes, "-bfloat16" * bfloat16
+    assert not cache.exists()
+    assert describe(bfloat16=bfloat16) == OWN
     stamps = {made: made.stat().st_mtime_ns for made in cache.rglob("*.so")}
-    assert len(stamps) == len(library().variants)
-    assert described(TENFOLD_CACHE=str(cache)) == first == "tenfold's own where they suit"
+    first = convolve(2 * widest, bfloat16)
+    anew()
+    assert torch.equal(convolve(2 * widest, bfloat16), first)
+    assert variants_in(cache) == {f"{widest}{kind}"}
     assert stamps == {made: made.stat().st_mtime_ns for made in cache.rglob("*.so")}
+    convolve(24, bfloat16)
+    assert variants_in(cache) == {f"{widest}{kind}", f"8{kind}"}
+
+
+@needs_kernels
+def test_libraries_of_other_versions_are_removed_when_one_is_made_and_those_who_use_them_go_on(anew):
+    cache = anew()
+    describe()
+    (made,) = cache.rglob("*.so")
+    older, first, other = (
+        made.with_name("0123456789abcdef-16.so"),
+        cache / "kernels" / "fedcba9876543210-16-half.so",
+        cache / "kernels" / "another-processor" / "0123456789abcdef-16.so",
+    )
+    other.parent.mkdir()
+    for place in (older, first, other):
+        shutil.copy(made, place)
+    user = ctypes.CDLL(str(older))
+    anew()
+    describe()
+    assert older.exists(), "nothing was made"
+    made.unlink()
+    anew()
+    describe()
+    assert set(cache.rglob("*.so")) == {made, other}
+    images, result = torch.ones(1, 2, 2, 16), torch.zeros(1, 1, 1, 16)
+    chosen = torch.zeros(16, dtype=torch.uint8)
+    sizes = {"count": 1, "height": 2, "width": 2, "channels": 16, "threads": 1}
+    user["pool"](ctypes.byref(PoolProblem(images=images, results=result, chosen=chosen, **sizes)))
+    assert torch.equal(result, torch.ones_like(result))
+
+
+@needs_kernels
+def test_a_damaged_library_is_made_anew(anew):
+    cache = anew()
+    cache.joinpath("kernels").mkdir(parents=True)
+    place, version = _place(library().compiler)
+    place.mkdir()
+    damaged = place / f"{version}-{library().variants[0].lanes}.so"
+    damaged.write_bytes(b"\x7fELF, and no more")
+    assert describe() == OWN
+    assert damaged.stat().st_size > 1000
 
 
 @needs_kernels
@@ -118,6 +204,10 @@ def test_a_cache_that_cannot_be_written_leaves_all_to_pytorch(tmp_path):
 
 
 def test_the_sources_are_part_of_the_package():
-    assert {path.name for path in Path(FOLDER).glob("*.[ch]")} == {
-        *("convolution.c", "norm.c", "pool.c", "vectors.h"),
-    }
+    assert {path.name for path in SOURCES} == {"forward.c", "gradients.c", "norm.c", "pool.c"}
+    assert {path.name for path in HEADERS} >= {"vectors.h", "convolution.h"}
+
+
+@pytest.mark.parametrize("file", [*SOURCES, *HEADERS], ids=lambda file: file.name)
+def test_the_map_names_every_file(file):
+    assert f"`{file.name}`" in (FOLDER / "README.md").read_text(encoding="utf-8")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kernel_cases import LANES, features, needs_halves, needs_kernels, norm_of, off
+from kernel_cases import LANES, features, needs_bfloat16, needs_kernels, norm_of, off
 from torch import nn
 from torch.nn import functional as F
 
@@ -66,7 +66,7 @@ def test_a_channel_whose_first_pixel_alone_is_positive_keeps_its_digits():
 
 
 @needs_kernels
-@needs_halves
+@needs_bfloat16
 @pytest.mark.parametrize("place", ["before", "after"])
 @pytest.mark.parametrize("vectors", [1, 2, 3])
 def test_a_rectified_norm_of_bfloat16_is_that_of_its_numbers_and_rounded(place, vectors):
@@ -118,7 +118,7 @@ def test_one_value_a_channel_is_refused_as_by_pytorch():
 
 
 @needs_kernels
-@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_halves)])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=needs_bfloat16)])
 @given(
     count=st.integers(1, 5),
     vectors=st.integers(1, 3),

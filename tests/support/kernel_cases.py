@@ -9,10 +9,10 @@ from tenfold import kernels
 from tenfold.kernels.library import library
 
 needs_kernels = pytest.mark.skipif(
-    not library().variants, reason=f"the kernels cannot be built here: {kernels.describe()}"
+    not library().fitting(), reason=f"the kernels cannot be built here: {kernels.describe()}"
 )
-needs_halves = pytest.mark.skipif(
-    not library().fitting(half=True), reason="this processor has no products of bfloat16 in vectors"
+needs_bfloat16 = pytest.mark.skipif(
+    not library().fitting(bfloat16=True), reason="this processor has no products of bfloat16 in vectors"
 )
 # Of the narrowest vectors; twice as many channels fill the wide ones of a processor that has them.
 LANES = 8
