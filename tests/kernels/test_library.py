@@ -82,19 +82,19 @@ def described(**environment):
 
 @pytest.fixture
 def anew(tmp_path, monkeypatch):
-    """A function that forgets what is loaded, so that the kernels are sought in a cache of the test's own."""
+    """A function that forgets what is loaded and has the kernels sought in a cache of that name, which it gives."""
     caches = (library, _loaded_or_compiled, _place)
 
-    def forget():
+    def forget(name="cache"):
         for cached in caches:
             cached.cache_clear()
-        return tmp_path / "cache"
+        monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / name))
+        return tmp_path / name
 
-    with monkeypatch.context() as patched:
-        patched.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
-        forget()
-        yield forget
-    forget()
+    yield forget
+    monkeypatch.undo()
+    for cached in caches:
+        cached.cache_clear()
 
 
 def convolve(channels, bfloat16):
@@ -158,25 +158,25 @@ def test_only_what_a_run_needs_is_compiled_and_once(anew, bfloat16):
 
 @needs_kernels
 def test_libraries_of_other_versions_are_removed_when_one_is_made_and_those_who_use_them_go_on(anew):
-    cache = anew()
+    first = anew("first")
     describe()
-    (made,) = cache.rglob("*.so")
-    older, first, other = (
-        made.with_name("0123456789abcdef-16.so"),
+    (made,) = first.rglob("*.so")
+    cache = anew("second")
+    here, _ = _place(library().compiler)
+    older, oldest, other = (
+        here / "0123456789abcdef-16.so",
         cache / "kernels" / "fedcba9876543210-16-half.so",
         cache / "kernels" / "another-processor" / "0123456789abcdef-16.so",
     )
-    other.parent.mkdir()
-    for place in (older, first, other):
+    for place in (older, oldest, other):
+        place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(made, place)
     user = ctypes.CDLL(str(older))
-    anew()
+    assert older.exists()
     describe()
-    assert older.exists(), "nothing was made"
-    made.unlink()
-    anew()
-    describe()
-    assert set(cache.rglob("*.so")) == {made, other}
+    assert {path.parent for path in cache.rglob("*.so")} == {here, other.parent}
+    assert not older.exists()
+    assert not oldest.exists()
     images, result = torch.ones(1, 2, 2, 16), torch.zeros(1, 1, 1, 16)
     chosen = torch.zeros(16, dtype=torch.uint8)
     sizes = {"count": 1, "height": 2, "width": 2, "channels": 16, "threads": 1}
