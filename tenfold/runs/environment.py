@@ -11,13 +11,15 @@ from typing import Any
 import torch
 
 from tenfold import kernels
-from tenfold.core.devices import device_name
+from tenfold.core.devices import choose_precision, device_name
 
 _PACKAGES = ("tenfold", "torch", "numpy", "pillow", "scikit-learn", "pyarrow", "matplotlib")
 
 
-def describe_environment(device: torch.device, command: str | None) -> dict[str, Any]:
-    """What `environment.json` holds."""
+def describe_environment(
+    device: torch.device, command: str | None, precision: str = "float32"
+) -> dict[str, Any]:
+    """What `environment.json` holds; `precision` is the recipe's, for the kernels that will train."""
     return {
         "command": command,
         "python": platform.python_version(),
@@ -25,7 +27,7 @@ def describe_environment(device: torch.device, command: str | None) -> dict[str,
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
-        "kernels": kernels.describe(),
+        "kernels": kernels.describe(bfloat16=choose_precision(precision, device) == "bfloat16"),
         "device": device_name(device),
         "versions": {package: version(package) for package in _PACKAGES},
     }

@@ -72,7 +72,7 @@ def _train(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
     with run.lock():
         begun = (run.checkpoint / "state.safetensors").is_file()
         if not begun:
-            run.begin(recipe, splits, describe_environment(device, task.command))
+            run.begin(recipe, splits, describe_environment(device, task.command, recipe.fit.precision))
         if not begun or _unfinished(read_state(run.path), task.until):
             # Nothing that trains gets to see the test images.
             locked = replace(splits, test=splits.validation)

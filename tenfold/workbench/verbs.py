@@ -92,7 +92,7 @@ def train(
     model = _new_model(chosen, splits)
     check_recipe(model, chosen)
     run = create_run(Path(out), name, default_name, overwrite=overwrite)
-    run.begin(chosen, splits, describe_environment(where, command_line()))
+    run.begin(chosen, splits, describe_environment(where, command_line(), chosen.fit.precision))
     return _carry_out(run, model, splits, where, display, track)
 
 
