@@ -1,12 +1,12 @@
 """Which recipe for a source when none is named, and how large for so many minutes, by what a short probe measures.
 
-Small images are learned from scratch, by the largest of the fast recipes that has time for its epochs. Photographs go
-through a pretrained backbone where its weights are at hand and there is time for every image to pass it.
+A pretrained backbone's features under a head, or learning from scratch by one of the fast recipes: a probe on a few
+images says which (`tenfold.workbench.probe`). With a time limit, the recipe is the largest for which there is time.
 """
 
 import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,20 @@ from tenfold.report.figures import confusion_matrix
 from tenfold.report.style import settle, to_png, to_svg
 from tenfold.runs.folder import Run
 from tenfold.training.loop import Training
+from tenfold.workbench.probe import CLEAR, Evidence, probe, without_mirroring
 from tenfold.workbench.progress import Note
+from tenfold.workbench.scaling import batched, epochs_for, passes_needed, scaled_to, sizing
 
 # From the quickest to the most accurate; each recipe's own epochs are those it takes on so many images.
 LADDER = ("fast-72", "fast-86", "fast-90", "fast-94")
-LADDER_IMAGES = 40_000
-# What small images are learned by where nobody says how long it may take.
+# What is learned from scratch by where nobody says how long it may take.
 FROM_SCRATCH = "fast-90"
-# Images whose shorter side is larger than this (pixels) are photographs: a pretrained backbone knows their like.
+# Images whose shorter side is larger than this (pixels) are kept at the size that suits a backbone.
 SMALL = 64
+# With more images than this (of all splits), features take longer than learning from scratch, and have to be better.
+MANY = 30_000
+# The share of the time that the probe may take.
+_PROBE_SHARE = 0.2
 # What a backbone is given, largest first (pixels a side): the smaller, the faster and the less accurate.
 BACKBONE_SIZES = (224, 160, 128, 96)
 # A run longer than this many times a recipe's own epochs teaches it nothing more.
@@ -72,41 +77,109 @@ class Rung:
         return _TEST_SHARE * _views(self.recipe) * self.image_seconds
 
 
-def suitable_recipe(source: Source) -> tuple[str, dict[str, Any]]:
-    """The built-in recipe for a source when none is named, and what to change in it.
+# Overrides of a recipe, as `load_recipe` takes them.
+Overrides = Iterable[str] | Mapping[str, Any]
 
+
+def suitable_plan(source: Source, device: torch.device, seed: int, note: Note, data: Overrides = ()) -> Plan:
+    """The built-in recipe for a source when none is named, scaled to its images, and why it is this one.
+
+    `data` are overrides of a recipe's `[data]`; `note` hears of the images read. The same seed gives the same plan.
     Raises InputError where the source cannot be used.
     """
     if source.data == "digits":
-        return "digits", {}
-    size = typical_size(source)
-    return ("backbone", {}) if _for_backbone(size) else (FROM_SCRATCH, _sizing(size))
+        return Plan(
+            "digits", load_recipe("digits", {"fit.seed": seed}), "the digits have a recipe of their own"
+        )
+    task = _read(source, seed, note, data)
+    found = probe(task.splits, task.sizing, task.backbone, device, seed)
+    if _features_win(found, task.splits):
+        assert task.backbone is not None
+        return Plan("backbone", task.backbone, f"backbone: {found.words()}")
+    recipe = _mirrored(load_recipe(FROM_SCRATCH, {**task.changes, "fit.seed": seed}), found)
+    recipe = scaled_to(recipe, len(task.splits.train))
+    return Plan(FROM_SCRATCH, recipe, f"{FROM_SCRATCH}, {recipe.fit.epochs} epochs: {_why(found)}")
 
 
 def make_plan(
-    source: Source, minutes: float, device: torch.device, seed: int, note: Note, began: float
+    source: Source,
+    minutes: float,
+    device: torch.device,
+    seed: int,
+    note: Note,
+    began: float,
+    data: Overrides = (),
 ) -> Plan:
     """The recipe for `source` that ends `minutes` after `began` (of `time.perf_counter`).
 
-    `note` hears of the images read. Raises InputError where the source cannot be used, or where reading it took all
-    of the time.
+    `note` hears of the images read; `data` are overrides of a recipe's `[data]`. Raises InputError where the source
+    cannot be used, or where reading it took all of the time.
     """
-    size = typical_size(source)
+    task = _read(source, seed, note, data)
     deadline = began + 60 * minutes - _REPORT_FIGURES * figure_seconds()
-    plan = _through_backbone(source, deadline, device, seed, note) if _for_backbone(size) else None
-    return plan or _from_scratch(source, size, deadline, device, seed, note)
+    now = time.perf_counter()
+    if now >= deadline:
+        raise _too_short()
+    until = now + _PROBE_SHARE * (deadline - now)
+    found = probe(task.splits, task.sizing, task.backbone, device, seed, until)
+    plan = _through_backbone(task, found, deadline, device) if _features_win(found, task.splits) else None
+    return plan or _from_scratch(task, source, found, deadline, device, seed, note)
 
 
-def _for_backbone(size: int) -> bool:
-    return size > SMALL and local_weights(load_recipe("backbone").model.options["backbone"]) is not None
+@dataclass(frozen=True)
+class _Task:
+    """A source's images as a backbone takes them, its recipe (None: no weights), and how the fast recipes take them.
+
+    `changes` are overrides for a fast recipe: `sizing`, and what the user said of `[data]`.
+    """
+
+    splits: Splits
+    backbone: Recipe | None
+    sizing: dict[str, Any]
+    changes: dict[str, Any]
 
 
-def _through_backbone(
-    source: Source, deadline: float, device: torch.device, seed: int, note: Note
-) -> Plan | None:
+def _read(source: Source, seed: int, note: Note, data: Overrides) -> _Task:
+    """Raises InputError where the source cannot be used."""
+    recipe = load_recipe(load_recipe("backbone", {"fit.seed": seed}), data)
+    size = recipe.data.image_size or typical_size(source)
+    if size <= SMALL:
+        # As the fast recipes have it, so that the images are decoded only once.
+        recipe = load_recipe(load_recipe(recipe, {"data.unequal_size": SMALL}), data)
+    own = load_recipe("fast-90").data.model_dump()
+    said = {
+        f"data.{key}": value
+        for key, value in recipe.data.model_dump().items()
+        if value != own[key] and key != "unequal_size"
+    }
+    at_hand = local_weights(recipe.model.options["backbone"]) is not None
+    changes = {**sizing(size), **said}
+    return _Task(load_splits(recipe.data, source, note), recipe if at_hand else None, sizing(size), changes)
+
+
+def _features_win(found: Evidence, splits: Splits) -> bool:
+    if not found.features:
+        return False
+    many = sum(len(split) for split in splits) > MANY
+    return found.standard_errors > (CLEAR if many else 0.0)
+
+
+def _why(found: Evidence) -> str:
+    """Why learning is from scratch."""
+    if not found.scratch:
+        return "there was no time to measure what suits the images"
+    against = found.words() if found.features else "no weights of a backbone are on this machine"
+    return f"{against}; {found.mirror_words}"
+
+
+def _mirrored(recipe: Recipe, found: Evidence) -> Recipe:
+    return recipe if found.mirror else without_mirroring(recipe)
+
+
+def _through_backbone(task: _Task, found: Evidence, deadline: float, device: torch.device) -> Plan | None:
     """The `backbone` recipe at the largest image size for which there is time until `deadline`, or None."""
-    recipe = load_recipe("backbone", {"fit.seed": seed})
-    splits = load_splits(recipe.data, source, note)
+    recipe, splits = task.backbone, task.splits
+    assert recipe is not None
     images = sum(len(split) for split in splits)
     for size in BACKBONE_SIZES:
         sized = load_recipe(recipe, {"model.image_size": size})
@@ -116,21 +189,26 @@ def _through_backbone(
             return Plan(
                 "backbone",
                 sized,
-                f"{images:,} photographs through {recipe.model.options['backbone']} at {size} pixels: about "
-                f"{_spoken(images / rate)} at the {rate:,.0f} images/s measured, then its head",
+                f"{images:,} images through {recipe.model.options['backbone']} at {size} pixels: about "
+                f"{_spoken(images / rate)} at the {rate:,.0f} images/s measured, then its head; {found.words()}",
             )
     return None
 
 
 def _from_scratch(
-    source: Source, size: int, deadline: float, device: torch.device, seed: int, note: Note
+    task: _Task,
+    source: Source,
+    found: Evidence,
+    deadline: float,
+    device: torch.device,
+    seed: int,
+    note: Note,
 ) -> Plan:
     """The largest of the fast recipes that has time for its own epochs, or else the smallest."""
-    sizing = _sizing(size)
     splits: Splits | None = None
     chosen: Rung | None = None
     for name in LADDER:
-        recipe = load_recipe(name, {**sizing, "fit.seed": seed})
+        recipe = _mirrored(load_recipe(name, {**task.changes, "fit.seed": seed}), found)
         splits = splits or load_splits(recipe.data, source, note)
         rung = _measured(name, recipe, splits, device)
         enough = _left(rung, splits, deadline) >= rung.needed * rung.pass_seconds
@@ -140,32 +218,15 @@ def _from_scratch(
             break
     assert chosen is not None
     assert splits is not None
-    return _scaled(chosen, splits, _left(chosen, splits, deadline))
-
-
-def _sizing(size: int) -> dict[str, Any]:
-    """Overrides for other sizes than CIFAR-10's.
-
-    Tiny images are enlarged, so that something is left after the poolings; large ones have at most 128 pixels, and a
-    stem that leaves the blocks about 32 to work on.
-    """
-    if size < 16:
-        return {"data.image_size": 32}
-    if size <= 40:
-        return {}
-    size = min(size, 128)
-    stride = round(size / 32)
-    return {"data.image_size": size, "model.stride": stride, "model.patch": max(2, 2 * stride)}
+    return _scaled(chosen, splits, _left(chosen, splits, deadline), _why(found))
 
 
 def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -> Rung:
     """A recipe of the ladder with batches for so many images, and its speed on this machine."""
     images = len(splits.train)
-    batch = min(recipe.fit.batch_size, max(32, 2 ** int(np.log2(images / 40))))
-    recipe = load_recipe(recipe, {"fit.batch_size": batch, **_rates(recipe, batch / recipe.fit.batch_size)})
-    seconds = measure_step(recipe, splits, device) / batch
-    # Fewer images take more epochs, though fewer steps: a rule of thumb, with the square root between the two.
-    needed = max(1.0, sum(recipe.fit.work(recipe.fit.epochs))) * max(1.0, LADDER_IMAGES / images) ** 0.5
+    recipe = batched(recipe, images)
+    seconds = measure_step(recipe, splits, device) / recipe.fit.batch_size
+    needed = passes_needed(recipe, images)
     judged = min(len(splits.validation), recipe.stop.sample or len(splits.validation))
     return Rung(name, recipe, seconds, (images + _views(recipe) * judged / 3) * seconds, needed)
 
@@ -173,13 +234,6 @@ def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -
 def _views(recipe: Recipe) -> int:
     """How many views of an image are predicted."""
     return recipe.model.options.get("views", 1)
-
-
-def _rates(recipe: Recipe, ratio: float) -> dict[str, float]:
-    """Muon's rates where a batch is `ratio` times the recipe's own: a kernel's goes with the root of it."""
-    options = recipe.optimizer.options
-    rates = {f"optimizer.{name}": options[name] * ratio for name in ("other_lr", "head_lr", "weight_decay")}
-    return {"optimizer.lr": options["lr"] * ratio**0.5, **rates}
 
 
 def _left(rung: Rung, splits: Splits, deadline: float) -> float:
@@ -190,38 +244,40 @@ def _left(rung: Rung, splits: Splits, deadline: float) -> float:
     tested = len(splits.validation) + len(splits.test)
     left = deadline - time.perf_counter() - tested * rung.test_seconds
     if left <= 0:
-        raise InputError(
-            "--minutes: reading the images and measuring this machine took all of the time. Give more; a second run "
-            "finds the images read."
-        )
+        raise _too_short()
     return left
 
 
-def _scaled(rung: Rung, splits: Splits, left: float) -> Plan:
-    """The rung's recipe for the seconds that are left: as many passes as there is time for and as teach anything."""
+def _too_short() -> InputError:
+    return InputError(
+        "--minutes: reading the images and measuring this machine took all of the time. Give more; a second run "
+        "finds the images read."
+    )
+
+
+def _scaled(rung: Rung, splits: Splits, left: float, why: str = "") -> Plan:
+    """The rung's recipe for the seconds that are left: as many passes as there is time for and as teach anything.
+
+    The clock always has the last word, within an epoch if need be.
+    """
     passes = left / rung.pass_seconds
     most = max(1.0, LONGEST * rung.needed)
+    changes: dict[str, Any] = {"fit.minutes": round(left / 60, 3)}
     if most < 0.8 * passes:
         passes, end = most, "; more would teach it nothing"
-        changes: dict[str, Any] = {"fit.epochs": _epochs(rung.recipe, passes)}
+        changes["fit.epochs"] = epochs_for(rung.recipe, passes)
     else:
-        # The clock decides, within an epoch if need be; twice the epochs leave room for a machine that gets faster.
-        changes = {"fit.minutes": round(left / 60, 3), "fit.epochs": 2 * _epochs(rung.recipe, passes)}
-        end = ""
+        # Twice the epochs leave room for a machine that gets faster.
+        changes["fit.epochs"], end = 2 * epochs_for(rung.recipe, passes), ""
     height, width, _ = splits.image_shape
-    epochs = _epochs(rung.recipe, passes)
+    epochs = epochs_for(rung.recipe, passes)
     seen = passes * sum(rung.recipe.fit.shares(epochs)) / sum(rung.recipe.fit.work(epochs))
     words = (
         f"{rung.name}, about {seen:.{0 if seen >= 10 else 1}f} passes over {len(splits.train):,} images of "
         f"{height}x{width}: {_spoken(passes * rung.pass_seconds)} at the {1 / rung.image_seconds:,.0f} images/s "
-        f"measured{end}"
+        f"measured{end}{f'; {why}' if why else ''}"
     )
     return Plan(rung.name, load_recipe(rung.recipe, changes), words)
-
-
-def _epochs(recipe: Recipe, passes: float) -> int:
-    """The epochs of `recipe` that come to so many passes over all training images at their full size."""
-    return next(epochs for epochs in count(1) if sum(recipe.fit.work(epochs)) >= passes - 1e-9)
 
 
 def measure_step(recipe: Recipe, splits: Splits, device: torch.device) -> float:

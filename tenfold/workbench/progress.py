@@ -65,9 +65,10 @@ class Display:
 
             yield note
 
-    def planned(self, words: str, minutes: float) -> None:
-        """What was chosen for the time given."""
-        self.console.print(f"plan for {minutes:g} minute{'' if minutes == 1 else 's'}: {words}")
+    def planned(self, words: str, minutes: float | None = None) -> None:
+        """What was chosen, for the time given if one was."""
+        time_given = "" if minutes is None else f" for {minutes:g} minute{'' if minutes == 1 else 's'}"
+        self.console.print(f"plan{time_given}: {words}")
 
     @contextmanager
     def training(

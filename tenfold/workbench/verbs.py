@@ -33,7 +33,7 @@ from tenfold.training.transfer import (
     split_on_features,
     training_sample,
 )
-from tenfold.workbench.budget import make_plan, suitable_recipe
+from tenfold.workbench.budget import Overrides, make_plan, suitable_plan
 from tenfold.workbench.progress import Display, display_for
 
 # What a frozen backbone does to each image before its head is trained.
@@ -78,13 +78,14 @@ def train(
     source = make_source(data, train, validation, test)
     where = choose_device(device)
     display = display_for(progress)
+    overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
     if minutes is not None and recipe is None:
         with display.decoding() as note:
-            plan = make_plan(source, minutes, where, seed or 0, note, began)
+            plan = make_plan(source, minutes, where, seed or 0, note, began, _of_data(overrides))
         display.planned(plan.words, minutes)
         chosen, default_name = load_recipe(plan.recipe, overrides), plan.name
     else:
-        chosen, default_name = choose_recipe(recipe, source, overrides, seed)
+        chosen, default_name = choose_recipe(recipe, source, overrides, seed, where, display)
         if minutes is not None:
             chosen = load_recipe(chosen, {"fit.minutes": float(minutes)})
     with display.decoding() as note:
@@ -175,16 +176,35 @@ def make_source(data: "str | Path | None", train: Folders, validation: Folders, 
 def choose_recipe(
     recipe: str | Path | Recipe | None,
     source: Source,
-    overrides: Iterable[str] | Mapping[str, Any] = (),
+    overrides: Overrides = (),
     seed: int | None = None,
+    device: torch.device | None = None,
+    display: Display | None = None,
 ) -> tuple[Recipe, str]:
-    """The recipe named, or the one that suits the source, with overrides and seed applied; and what to call it."""
-    changes: dict[str, Any] = {}
-    if recipe is None:
-        recipe, changes = suitable_recipe(source)
-    name = Path(recipe).stem if isinstance(recipe, str | Path) else "recipe"
-    chosen = load_recipe(load_recipe(recipe, changes), overrides)
-    return (chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})), name
+    """The recipe named, or the one that a probe finds to suit the source; and what to call it.
+
+    Overrides and seed are applied. Where there is a `display`, it shows why a recipe was chosen.
+    """
+    if recipe is not None:
+        chosen, name = (
+            load_recipe(recipe, overrides),
+            "recipe" if isinstance(recipe, Recipe) else Path(recipe).stem,
+        )
+        return (chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})), name
+    display = display or display_for(False)
+    overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
+    with display.decoding() as note:
+        plan = suitable_plan(source, device or choose_device("auto"), seed or 0, note, _of_data(overrides))
+    display.planned(plan.words)
+    chosen = load_recipe(plan.recipe, overrides)
+    return (chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})), plan.name
+
+
+def _of_data(overrides: Overrides) -> Overrides:
+    """Those of the table `[data]`: they decide which images may be looked at before a recipe is chosen."""
+    if isinstance(overrides, Mapping):
+        return {key: value for key, value in overrides.items() if key.partition(".")[0] == "data"}
+    return [text for text in overrides if text.partition("=")[0].partition(".")[0].strip() == "data"]
 
 
 def _carry_out(

@@ -13,7 +13,9 @@ from tenfold.data import Source, load_splits, typical_size
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import load_run
 from tenfold.workbench import budget as planning
-from tenfold.workbench.budget import LADDER, make_plan, measure_step, suitable_recipe
+from tenfold.workbench.budget import LADDER, make_plan, measure_step, suitable_plan
+from tenfold.workbench.probe import Evidence
+from tenfold.workbench.scaling import epochs_for
 
 CPU = torch.device("cpu")
 
@@ -25,6 +27,12 @@ def silent(done: int, total: int) -> None:
 def plan_for(source: Source, minutes: float):
     """A plan whose time begins now."""
     return make_plan(source, minutes, CPU, 0, silent, perf_counter())
+
+
+@pytest.fixture
+def no_weights(monkeypatch):
+    """No weights of a backbone are on this machine."""
+    monkeypatch.setattr(planning, "local_weights", lambda backbone: None)
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +59,37 @@ def test_a_source_without_a_readable_image_is_named(tmp_path):
         typical_size(Source(str(tmp_path)))
 
 
-def test_small_images_are_learned_from_scratch_and_photographs_through_a_backbone(pictures, photographs):
-    assert suitable_recipe(Source("digits")) == ("digits", {})
-    assert suitable_recipe(Source(str(pictures))) == ("fast-90", {})
-    assert suitable_recipe(Source(str(photographs))) == ("backbone", {})
+def test_the_digits_have_a_recipe_of_their_own():
+    plan = suitable_plan(Source("digits"), CPU, 0, silent)
+    assert (plan.name, plan.recipe) == ("digits", load_recipe("digits"))
 
 
-def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photographs, monkeypatch):
-    monkeypatch.setattr(planning, "local_weights", lambda backbone: None)
-    name, changes = suitable_recipe(Source(str(photographs)))
-    recipe = load_recipe(name, changes)
+def test_photographs_go_through_a_backbone_and_the_plan_says_why(photographs):
+    plan = suitable_plan(Source(str(photographs)), CPU, 0, silent)
+    assert plan.name == "backbone"
+    assert "features reach" in plan.words
+
+
+def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photographs, no_weights):
+    plan = suitable_plan(Source(str(photographs)), CPU, 0, silent)
+    assert plan.name == "fast-90"
+    assert "no weights of a backbone are on this machine" in plan.words
+    recipe = plan.recipe
     assert recipe.data.image_size == min(128, typical_size(Source(str(photographs))))
     assert recipe.model.options["patch"] == 2 * recipe.model.options["stride"] > 2
+    assert recipe.fit.epochs > load_recipe("fast-90").fit.epochs, "few images take more epochs"
     splits = load_splits(recipe.data, Source(str(photographs)))
     assert measure_step(load_recipe(recipe, {"fit.batch_size": 8}), splits, CPU) > 0
 
 
-def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures):
+def test_what_is_said_of_the_data_holds_for_the_plan(pictures, no_weights):
+    data = ["data.image_size=24", "data.split_seed=5", "data.validation_fraction=0.25"]
+    plan = suitable_plan(Source(str(pictures)), CPU, 0, silent, data)
+    assert (plan.recipe.data.image_size, plan.recipe.data.split_seed) == (24, 5)
+    assert plan.recipe.data.validation_fraction == 0.25
+
+
+def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures, no_weights):
     plan = plan_for(Source(str(pictures)), 1.0)
     assert plan.name in LADDER
     assert plan.recipe.fit.epochs >= 1
@@ -81,19 +103,21 @@ def test_the_clock_fills_the_time_until_more_epochs_would_teach_nothing(pictures
     splits = load_splits(recipe.data, Source(str(pictures)))
     rung = planning.Rung("fast-72", recipe, 0.01, 20.0, needed=1.0)
     plan = planning._scaled(rung, splits, 20.0 * affordable)
+    assert plan.recipe.fit.minutes == pytest.approx(20.0 * affordable / 60, abs=1e-3), (
+        "the clock holds always"
+    )
     if affordable == 30.0:
-        assert (plan.recipe.fit.minutes, plan.recipe.fit.epochs) == (None, planning.LONGEST)
+        assert plan.recipe.fit.epochs == planning.LONGEST
         assert "4.0 passes" in plan.words
         assert plan.words.endswith("more would teach it nothing")
     else:
-        assert plan.recipe.fit.minutes == pytest.approx(20.0 * affordable / 60, abs=1e-3)
         assert plan.recipe.fit.epochs > affordable
         assert f"{affordable} passes" in plan.words
 
 
 def test_passes_are_counted_in_epochs_that_leave_images_out_and_rates_go_with_the_batch(pictures):
     recipe = load_recipe("fast-86", {"fit.hardest": [1.0, 0.5], "fit.scales": [1.0], "fit.batch_size": 500})
-    assert [planning._epochs(recipe, passes) for passes in (0.3, 1.0, 1.2, 2.5)] == [1, 1, 2, 4]
+    assert [epochs_for(recipe, passes) for passes in (0.3, 1.0, 1.2, 2.5)] == [1, 1, 2, 4]
     splits = load_splits(recipe.data, Source(str(pictures)))
     rung = planning._measured("fast-86", recipe, splits, CPU)
     assert rung.needed > sum(recipe.fit.shares(recipe.fit.epochs)), "few images take more passes"
@@ -104,7 +128,7 @@ def test_passes_are_counted_in_epochs_that_leave_images_out_and_rates_go_with_th
     assert smaller["head_lr"] == pytest.approx(options["head_lr"] * ratio)
 
 
-def test_more_time_gives_no_smaller_a_network(tmp_path):
+def test_more_time_gives_no_smaller_a_network(tmp_path, no_weights):
     folder = draw_pictures(tmp_path / "more", ("a", "b"), 120)
     places = [LADDER.index(plan_for(Source(str(folder)), minutes).name) for minutes in (0.35, 10.0)]
     assert places == sorted(places)
@@ -115,10 +139,11 @@ def test_photographs_are_planned_at_the_largest_size_there_is_time_for(photograp
     plan = plan_for(Source(str(photographs)), 3.0)
     assert plan.name == "backbone"
     assert plan.recipe.model.options["image_size"] == 224
-    assert planning._through_backbone(Source(str(photographs)), perf_counter(), CPU, 0, silent) is None
+    task = planning._read(Source(str(photographs)), 0, silent, ())
+    assert planning._through_backbone(task, Evidence((), (), True, "", 1), perf_counter(), CPU) is None
 
 
-def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch):
+def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch, no_weights):
     assert planning.figure_seconds() > 0
     monkeypatch.setattr(planning, "figure_seconds", lambda: 3.0)
     kept = plan_for(Source(str(pictures)), 1.0).recipe
@@ -161,7 +186,7 @@ def test_minutes_end_training_in_the_middle_of_an_epoch_and_the_run_is_whole(pic
     assert run.report.is_file()
 
 
-def test_minutes_without_a_recipe_choose_one(pictures, tmp_path, capsys):
+def test_minutes_without_a_recipe_choose_one(pictures, tmp_path, capsys, no_weights):
     run = tenfold.train(data=pictures, minutes=0.5, out=tmp_path, overrides={"fit.epochs": 1})
     assert run.name.startswith("fast-")
     assert "plan for 0.5 minutes: fast-" in capsys.readouterr().out

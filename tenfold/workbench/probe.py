@@ -1,0 +1,332 @@
+"""What suits a data set, measured on a few of its images: learning from scratch, or features of a backbone.
+
+Both learn from small parts of the training images, each twice the one before, and are judged on the same validation
+images. A power law through each one's errors says what it would reach on all of the training images (Hestness et al.,
+arXiv 1712.00409). Parts are doubled until the two can be told apart, or until `MOST` images. A probe without a time
+limit does the same work everywhere, and gives the same answer for the same seed.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from tenfold.core.randomness import seed_for
+from tenfold.data import Split, Splits
+from tenfold.inference.engines import Engine
+from tenfold.inference.evaluation import predict_split
+from tenfold.models import Classifier, build_model
+from tenfold.recipe import Recipe, load_recipe
+from tenfold.runs.folder import Run
+from tenfold.training.feature_cache import as_split
+from tenfold.training.heads import StrengthPath, measure_features
+from tenfold.training.loop import Training
+from tenfold.training.transfer import Head
+from tenfold.workbench.scaling import scaled_to
+
+# Training images of the first part, and of the last at most; validation images that judge them, at most.
+FIRST, MOST, JUDGES = 250, 2000, 500
+# The recipe that stands for learning from scratch: the others of the ladder are slower and a little better.
+SCRATCH = "fast-86"
+# How an error falls with the images, errors ~ images ** -slope: mean and deviation of what is believed before
+# anything is measured. By the curves of CIFAR-10 and MNIST; one that has not left chance yet would tell nothing.
+SLOPES = {"scratch": (0.45, 0.15), "features": (0.25, 0.1)}
+# How many standard errors apart two predicted errors are told apart.
+CLEAR = 2.0
+# A probe's head tries these strengths only.
+STRENGTHS = [0.3, 0.03, 0.003]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What was reached with so many training images: which judges were right, and each one's loss."""
+
+    images: int
+    right: np.ndarray
+    losses: np.ndarray
+
+    @property
+    def log_error(self) -> float:
+        """Of the error rate, with half an image more on either side, so that none is certain."""
+        return float(np.log((np.sum(~self.right) + 0.5) / (len(self.right) + 1)))
+
+    @property
+    def variance(self) -> float:
+        """Of `log_error`, by the number of judges."""
+        error = np.exp(self.log_error)
+        return float((1 - error) / (error * (len(self.right) + 1)))
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The logarithm of an error rate that is expected on all training images, and its variance."""
+
+    log_error: float
+    variance: float
+
+    @property
+    def accuracy(self) -> float:
+        """The share of images that will be right."""
+        return 1 - float(np.exp(min(self.log_error, 0.0)))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the probe found: the points of either curve, and whether mirrored images helped.
+
+    `features` is empty where no backbone is at hand.
+    """
+
+    scratch: tuple[Point, ...]
+    features: tuple[Point, ...]
+    mirror: bool
+    mirror_words: str
+    images: int
+
+    @property
+    def forecasts(self) -> tuple[Forecast, Forecast]:
+        """For learning from scratch and for features, on all training images."""
+        return forecast(self.scratch, self.images, "scratch"), forecast(
+            self.features, self.images, "features"
+        )
+
+    @property
+    def standard_errors(self) -> float:
+        """How far features are ahead of learning from scratch on all images, in standard errors."""
+        scratch, features = self.forecasts
+        return (scratch.log_error - features.log_error) / (scratch.variance + features.variance) ** 0.5
+
+    def words(self) -> str:
+        """Both curves' last points, and what they come to."""
+        scratch, features = self.forecasts
+        at = self.scratch[-1]
+        return (
+            f"on {at.images:,} images and {len(at.right):,} judges, features reach "
+            f"{self.features[-1].right.mean():.1%} and learning from scratch {at.right.mean():.1%}; on all "
+            f"{self.images:,} that comes to about {features.accuracy:.0%} and {scratch.accuracy:.0%}"
+        )
+
+
+def forecast(points: tuple[Point, ...], images: int, kind: str) -> Forecast:
+    """Extend a curve to so many `images`: a line in the logarithms, its slope believed beforehand to be `SLOPES`."""
+    mean, deviation = SLOPES[kind]
+    # In the last point as origin, so that the level there and the slope are nearly independent.
+    distances = np.log([point.images / points[-1].images for point in points])
+    design = np.stack([np.ones(len(points)), -distances], 1)
+    weights = 1 / np.array([point.variance for point in points])
+    precision = (design.T * weights) @ design + np.diag([0.0, deviation**-2])
+    pulled = (design.T * weights) @ np.array([point.log_error for point in points])
+    covariance = np.linalg.inv(precision)
+    level = covariance @ (pulled + np.array([0.0, mean / deviation**2]))
+    there = np.array([1.0, -np.log(images / points[-1].images)])
+    return Forecast(float(there @ level), float(there @ covariance @ there))
+
+
+def probe(
+    splits: Splits,
+    sizing: dict[str, Any],
+    backbone: Recipe | None,
+    device: torch.device,
+    seed: int,
+    until: float = float("inf"),
+) -> Evidence:
+    """Measure both ways on parts of `splits`, which have the images as the backbone takes them.
+
+    `sizing` are the overrides with which the fast recipes take them; `backbone` is the recipe of the features, or
+    None where there are no weights. With `until`, of `time.perf_counter`, no part is begun that would take learning
+    from scratch until after it; where that is true of the first, the evidence is empty.
+    """
+    pool, judges = _deal(splits, seed)
+    few = replace(splits, train=pool, validation=judges)
+    scratch = _Scratch(_shrunk(few, sizing), sizing, device, seed)
+    features = None
+    found = Evidence((), (), True, "", len(splits.train))
+    for images in _parts(len(pool)):
+        began = time.perf_counter()
+        if not scratch.fits(images, until):
+            break
+        reached = scratch.point(images)
+        features = features or (_Features(few, backbone, device) if backbone else None)
+        found = replace(
+            found,
+            scratch=(*found.scratch, reached),
+            features=(*found.features, features.point(images)) if features else (),
+            mirror=scratch.mirror,
+            mirror_words=scratch.mirror_words,
+        )
+        # The next part has twice the images, and takes the square root of two as long.
+        if _clear(found, scratch) or time.perf_counter() + 1.4 * (time.perf_counter() - began) > until:
+            break
+    return found
+
+
+def _clear(found: Evidence, scratch: "_Scratch") -> bool:
+    """Whether more images could hardly change what is chosen."""
+    if not found.features:
+        return scratch.settled
+    if abs(found.standard_errors) < CLEAR:
+        return False
+    return found.standard_errors > 0 or scratch.settled
+
+
+def _parts(most: int) -> Iterator[int]:
+    """Sizes of the parts of so many images, each twice the one before; at least two where that is possible."""
+    images = min(FIRST, max(1, most // 2))
+    while images < min(most, MOST):
+        yield images
+        images *= 2
+    yield min(most, MOST)
+
+
+def _deal(splits: Splits, seed: int) -> tuple[Split, Split]:
+    """Training images to learn from, in a random order, and images to judge by.
+
+    Where there are few validation images, up to a third of the training images judge beside them.
+    """
+    generator = np.random.default_rng(seed_for(seed, "probe"))
+    order = generator.permutation(len(splits.train))
+    judges = np.sort(generator.permutation(len(splits.validation))[:JUDGES])
+    lent = min(JUDGES - len(judges), len(splits.train) // 3)
+    pool = splits.train.part(order[lent:][:MOST])
+    own = splits.validation.part(judges)
+    return pool, _joined(own, splits.train.part(np.sort(order[:lent]))) if lent else own
+
+
+def _joined(one: Split, other: Split) -> Split:
+    """The images of both, which lie in the same array of pixels."""
+    return replace(
+        one,
+        rows=np.concatenate([one.rows, other.rows]),
+        labels=np.concatenate([one.labels, other.labels]),
+        paths=[*one.paths, *other.paths],
+        folders=(len(one) + len(other),),
+    )
+
+
+def _shrunk(splits: Splits, sizing: dict[str, Any]) -> Splits:
+    """The splits with their images brought to the size at which they are learned from scratch."""
+    data = load_recipe(SCRATCH, sizing).data
+    large = splits.image_shape[0] == splits.image_shape[1] > data.unequal_size
+    size = data.image_size or (data.unequal_size if large else None)
+    if size is None or splits.image_shape[:2] == (size, size):
+        return splits
+    return replace(splits, train=_resized(splits.train, size), validation=_resized(splits.validation, size))
+
+
+def _resized(split: Split, size: int) -> Split:
+    blocks = [
+        F.interpolate(
+            torch.from_numpy(split.images(slice(start, start + 64))).permute(0, 3, 1, 2).float(),
+            (size, size),
+            mode="bilinear",
+            antialias=True,
+        )
+        for start in range(0, len(split), 64)
+    ]
+    pixels = torch.cat(blocks).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    return replace(split, pixels=pixels, rows=np.arange(len(split)))
+
+
+class _Scratch:
+    """Learning from scratch, with mirrored images and without until it is clear which is better."""
+
+    def __init__(self, splits: Splits, sizing: dict[str, Any], device: torch.device, seed: int) -> None:
+        self.splits, self.device = splits, device
+        self.recipe = load_recipe(SCRATCH, {**sizing, "fit.seed": seed})
+        self.mirror, self.settled, self.mirror_words = True, False, ""
+
+    def point(self, images: int) -> Point:
+        """What is reached with the first so many training images, in the better of the two ways."""
+        few = replace(self.splits, train=self.splits.train.part(np.arange(images)))
+        if self.settled:
+            return self._reached(few, self.mirror)
+        mirrored, plain = (self._reached(few, mirror) for mirror in (True, False))
+        gain = plain.losses - mirrored.losses
+        error = float(gain.std() / len(gain) ** 0.5) + 1e-9
+        self.mirror = bool(gain.mean() >= 0)
+        self.settled = abs(float(gain.mean())) > CLEAR * error
+        verdict = "helps" if self.mirror else "harms"
+        self.mirror_words = (
+            f"mirroring {verdict}: validation loss {mirrored.losses.mean():.3f} with it, "
+            f"{plain.losses.mean():.3f} without"
+        )
+        return mirrored if self.mirror else plain
+
+    def fits(self, images: int, until: float) -> bool:
+        """Whether a point of so many images ends by then, by what its first epoch takes."""
+        if until == float("inf"):
+            return True
+        training = self._training(replace(self.splits, train=self.splits.train.part(np.arange(images))), True)
+        training.learn(1)  # the first one ever takes longer: threads and memory are made
+        began = time.perf_counter()
+        training.learn(2)
+        ways = 1 if self.settled else 2
+        return began + ways * training.recipe.fit.epochs * (time.perf_counter() - began) <= until
+
+    def _reached(self, few: Splits, mirror: bool) -> Point:
+        training = self._training(few, mirror)
+        for epoch in range(1, training.recipe.fit.epochs + 1):
+            training.learn(epoch)
+        return _point(training.model, few, self.device)
+
+    def _training(self, few: Splits, mirror: bool) -> Training:
+        recipe = scaled_to(self.recipe if mirror else without_mirroring(self.recipe), len(few.train))
+        height, width, channels = few.image_shape
+        shape = (channels, height, width)
+        model = build_model(recipe.model, shape, len(few.class_names), seed=recipe.fit.seed)
+        return Training(model, few, recipe, Run(Path()), self.device, None)
+
+
+class _Features:
+    """A backbone's features under a quick head; each image passes the backbone once."""
+
+    def __init__(self, splits: Splits, recipe: Recipe, device: torch.device) -> None:
+        self.splits, self.device = splits, device
+        self.recipe = load_recipe(
+            recipe, {"model.strengths": STRENGTHS, "fit.epochs": len(STRENGTHS), "model.views": 1}
+        )
+        height, width, channels = splits.image_shape
+        shape = (channels, height, width)
+        self.model = build_model(
+            self.recipe.model, shape, len(splits.class_names), seed=recipe.fit.seed, pretrained=True
+        )
+        self.engine = Engine(self.model, shape, device)
+        self.known = np.empty((0,))
+
+    @cached_property
+    def judges(self) -> Split:
+        """The features of the judges."""
+        split = self.splits.validation
+        return as_split(split, self.engine(split.images(slice(None))), 1)
+
+    def point(self, images: int) -> Point:
+        """What a head reaches that learns from the first so many training images."""
+        new = self.engine(self.splits.train.images(slice(len(self.known), images)))
+        self.known = np.concatenate([self.known, new]) if len(self.known) else new
+        train = as_split(self.splits.train.part(np.arange(images)), self.known, 1)
+        few = replace(self.splits, train=train, validation=self.judges)
+        head = Head(self.model)
+        measure_features(head.network, train)
+        path = StrengthPath(head, few, self.recipe, Run(Path()), self.device, None)
+        reached = []
+        for epoch in range(1, len(STRENGTHS) + 1):
+            path.learn(epoch)
+            reached.append(_point(head, few, self.device))
+        return min(reached, key=lambda point: point.losses.mean())
+
+
+def without_mirroring(recipe: Recipe) -> Recipe:
+    """The recipe without its `flip`."""
+    return recipe.model_copy(update={"augment": tuple(one for one in recipe.augment if one.name != "flip")})
+
+
+def _point(model: Classifier, few: Splits, device: torch.device) -> Point:
+    told = predict_split(model, few.validation, few.class_names, device)
+    chance = np.clip(told.probabilities[np.arange(len(told.labels)), told.labels], 1e-7, 1.0)
+    return Point(len(few.train), told.probabilities.argmax(1) == told.labels, -np.log(chance))
