@@ -33,7 +33,8 @@ LADDER = ("fast-72", "fast-86", "fast-90", "fast-94")
 FROM_SCRATCH = "fast-90"
 # Images whose shorter side is larger than this (pixels) are kept at the size that suits a backbone.
 SMALL = 64
-# With more images than this (of all splits), features take longer than learning from scratch, and have to be better.
+# With more images than this (of all splits), features take longer than learning from scratch, and have to be clearly
+# better; with fewer, learning from scratch has to be.
 MANY = 30_000
 # The share of the time that the probe may take.
 _PROBE_SHARE = 0.2
@@ -93,12 +94,12 @@ def suitable_plan(source: Source, device: torch.device, seed: int, note: Note, d
         )
     task = _read(source, seed, note, data)
     found = probe(task.splits, task.sizing, task.backbone, device, seed)
-    if _features_win(found, task.splits):
+    if _features_win(found, task.splits, task.backbone is not None):
         assert task.backbone is not None
-        return Plan("backbone", task.backbone, f"backbone: {found.words()}")
+        return Plan("backbone", task.backbone, f"backbone: {_why(found, True)}")
     recipe = _mirrored(load_recipe(FROM_SCRATCH, {**task.changes, "fit.seed": seed}), found)
     recipe = scaled_to(recipe, len(task.splits.train))
-    return Plan(FROM_SCRATCH, recipe, f"{FROM_SCRATCH}, {recipe.fit.epochs} epochs: {_why(found)}")
+    return Plan(FROM_SCRATCH, recipe, f"{FROM_SCRATCH}, {recipe.fit.epochs} epochs: {_why(found, False)}")
 
 
 def make_plan(
@@ -122,7 +123,8 @@ def make_plan(
         raise _too_short()
     until = now + _PROBE_SHARE * (deadline - now)
     found = probe(task.splits, task.sizing, task.backbone, device, seed, until)
-    plan = _through_backbone(task, found, deadline, device) if _features_win(found, task.splits) else None
+    features = _features_win(found, task.splits, task.backbone is not None)
+    plan = _through_backbone(task, found, deadline, device) if features else None
     return plan or _from_scratch(task, source, found, deadline, device, seed, note)
 
 
@@ -157,19 +159,23 @@ def _read(source: Source, seed: int, note: Note, data: Overrides) -> _Task:
     return _Task(load_splits(recipe.data, source, note), recipe if at_hand else None, sizing(size), changes)
 
 
-def _features_win(found: Evidence, splits: Splits) -> bool:
+def _features_win(found: Evidence, splits: Splits, at_hand: bool) -> bool:
+    """Whether to take features: of few images where nothing better was measured, of many where they are better."""
+    many = sum(len(split) for split in splits) > MANY
+    if not found.scratch:
+        return at_hand and not many
     if not found.features:
         return False
-    many = sum(len(split) for split in splits) > MANY
-    return found.standard_errors > (CLEAR if many else 0.0)
+    return found.standard_errors > (CLEAR if many else -CLEAR)
 
 
-def _why(found: Evidence) -> str:
-    """Why learning is from scratch."""
+def _why(found: Evidence, features: bool) -> str:
+    """What the choice of `features`, or against them, rests on."""
     if not found.scratch:
         return "there was no time to measure what suits the images"
-    against = found.words() if found.features else "no weights of a backbone are on this machine"
-    return f"{against}; {found.mirror_words}"
+    if not found.features:
+        return f"no weights of a backbone are on this machine; {found.mirror_words}"
+    return found.words() if features else f"{found.words()}; {found.mirror_words}"
 
 
 def _mirrored(recipe: Recipe, found: Evidence) -> Recipe:
@@ -190,7 +196,7 @@ def _through_backbone(task: _Task, found: Evidence, deadline: float, device: tor
                 "backbone",
                 sized,
                 f"{images:,} images through {recipe.model.options['backbone']} at {size} pixels: about "
-                f"{_spoken(images / rate)} at the {rate:,.0f} images/s measured, then its head; {found.words()}",
+                f"{_spoken(images / rate)} at the {rate:,.0f} images/s measured, then its head; {_why(found, True)}",
             )
     return None
 
@@ -218,7 +224,7 @@ def _from_scratch(
             break
     assert chosen is not None
     assert splits is not None
-    return _scaled(chosen, splits, _left(chosen, splits, deadline), _why(found))
+    return _scaled(chosen, splits, _left(chosen, splits, deadline), _why(found, False))
 
 
 def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -> Rung:

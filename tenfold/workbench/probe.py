@@ -276,7 +276,9 @@ class _Scratch:
         return _point(training.model, few, self.device)
 
     def _training(self, few: Splits, mirror: bool) -> Training:
-        recipe = scaled_to(self.recipe if mirror else without_mirroring(self.recipe), len(few.train))
+        # A handful of images would take hundreds of epochs, to no end: a probe has those of a few hundred.
+        images = max(len(few.train), FIRST)
+        recipe = scaled_to(self.recipe if mirror else without_mirroring(self.recipe), images)
         height, width, channels = few.image_shape
         shape = (channels, height, width)
         model = build_model(recipe.model, shape, len(few.class_names), seed=recipe.fit.seed)
