@@ -55,10 +55,9 @@ class Server:
         except BaseException:
             self._socket.close()
             raise
-        kept = Corrections(
-            Path(corrections or Path("corrections") / self.model.name), self.model.contract.class_names
-        )
-        service = Service(self.model.name, self._engine, kept, meters, self.model.facts)
+        folder = Path(corrections or Path("corrections") / self.model.name)
+        self.corrections = Corrections(folder, self.model.contract.class_names)
+        service = Service(self.model.name, self._engine, self.corrections, meters, self.model.facts)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 build_app(service, self.token),
