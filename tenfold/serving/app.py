@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,9 @@ from tenfold.serving import description
 from tenfold.serving.corrections import Corrections
 from tenfold.serving.engine import Engine
 from tenfold.serving.guard import Guard
+from tenfold.serving.limits import Limits
 from tenfold.serving.meters import Measured, Meters
+from tenfold.serving.model import Served
 from tenfold.serving.occlusion import cells_for, covered, occlusion
 from tenfold.serving.picture import png_address
 from tenfold.serving.refusals import Refused, busy
@@ -56,27 +59,17 @@ class JSON(Response):
 
 
 class Service:
-    """One model's answers. `name` is shown on the page; `facts` are further lines of `/model`."""
+    """One model's answers; corrections go into the folder `corrections`, or are not taken without one."""
 
-    def __init__(
-        self,
-        name: str,
-        engine: Engine,
-        corrections: Corrections | None,
-        meters: Meters,
-        facts: dict[str, Any],
-    ) -> None:
-        self.name, self.engine, self.corrections, self.meters, self.facts = (
-            name,
-            engine,
-            corrections,
-            meters,
-            facts,
-        )
-        self.receiver = Receiver(engine.limits)
+    def __init__(self, model: Served, limits: Limits, corrections: Path | None) -> None:
+        self.name, self.facts = model.name, model.facts
+        self.meters = Meters()
+        self.engine = Engine(model.contract, model.predictor, limits, self.meters.batches.observe)
+        self.corrections = Corrections(corrections, model.contract.class_names) if corrections else None
+        self.receiver = Receiver(limits)
         self.explaining = 0
         self.one_explanation = asyncio.Semaphore(1)
-        meters.watch_pending(lambda: engine.pending)
+        self.meters.watch_pending(lambda: self.engine.pending)
 
     async def predict(self, request: Request) -> Response:
         """`POST /predict`: the answer for one picture."""

@@ -1,24 +1,42 @@
-"""What is served: a run or an exported folder, opened."""
+"""What is served: a run or an exported folder, opened, and what its page says of it."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tenfold.inference.contract import Contract, read_contract
-from tenfold.inference.predictor import OnnxPredictor, Predictor
+from tenfold.inference.contract import Contract
+from tenfold.inference.opening import Model, open_model
+from tenfold.inference.predictor import Predictor
 
 
 @dataclass(frozen=True)
-class Model:
+class Served:
     """A model to serve: the name of its run, what it promises, who answers, and facts for its page."""
 
     name: str
     contract: Contract
     predictor: Predictor
     facts: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
 
-def open_model(run: str | Path) -> Model:
-    """The model of a run (a folder, or its name below runs/) or of an exported folder. Raises InputError."""
-    folder = Path(run)
-    return Model(folder.resolve().name, read_contract(folder), OnnxPredictor(folder), {})
+def open_served(run: str | Path) -> Served:
+    """The model of a run (a folder, or its name below runs/) or of an exported folder.
+
+    A run's ONNX model is made where it is missing; a network that has none is answered by PyTorch. Raises InputError.
+    """
+    model = open_model(run)
+    if not model.exported and not model.has_onnx():
+        model.make_onnx()
+    folder = model.folder.resolve()
+    return Served(folder.name, model.contract, model.predictor(few=True), _tested(model), model.notes)
+
+
+def _tested(model: Model) -> dict[str, Any]:
+    """The accuracy on the run's test images, where the folder says it."""
+    try:
+        test = json.loads((model.folder / "metrics.json").read_text(encoding="utf-8"))["test"]
+        return {"accuracy": test["accuracy"], "test_images": test["n"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

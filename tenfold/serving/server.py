@@ -16,12 +16,9 @@ from PIL import Image
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.serving.app import Service, build_app
-from tenfold.serving.corrections import Corrections
-from tenfold.serving.engine import Engine
 from tenfold.serving.guard import is_loopback
 from tenfold.serving.limits import Limits
-from tenfold.serving.meters import Meters
-from tenfold.serving.model import open_model
+from tenfold.serving.model import open_served
 from tenfold.serving.protocol import protocol_with
 
 GRACE = 5  # seconds that requests get to end when the server stops
@@ -31,7 +28,7 @@ class Server:
     """A model that answers at `url`: in this thread with `run`, or behind the program with `start` and `close`.
 
     Opens the port first, so that a taken one is told before the model loads. Raises InputError for a port that cannot
-    be had, and what `open_model` raises.
+    be had, and what `open_served` raises.
     """
 
     def __init__(
@@ -49,18 +46,15 @@ class Server:
         self.token = _token_for(host, token)
         self._socket = _listen(host, port)
         try:
-            self.model = open_model(run)
-            meters = Meters()
-            self._engine = Engine(self.model.contract, self.model.predictor, limits, meters.batches.observe)
+            self.model = open_served(run)
+            folder = Path(corrections or Path("corrections") / self.model.name)
+            self.service = Service(self.model, limits, folder)
         except BaseException:
             self._socket.close()
             raise
-        folder = Path(corrections or Path("corrections") / self.model.name)
-        self.corrections = Corrections(folder, self.model.contract.class_names)
-        service = Service(self.model.name, self._engine, self.corrections, meters, self.model.facts)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                build_app(service, self.token),
+                build_app(self.service, self.token),
                 http=protocol_with(limits),
                 ws="none",
                 lifespan="off",
@@ -117,7 +111,7 @@ class Server:
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(GRACE + 5)
-        self._engine.close()
+        self.service.engine.close()
         self._socket.close()
 
     def __enter__(self) -> "Server":
@@ -138,14 +132,14 @@ class Server:
         ]
         if self.token:
             lines.append("  clients send: Authorization: Bearer TOKEN, with the token of the page's address")
-        return "\n".join([*lines, "  Ctrl-C ends it."])
+        return "\n".join([*lines, *model.notes, "  Ctrl-C ends it."])
 
     @contextmanager
     def _open(self) -> Iterator[None]:
         try:
             yield
         finally:
-            self._engine.close()
+            self.service.engine.close()
 
 
 def _token_for(host: str, token: str | None) -> str | None:

@@ -172,7 +172,7 @@ def test_the_keyboard_alone_does_it_all(visit, server, pictures):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator("#corrected:not(:empty)").wait_for()
-    rows = (server.corrections.folder / "corrections.csv").read_text().splitlines()
+    rows = (server.service.corrections.folder / "corrections.csv").read_text().splitlines()
     assert rows[-1].startswith("7/")
     assert "corrected: 7" in page.locator("#history").inner_text()
 

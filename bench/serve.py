@@ -1,0 +1,267 @@
+"""`tenfold serve` on loopback: latency beside ONNX Runtime's own, many clients, memory, health, equal answers.
+
+    python bench/serve.py [FOLDER ...] [--requests 300] [--rounds 3] [--seconds 60]
+
+Without exported folders, two are made of networks with random weights, which take as long as trained ones: the notebooks'
+`model-s-baseline` for 32x32 pixels (PNG), and `fine-tune`'s backbone for photographs of 500x375 (JPEG).
+
+Latency: one client on a kept connection, beside the same model in a process of its own, in turn, round after round:
+its ONNX Runtime alone, and with the decoding of the file, which the server does too. Load: so many clients, each asking
+again as soon as it is answered; one more asks for /health 20 times a second. The clients' process shares the machine.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from http.client import HTTPConnection
+from pathlib import Path
+
+import numpy as np
+import psutil
+from common import print_machine
+from PIL import Image
+
+# What an idle server and a busy one may differ by: rounding, as batches of other sizes sum in another order.
+TOLERANCE = 1e-5
+OWN = """
+import sys, time, json
+from pathlib import Path
+from tenfold.inference.contract import read_contract
+from tenfold.inference.predictor import OnnxPredictor
+folder, picture, count = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes(), int(sys.argv[3])
+contract, predictor = read_contract(folder), OnnxPredictor(folder)
+pixels = contract.pixels(picture)[None]
+def timed(work):
+    for _ in range(20):
+        work()
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return times
+alone = timed(lambda: predictor.logits(pixels))
+whole = timed(lambda: predictor.logits(contract.pixels(picture)[None]))
+print(json.dumps([alone, whole]))
+"""
+
+
+def make_folders(below: Path) -> list[Path]:
+    from tenfold.inference.contract import Contract
+    from tenfold.inference.onnx_model import write_onnx
+    from tenfold.models import build_model
+    from tenfold.recipe import load_recipe
+
+    folders = []
+    for recipe, shape, classes in (("model-s-baseline", (3, 32, 32), 10), ("fine-tune", (3, 224, 224), 100)):
+        folder = below / recipe
+        folder.mkdir()
+        names = tuple(f"class {number}" for number in range(classes))
+        model = build_model(load_recipe(recipe).model, shape, classes).eval()
+        write_onnx(model, folder / "model.onnx", names)
+        Contract(names, shape).write(folder)
+        folders.append(folder)
+    return folders
+
+
+def make_pictures(folder: Path, count: int = 16) -> list[bytes]:
+    """Encoded pictures of smooth noise, as large as those that the model is for."""
+    shape = json.loads((folder / "inference.json").read_text())["image"]
+    size, kind = ((32, 32), "PNG") if shape[1] < 100 else ((500, 375), "JPEG")
+    pictures = []
+    for seed in range(count):
+        noise = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8)
+        data = io.BytesIO()
+        Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(data, kind)
+        pictures.append(data.getvalue())
+    return pictures
+
+
+class Served:
+    """`tenfold serve FOLDER` as a process."""
+
+    def __init__(self, folder: Path) -> None:
+        words = [sys.executable, "-m", "tenfold", "serve", str(folder), "--port", "0"]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+        assert self.process.stdout is not None
+        found = None
+        for line in self.process.stdout:
+            found = found or re.search(r"the page: http://[^:]+:(\d+)/", line)
+            if "Ctrl-C" in line:
+                break
+        if found is None:
+            raise SystemExit("tenfold serve did not start")
+        self.port = int(found[1])
+
+    def memory(self) -> float:
+        """Resident MiB."""
+        return psutil.Process(self.process.pid).memory_info().rss / 2**20
+
+    def close(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+def latencies(port: int, picture: bytes, count: int) -> list[float]:
+    connection = HTTPConnection("127.0.0.1", port)
+    headers = {"Content-Type": "application/octet-stream"}
+    times = []
+    for number in range(count + 20):
+        began = time.perf_counter()
+        connection.request("POST", "/predict", picture, headers)
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise SystemExit(f"status {answer.status} from an idle server")
+        if number >= 20:
+            times.append(time.perf_counter() - began)
+    return times
+
+
+def own_latencies(folder: Path, picture: bytes, count: int) -> tuple[list[float], list[float]]:
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(picture)
+        file.flush()
+        words = [sys.executable, "-c", OWN, str(folder), file.name, str(count)]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+    alone, whole = json.loads(done.stdout)
+    return alone, whole
+
+
+def compare_latency(folder: Path, served: Served, picture: bytes, requests: int, rounds: int) -> None:
+    alone, whole, http = [], [], []
+    for _ in range(rounds):
+        own = own_latencies(folder, picture, requests)
+        alone += own[0]
+        whole += own[1]
+        http += latencies(served.port, picture, requests)
+    print(f"\nbatch 1, {rounds} rounds of {requests}, ms:      median     p99")
+    for name, times in (
+        ("ONNX Runtime alone", alone),
+        ("decoding + ONNX Runtime", whole),
+        ("POST /predict", http),
+    ):
+        print(f"  {name:<32}{1e3 * np.median(times):10.3f}{1e3 * np.percentile(times, 99):10.3f}")
+    for name, times in (("ONNX Runtime alone", alone), ("decoding + ONNX Runtime", whole)):
+        ratios = [np.median(http) / np.median(times), np.percentile(http, 99) / np.percentile(times, 99)]
+        print(f"  over {name:<27}{ratios[0]:9.2f}x{ratios[1]:9.2f}x")
+
+
+class Load:
+    """Clients that ask again as soon as they are answered."""
+
+    def __init__(self, port: int, pictures: list[bytes], idle: list[dict]) -> None:
+        self.port, self.pictures, self.idle = port, pictures, idle
+        self.statuses: Counter[int] = Counter()
+        self.times: list[float] = []
+        self.health: list[float] = []
+        self.difference, self.other = 0.0, 0
+
+    async def run(self, clients: int, seconds: float) -> None:
+        end = time.perf_counter() + seconds
+        await asyncio.gather(*(self._client(number, end) for number in range(clients)), self._watch(end))
+
+    async def _client(self, number: int, end: float) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        which = number
+        while time.perf_counter() < end:
+            which = (which + 1) % len(self.pictures)
+            began = time.perf_counter()
+            status, body, wait = await ask(reader, writer, self.pictures[which])
+            self.statuses[status] += 1
+            if status == 200:
+                self.times.append(time.perf_counter() - began)
+                self._compare(json.loads(body), self.idle[which])
+            else:
+                await asyncio.sleep(min(wait, 0.1))  # a less patient client than it is told to be
+        writer.close()
+
+    def _compare(self, answer: dict, idle: dict) -> None:
+        self.other += any(answer[key] != idle[key] for key in ("predicted", "unsure", "unlike"))
+        differences = [abs(answer["probabilities"][name] - p) for name, p in idle["probabilities"].items()]
+        self.difference = max(self.difference, *differences)
+
+    async def _watch(self, end: float) -> None:
+        while time.perf_counter() < end:
+            began = time.perf_counter()
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = await reader.read()
+            self.health.append(time.perf_counter() - began)
+            if b" 200 " not in answer[:20]:
+                raise SystemExit("/health failed")
+            writer.close()
+            await asyncio.sleep(0.05)
+
+
+async def ask(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, picture: bytes
+) -> tuple[int, bytes, float]:
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture)}\r\n\r\n"
+    writer.write(head.encode() + picture)
+    lines = (await reader.readuntil(b"\r\n\r\n")).decode().lower().splitlines()
+    headers = dict(line.split(": ", 1) for line in lines[1:] if line)
+    body = await reader.readexactly(int(headers["content-length"]))
+    return int(lines[0].split()[1]), body, float(headers.get("retry-after", 0))
+
+
+def load(served: Served, pictures: list[bytes], clients: int, seconds: float) -> None:
+    idle = []
+    for picture in pictures:
+        connection = HTTPConnection("127.0.0.1", served.port)
+        connection.request("POST", "/predict", picture, {"Content-Type": "application/octet-stream"})
+        idle.append(json.loads(connection.getresponse().read()))
+        connection.close()
+    asyncio.run(
+        Load(served.port, pictures, idle).run(clients, min(seconds, 5))
+    )  # what memory it takes at all
+    before, run = served.memory(), Load(served.port, pictures, idle)
+    asyncio.run(run.run(clients, seconds))
+    after = served.memory()
+    times = np.array(run.times)
+    print(f"\n{clients} clients for {seconds:g} s")
+    print(f"  statuses                 {dict(run.statuses)}")
+    print(f"  answers a second         {len(times) / seconds:.0f}")
+    print(
+        f"  answered in, ms          median {1e3 * np.median(times):.1f}, p99 {1e3 * np.percentile(times, 99):.1f}"
+    )
+    print(f"  /health, ms              p99 {1e3 * np.percentile(run.health, 99):.1f}, n = {len(run.health)}")
+    print(f"  memory, MiB              {before:.0f} before, {after:.0f} after ({after / before - 1:+.1%})")
+    print(f"  other than when idle     {run.other} answers; largest difference {run.difference:.1e}")
+    if set(run.statuses) - {200, 503} or run.other or run.difference > TOLERANCE:
+        raise SystemExit("not as it should be")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="*", type=Path)
+    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=60)
+    options = parser.parse_args()
+    print_machine({})
+    with tempfile.TemporaryDirectory() as below:
+        for folder in options.folders or make_folders(Path(below)):
+            print(f"\n== {folder.name} ==")
+            served, pictures = Served(folder), make_pictures(folder)
+            try:
+                compare_latency(folder, served, pictures[0], options.requests, options.rounds)
+                load(served, pictures, 16, options.seconds / 4)
+                load(served, pictures, 64, options.seconds)
+            finally:
+                served.close()
+
+
+if __name__ == "__main__":
+    main()
