@@ -1,6 +1,8 @@
 """The process: how it starts, what it says, how it ends."""
 
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,7 +11,7 @@ import threading
 import time
 
 import pytest
-from served import Client, encoded, noise
+from served import FIXTURES, Client, encoded, noise
 from small import wait_for, words
 
 import tenfold
@@ -142,3 +144,28 @@ def test_without_the_extra_it_says_what_to_install(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(InputError, match=r"pip install 'tenfold\[serve\]'"):
         tenfold.serve(exported, port=0)
+
+
+@pytest.mark.slow
+def test_a_run_is_served_as_predict_answers(command, serve, tmp_path):
+    """The same keys and values as `tenfold predict RUN --format jsonl`, from the run's own folder."""
+    run = tmp_path / "run"
+    shutil.copytree(FIXTURES / "digits-0.1", run)
+    paths = []
+    for seed in range(4):
+        paths.append(tmp_path / f"{seed}.png")
+        paths[-1].write_bytes(encoded(noise(9 + seed, seed)))
+    client = Client(serve(run).port)
+    answers = [client.form(path.read_bytes(), name=path.name).json for path in paths]
+    assert (run / "onnx" / "model.onnx").is_file()
+    said = command("predict", run, *paths, "--format", "jsonl")
+    assert said.status == 0, said.err
+    for line, answer in zip(said.out.splitlines(), answers, strict=True):
+        expected = json.loads(line)
+        assert expected.pop("path").endswith(answer.pop("path"))
+        for key in ("probability", "probabilities"):
+            assert answer.pop(key) == pytest.approx(expected.pop(key), abs=1e-6)
+        assert answer == expected
+    facts = client.get("/model").json
+    assert facts["name"] == "run"
+    assert facts["accuracy"] == json.loads((run / "metrics.json").read_text())["test"]["accuracy"]
