@@ -62,17 +62,24 @@ def write_onnx(
     classes. `class_names` (JSON), `image_shape` (JSON, H W C), `temperature`, `tenfold_version` and `metadata` stand
     in the file's own metadata. Raises TenfoldError where the network cannot be exported.
     """
-    model = onnx_model(trace_classifier(classifier, temperature), [IMAGES], [LOGITS, PROBABILITIES])
-    _add_predicted(model, class_names)
     channels, height, width = classifier.image_shape
-    about = {
-        "class_names": json.dumps(list(class_names), ensure_ascii=False),
-        "image_shape": json.dumps([height, width, channels]),
-        "temperature": repr(temperature),
-        "tenfold_version": __version__,
-        **(metadata or {}),
-    }
-    for key, value in about.items():
+    about = {"image_shape": json.dumps([height, width, channels]), "temperature": repr(temperature)}
+    program = trace_classifier(classifier, temperature)
+    save_onnx(answering_model(program), path, class_names, {**about, **(metadata or {})})
+
+
+def answering_model(program: "ExportedProgram") -> "onnx.ModelProto":
+    """The program of `trace_classifier` as an ONNX model with `images` in, `logits` and `probabilities` out."""
+    return onnx_model(program, [IMAGES], [LOGITS, PROBABILITIES])
+
+
+def save_onnx(
+    model: "onnx.ModelProto", path: Path, class_names: Sequence[str], metadata: Mapping[str, str]
+) -> None:
+    """Give an `answering_model` its third output, `predicted`, and its metadata, and write it atomically."""
+    _add_predicted(model, class_names)
+    about = {"class_names": json.dumps(list(class_names), ensure_ascii=False), "tenfold_version": __version__}
+    for key, value in {**about, **metadata}.items():
         model.metadata_props.add(key=key, value=value)
     with atomic(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
@@ -95,7 +102,7 @@ def trace(module: nn.Module, example: Tensor, *, any_batch: bool = False) -> "Ex
     With `any_batch` the first axis may have any length. Raises TenfoldError where its code cannot be traced.
     """
     axes = ({0: torch.export.Dim(_BATCH, min=1)},) if any_batch else None
-    with _explained(), torch.no_grad():
+    with explained_export(), torch.no_grad():
         return torch.export.export(module.eval(), (example,), dynamic_shapes=axes)
 
 
@@ -103,7 +110,7 @@ def onnx_model(
     program: "ExportedProgram", inputs: Sequence[str] = (), outputs: Sequence[str] = ()
 ) -> "onnx.ModelProto":
     """A traced program as an ONNX model with so named inputs and outputs. Raises TenfoldError if it cannot be one."""
-    with _explained():
+    with explained_export():
         exported: Any = torch.onnx.export(
             program,
             dynamo=True,
@@ -142,7 +149,7 @@ def _add_predicted(model: "onnx.ModelProto", class_names: Sequence[str]) -> None
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def explained_export() -> Iterator[None]:
     """Quieten the exporter, and turn its errors, which are of many kinds, into one that says what can be done."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]

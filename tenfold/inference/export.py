@@ -1,0 +1,210 @@
+"""A run made a folder that works without tenfold: the model in several formats, proven equal, with all that is known.
+
+Everything is written and proven in a folder beside the wanted one, which takes its place only when all is well.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tenfold import __version__
+from tenfold.core.devices import choose_device
+from tenfold.core.errors import InputError
+from tenfold.core.files import explained_write, write_json, write_text
+from tenfold.core.notebook import table_html
+from tenfold.data import Splits
+from tenfold.inference import certificate
+from tenfold.inference.calibrate import calibrate
+from tenfold.inference.card import model_card
+from tenfold.inference.contract import FILE as CONTRACT
+from tenfold.inference.contract import Contract, read_contract
+from tenfold.inference.formats import FORMATS, Format, Traced, chosen_formats
+from tenfold.inference.quantize import FILE as INT8
+from tenfold.inference.quantize import make_int8
+from tenfold.models import Classifier
+from tenfold.models.backbone import Transfer
+from tenfold.runs.environment import describe_environment
+from tenfold.runs.folder import Run, load_run
+
+# A run's export, where no other folder is named.
+FOLDER = "export"
+QUANTIZED = ("int8",)
+_ABOUT = {
+    "predict.py": "names what pictures show, with onnxruntime, pillow and numpy alone",
+    CONTRACT: "how a file becomes pixels, the class names, the temperature and the thresholds",
+    certificate.FILE: "the proof that every format answers as the run did, and each file's SHA-256",
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """An exported folder and its certificate."""
+
+    path: Path
+    certificate: dict[str, Any]
+
+    def _repr_html_(self) -> str:
+        return table_html(self.rows())
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each format: files, size (bytes), images with the saved class, largest difference, images/s."""
+        files = self.certificate["files"]
+        return [
+            {
+                "format": name,
+                "files": ", ".join(FORMATS[name].files),
+                "bytes": sum(files[file]["bytes"] for file in FORMATS[name].files),
+                "same_class": f"{found['same_class']:,} of {found['images']:,}",
+                "largest_difference": found["largest_difference"],
+                "images_per_second": found["images_per_second"],
+            }
+            for name, found in self.certificate["formats"].items()
+        ]
+
+
+def export(
+    run: str | Path | Run,
+    *,
+    format: str | Iterable[str] = ("onnx",),
+    quantize: str | None = None,
+    max_loss: float = 0.01,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    license: str | None = None,
+) -> Export:
+    """Export a finished run to the folder `out` (default: `RUN/export`), and prove that it answers as the run did.
+
+    `format`: of "onnx", "torch" and "openvino"; ONNX is always among them. `quantize="int8"` adds `model-int8.onnx`,
+    refused where it loses more than `max_loss` of the accuracy on validation. `license`: one of the hub's names, such
+    as "apache-2.0", for the model card. Raises InputError for what cannot be used (the run's images are needed),
+    and TenfoldError where a format cannot be written or answers otherwise; then nothing is left behind.
+
+        exported = tenfold.export(run, format="torch")
+        exported.path, exported.certificate["formats"]["onnx"]["largest_difference"]
+    """
+    run = run if isinstance(run, Run) else load_run(run)
+    formats = chosen_formats((format,) if isinstance(format, str) else tuple(format))
+    _check(quantize, max_loss, license)
+    path = run.path / FOLDER if out is None else Path(out)
+    _check_place(path, overwrite)
+    model, contract, splits = run.model(), contract_of(run), run.splits()
+    with _beside(path) as folder:
+        proof = _write(run, Traced(model, contract), formats, splits, folder, max_loss if quantize else None)
+        files = _described(formats, quantize)
+        write_text(folder / "README.md", model_card(run, contract, proof, files, license))
+        proof |= {"files": certificate.files_of(folder)}
+        write_json(folder / certificate.FILE, proof)
+    return Export(path, proof)
+
+
+def contract_of(run: Run) -> Contract:
+    """A run's contract; for a run that has none yet, made of what it saved."""
+    if (run.path / CONTRACT).is_file():
+        return read_contract(run.path)
+    model, saved = run.model(), run.predictions("validation")
+    return Contract(
+        run.class_names, model.image_shape, calibration=calibrate(saved.labels, saved.probabilities)
+    )
+
+
+def is_export(folder: Path) -> bool:
+    """Whether a folder was made by `export`."""
+    return (folder / certificate.FILE).is_file() and (folder / "model.onnx").is_file()
+
+
+def _write(
+    run: Run,
+    traced: Traced,
+    formats: dict[str, Format],
+    splits: Splits,
+    folder: Path,
+    max_loss: float | None,
+) -> dict[str, Any]:
+    """Write all but the card into `folder`; what the certificate says, files apart."""
+    contract = traced.contract
+    contract.write(folder)
+    shutil.copyfile(Path(__file__).with_name("standalone.py"), folder / "predict.py")
+    sample = certificate.sample_of(run, splits.test)
+    tolerance = certificate.tolerance_of(run, _is_frozen(traced.classifier))
+    found = {}
+    for name, form in formats.items():
+        form.write(traced, folder)
+        finding = certificate.certify(
+            name, form.open(folder), sample, contract.class_names, contract.temperature, tolerance
+        )
+        found[name] = asdict(finding)
+    proof = {
+        "tenfold": __version__,
+        "weights": contract.weights,
+        "images": sample.words,
+        "tolerance": asdict(tolerance),
+        "formats": found,
+        "machine": _machine(),
+    }
+    if max_loss is not None:
+        proof["int8"] = make_int8(folder, traced.classifier, splits, max_loss)
+    return proof
+
+
+def _is_frozen(model: Classifier) -> bool:
+    return isinstance(model.network, Transfer) and model.network.frozen
+
+
+def _machine() -> dict[str, Any]:
+    """What the speeds were measured on."""
+    known = describe_environment(choose_device("cpu"), None)
+    return {key: known[key] for key in ("processor", "threads", "versions")} | {"batch": certificate.BATCH}
+
+
+def _check(quantize: str | None, max_loss: float, license: str | None) -> None:
+    if quantize is not None and quantize not in QUANTIZED:
+        raise InputError(f"--quantize {quantize}: expected {', '.join(QUANTIZED)}.")
+    if not 0 <= max_loss <= 1:
+        raise InputError(
+            f"--max-loss {max_loss:g}: expected a share of the images between 0 and 1, such as 0.01."
+        )
+    if license is not None and not license.strip():
+        raise InputError("--license: is empty. Give an identifier such as apache-2.0, or leave it out.")
+
+
+def _check_place(path: Path, overwrite: bool) -> None:
+    """Raise InputError where `path` is taken by something that is not to be replaced."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not path.is_dir() or not is_export(path):
+        raise InputError(f"{path}: exists and is not an exported folder. Choose another with --out.")
+    if not overwrite:
+        raise InputError(
+            f"{path}: exists already. Give --overwrite to replace it, or choose another folder with --out."
+        )
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A folder to write into, which takes the place of `path` when the block ends well, and else is removed."""
+    folder = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with explained_write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        try:
+            yield folder
+            old = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
+            if path.exists():
+                path.rename(old)
+            folder.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _described(formats: dict[str, Format], quantized: str | None) -> dict[str, str]:
+    """What each file of the folder is, for the card."""
+    files = {" and ".join(form.files): f"for {form.about}" for form in formats.values()}
+    if quantized:
+        files[INT8] = "the same in integers of 8 bits, for ONNX Runtime"
+    return files | _ABOUT

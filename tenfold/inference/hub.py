@@ -1,0 +1,91 @@
+"""The Hugging Face hub: an exported folder goes up, and comes back under the name `hf:OWNER/NAME`."""
+
+import logging
+from pathlib import Path
+
+from tenfold.core.errors import InputError, TenfoldError
+from tenfold.inference.contract import FILE as CONTRACT
+
+PREFIX = "hf:"
+# What is fetched of a repository: nothing that could be run as a program.
+_FETCHED = ("model.onnx", CONTRACT, "certificate.json", "README.md")
+
+
+def push_folder(folder: Path, repository: str, *, private: bool = False) -> str:
+    """Upload an exported folder as a model repository (`OWNER/NAME`), made where there is none; give its address.
+
+    Where to, and as whom, is the hub's own client's affair: `HF_ENDPOINT`, `HF_TOKEN` or `hf auth login`. Raises
+    InputError for a name that the hub would refuse, and TenfoldError where it cannot be reached or refuses.
+    """
+    from huggingface_hub import HfApi
+
+    _check(repository)
+    api = HfApi(library_name="tenfold")
+    try:
+        name = api.create_repo(repository, private=private, exist_ok=True).repo_id
+        # Files of an earlier export that this one lacks would contradict its certificate.
+        api.upload_folder(
+            repo_id=name,
+            folder_path=folder,
+            commit_message="tenfold export",
+            delete_patterns=["model*", "*.json", "predict.py"],
+        )
+    except Exception as error:  # the hub's client raises its own errors, its HTTP library's and the system's
+        raise TenfoldError(
+            f"{repository}: could not be uploaded to {api.endpoint} ({_reason(error)}). Check the name, the network, "
+            "and that you are logged in with a token that may write: hf auth login, or HF_TOKEN."
+        ) from error
+    return f"{api.endpoint}/{name}"
+
+
+def is_hub_name(run: str | Path) -> bool:
+    """Whether `run` names a repository of the hub: `hf:OWNER/NAME`."""
+    return isinstance(run, str) and run.startswith(PREFIX)
+
+
+def fetch_folder(name: str) -> Path:
+    """The local copy of `hf:OWNER/NAME` or `hf:OWNER/NAME@REVISION`; only what changed is downloaded.
+
+    Raises InputError for a name that is none or a repository that holds no export, TenfoldError where the hub cannot
+    be reached and the cache has no copy.
+    """
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = name.removeprefix(PREFIX).partition("@")
+    _check(repository)
+    try:
+        folder = Path(
+            snapshot_download(
+                repository, revision=revision or None, allow_patterns=_FETCHED, library_name="tenfold"
+            )
+        )
+    except Exception as error:  # as above
+        raise TenfoldError(
+            f"{name}: could not be fetched ({_reason(error)}). Check the name and the network; a private repository "
+            "needs hf auth login or HF_TOKEN."
+        ) from error
+    if not (folder / "model.onnx").is_file() or not (folder / CONTRACT).is_file():
+        raise InputError(
+            f"{name}: is not an exported model of tenfold's (it has no model.onnx with {CONTRACT}). `tenfold push` "
+            "makes such repositories."
+        )
+    return folder
+
+
+def _check(repository: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise InputError(
+            f"{repository!r}: is no name of a repository ({error}). Expected OWNER/NAME."
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error, with its kind."""
+    logging.getLogger(__name__).debug("the hub's client failed", exc_info=error)
+    lines = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0]}"
