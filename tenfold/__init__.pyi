@@ -3,6 +3,8 @@ from .comparison import compare as compare
 from .core.errors import InputError as InputError
 from .core.errors import TenfoldError as TenfoldError
 from .data import Source as Source
+from .inference.export import export as export
+from .inference.export import push as push
 from .inference.predict import predict as predict
 from .recipe import Recipe as Recipe
 from .recipe import load_recipe as load_recipe

@@ -130,9 +130,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run, its name below runs/, or an exported folder.")
-    ],
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, an exported folder, or hf:OWNER/NAME.")],
     images: Annotated[
         list[str] | None,
         typer.Argument(
@@ -171,6 +169,62 @@ def predict(
     question = Question(accuracy, conformal, raw)
     if not predict_command(run, images or [], question, top=top, form=form, out=out, device=device):
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    format: Annotated[
+        str, typer.Option(metavar="onnx,torch,openvino", help="Formats; ONNX is always among them.")
+    ] = "onnx",
+    quantize: Annotated[
+        str | None, typer.Option(metavar="int8", help="Also a model in integers of 8 bits.")
+    ] = None,
+    max_loss: Annotated[
+        float, typer.Option(metavar="SHARE", help="Validation accuracy that int8 may lose at most.")
+    ] = 0.01,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder to make (default: RUN/export).")
+    ] = None,
+    license: Annotated[
+        str | None, typer.Option(metavar="NAME", help="For the model card, such as apache-2.0.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+) -> None:
+    """Make a folder of a run that works without tenfold.
+
+    Every format is proven to answer as the run did.
+    """
+    from rich.console import Console
+
+    from tenfold.inference.export import export as make
+
+    exported = make(
+        run,
+        format=[name.strip() for name in format.split(",") if name.strip()],
+        quantize=quantize,
+        max_loss=max_loss,
+        out=out,
+        license=license,
+        overwrite=overwrite,
+    )
+    Console(soft_wrap=True).print(exported)
+    print(f"{exported.path}: compared on {exported.certificate['images']}; see README.md there")
+
+
+@app.command()
+def push(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run that was exported, or an exported folder.")
+    ],
+    repository: Annotated[str, typer.Argument(metavar="REPO", help="OWNER/NAME on the hub.")],
+    private: Annotated[bool, typer.Option("--private", help="For you alone, where it is new.")] = False,
+) -> None:
+    """Upload an exported folder to the Hugging Face hub."""
+    from tenfold.inference.export import push as upload
+
+    print(upload(run, repository, private=private))
+    print(f"try it: tenfold predict hf:{repository} picture.jpg")
 
 
 @app.command()

@@ -15,7 +15,6 @@ from tenfold.inference.formats import Answerer
 from tenfold.inference.predictor import softmax
 from tenfold.runs.folder import Run
 
-FILE = "certificate.json"
 # Of a larger split so many images are drawn; and how many are answered at a time.
 SAMPLE, BATCH = 2_000, 64
 # The probabilities after the temperature come from the graph itself, and must be those of its own logits.

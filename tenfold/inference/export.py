@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenfold import __version__
 from tenfold.core.devices import choose_device
@@ -18,11 +18,12 @@ from tenfold.core.files import explained_write, write_json, write_text
 from tenfold.core.notebook import table_html
 from tenfold.data import Splits
 from tenfold.inference import certificate
-from tenfold.inference.calibrate import calibrate
 from tenfold.inference.card import model_card
 from tenfold.inference.contract import FILE as CONTRACT
-from tenfold.inference.contract import Contract, read_contract
+from tenfold.inference.contract import read_contract
 from tenfold.inference.formats import FORMATS, Format, Traced, chosen_formats
+from tenfold.inference.hub import CERTIFICATE, push_folder
+from tenfold.inference.opening import open_model, weights_hash
 from tenfold.inference.quantize import FILE as INT8
 from tenfold.inference.quantize import make_int8
 from tenfold.models import Classifier
@@ -30,13 +31,16 @@ from tenfold.models.backbone import Transfer
 from tenfold.runs.environment import describe_environment
 from tenfold.runs.folder import Run, load_run
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 # A run's export, where no other folder is named.
 FOLDER = "export"
 QUANTIZED = ("int8",)
 _ABOUT = {
     "predict.py": "names what pictures show, with onnxruntime, pillow and numpy alone",
     CONTRACT: "how a file becomes pixels, the class names, the temperature and the thresholds",
-    certificate.FILE: "the proof that every format answers as the run did, and each file's SHA-256",
+    CERTIFICATE: "the proof that every format answers as the run did, and each file's SHA-256",
 }
 
 
@@ -46,6 +50,18 @@ class Export:
 
     path: Path
     certificate: dict[str, Any]
+
+    def __rich__(self) -> "Table":
+        from rich.table import Table
+
+        table = Table(
+            "format", "files", "MiB", "same class", "largest difference", "images/s", box=None, pad_edge=False
+        )
+        for row in self.rows():
+            size, difference = f"{row['bytes'] / 2**20:,.2f}", f"{row['largest_difference']:.1e}"
+            rate = f"{row['images_per_second']:,.0f}"
+            table.add_row(row["format"], row["files"], size, row["same_class"], difference, rate)
+        return table
 
     def _repr_html_(self) -> str:
         return table_html(self.rows())
@@ -91,29 +107,43 @@ def export(
     _check(quantize, max_loss, license)
     path = run.path / FOLDER if out is None else Path(out)
     _check_place(path, overwrite)
-    model, contract, splits = run.model(), contract_of(run), run.splits()
+    _ = run.metrics  # before anything is computed: InputError where the run was never evaluated
+    model, contract, splits = run.model(), open_model(run.path).contract, run.splits()
     with _beside(path) as folder:
         proof = _write(run, Traced(model, contract), formats, splits, folder, max_loss if quantize else None)
         files = _described(formats, quantize)
         write_text(folder / "README.md", model_card(run, contract, proof, files, license))
         proof |= {"files": certificate.files_of(folder)}
-        write_json(folder / certificate.FILE, proof)
+        write_json(folder / CERTIFICATE, proof)
     return Export(path, proof)
 
 
-def contract_of(run: Run) -> Contract:
-    """A run's contract; for a run that has none yet, made of what it saved."""
-    if (run.path / CONTRACT).is_file():
-        return read_contract(run.path)
-    model, saved = run.model(), run.predictions("validation")
-    return Contract(
-        run.class_names, model.image_shape, calibration=calibrate(saved.labels, saved.probabilities)
-    )
+def push(run: str | Path | Run, repository: str, *, private: bool = False) -> str:
+    """Upload an exported folder, or a run's at `RUN/export`, to the Hugging Face hub; give its address there.
+
+    `repository` is `OWNER/NAME`, made where there is none (`private`: for you alone). Raises InputError where there
+    is no export yet or the run's weights have changed since, and TenfoldError where the hub refuses.
+    """
+    path = run.path if isinstance(run, Run) else Path(run)
+    return push_folder(path if is_export(path) else _exported(load_run(path)), repository, private=private)
+
+
+def _exported(run: Run) -> Path:
+    """The folder that `export` made of a run, and that is still of its weights."""
+    path = run.path / FOLDER
+    if not is_export(path):
+        raise InputError(f"{path}: there is no exported folder. Make it with: tenfold export {run.path}")
+    if read_contract(path).weights != weights_hash(run.path):
+        raise InputError(
+            f"{path}: was exported before the run's weights changed. Make it anew with: "
+            f"tenfold export {run.path} --overwrite"
+        )
+    return path
 
 
 def is_export(folder: Path) -> bool:
     """Whether a folder was made by `export`."""
-    return (folder / certificate.FILE).is_file() and (folder / "model.onnx").is_file()
+    return (folder / CERTIFICATE).is_file() and (folder / "model.onnx").is_file()
 
 
 def _write(

@@ -1,14 +1,17 @@
 """The Hugging Face hub: an exported folder goes up, and comes back under the name `hf:OWNER/NAME`."""
 
-import logging
+import hashlib
+import json
 from pathlib import Path
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.inference.contract import FILE as CONTRACT
+from tenfold.inference.predictor import MODEL
 
 PREFIX = "hf:"
+CERTIFICATE = "certificate.json"
 # What is fetched of a repository: nothing that could be run as a program.
-_FETCHED = ("model.onnx", CONTRACT, "certificate.json", "README.md")
+_FETCHED = (MODEL, CONTRACT, CERTIFICATE, "README.md")
 
 
 def push_folder(folder: Path, repository: str, *, private: bool = False) -> str:
@@ -56,7 +59,7 @@ def fetch_folder(name: str) -> Path:
     try:
         folder = Path(
             snapshot_download(
-                repository, revision=revision or None, allow_patterns=_FETCHED, library_name="tenfold"
+                repository, revision=revision or None, allow_patterns=list(_FETCHED), library_name="tenfold"
             )
         )
     except Exception as error:  # as above
@@ -64,12 +67,29 @@ def fetch_folder(name: str) -> Path:
             f"{name}: could not be fetched ({_reason(error)}). Check the name and the network; a private repository "
             "needs hf auth login or HF_TOKEN."
         ) from error
-    if not (folder / "model.onnx").is_file() or not (folder / CONTRACT).is_file():
+    if not (folder / MODEL).is_file() or not (folder / CONTRACT).is_file():
         raise InputError(
-            f"{name}: is not an exported model of tenfold's (it has no model.onnx with {CONTRACT}). `tenfold push` "
+            f"{name}: is not an exported model of tenfold's (it has no {MODEL} with {CONTRACT}). `tenfold push` "
             "makes such repositories."
         )
+    _verify(name, folder)
     return folder
+
+
+def _verify(name: str, folder: Path) -> None:
+    """Raise TenfoldError where a file is not the one that the certificate speaks of."""
+    try:
+        stated = json.loads((folder / CERTIFICATE).read_text(encoding="utf-8"))["files"]
+        for file in (MODEL, CONTRACT):
+            with (folder / file).open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != stated[file]["sha256"]:
+                    raise TenfoldError(
+                        f"{name}: its {file} is not the one that its {CERTIFICATE} speaks of. Push the export again."
+                    )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TenfoldError(
+            f"{name}: its {CERTIFICATE} cannot be read ({error}). Push the export again."
+        ) from None
 
 
 def _check(repository: str) -> None:
@@ -86,6 +106,5 @@ def _check(repository: str) -> None:
 
 def _reason(error: Exception) -> str:
     """The first line of an error, with its kind."""
-    logging.getLogger(__name__).debug("the hub's client failed", exc_info=error)
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"

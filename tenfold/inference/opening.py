@@ -10,6 +10,7 @@ from typing import Any
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.inference.contract import FILE, Contract, read_contract
+from tenfold.inference.hub import fetch_folder, is_hub_name
 from tenfold.inference.predictor import BATCH, MODEL, OnnxPredictor, Predictor
 
 WEIGHTS, DESCRIPTION, RECIPE = "model.safetensors", "model.json", "recipe.toml"
@@ -83,12 +84,12 @@ class Model:
 
 
 def open_model(name: str | Path) -> Model:
-    """The model of a run folder, of a run's name below `runs/`, or of an exported folder.
+    """The model of a run folder, of a run's name below `runs/`, of an exported folder, or of `hf:OWNER/NAME`.
 
     A run without a contract (one of an earlier tenfold, or whose weights have changed since) gets as much of one as
     its saved predictions allow. Raises InputError where `name` is neither.
     """
-    folder = _find(Path(name))
+    folder = _find(name)
     if not (folder / WEIGHTS).is_file():
         return Model(folder, read_contract(folder))
     weights = weights_hash(folder)
@@ -108,8 +109,10 @@ def weights_hash(folder: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
-def _find(name: Path) -> Path:
-    for folder in (name, Path("runs") / name):
+def _find(name: str | Path) -> Path:
+    if is_hub_name(name):
+        return fetch_folder(str(name))
+    for folder in (Path(name), Path("runs") / name):
         if (folder / WEIGHTS).is_file() or (folder / MODEL).is_file():
             return folder
         if (folder / RECIPE).is_file():
