@@ -56,7 +56,7 @@ def right_by_epoch(recipe: tenfold.Recipe, data: Path) -> Iterator[np.ndarray]:
     folders = {"train": tuple(str(data / name) for name in TRAINING), "test": (str(data / "test"),)}
     source = Source(**folders, validation=tuple(str(data / name) for name in HELD_OUT))
     splits = load_splits(recipe.data, source)
-    height, width, channels = splits.image_shape
+    channels, height, width = splits.image_shape
     model = build_model(
         recipe.model, (channels, height, width), len(splits.class_names), seed=recipe.fit.seed
     )

@@ -21,7 +21,6 @@ says so and measures nothing.
 import argparse
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -35,12 +34,11 @@ from seeds import spread
 from tenfold.core.devices import choose_precision, device_name
 from tenfold.core.randomness import seed_for
 from tenfold.data import Source, Split, Splits, load_splits
-from tenfold.data.feeds import Batches
+from tenfold.data.feeds import feed
 from tenfold.inference.evaluation import score
 from tenfold.models import build_model
 from tenfold.recipe import Recipe, load_recipe
-from tenfold.runs.folder import Run
-from tenfold.training.loop import Training
+from tenfold.training.learner import Learner
 
 RECIPES = Path(__file__).parent / "recipes"
 TARGETS = (94.0, 96.0)
@@ -137,7 +135,7 @@ class Speedrun:
             self.model.compile()
 
     def new_model(self, seed: int):
-        height, width, channels = self.splits.image_shape
+        channels, height, width = self.splits.image_shape
         shape = (channels, height, width)
         return build_model(self.recipe.model, shape, len(self.splits.class_names), seed=seed)
 
@@ -153,14 +151,13 @@ class Speedrun:
         """Seconds from pixels on the device to the test accuracy of the final weights, and that accuracy."""
         self.model.load_state_dict(self.new_model(seed).state_dict())
         recipe = load_recipe(self.recipe, {"fit.seed": seed})
-        with tempfile.TemporaryDirectory() as folder:  # a run's folder, in which nothing is written here
-            training = Training(self.model, splits, recipe, Run(folder), self.device, None)
-        test = Batches(splits.test, self.device)
+        learner = Learner(self.model, splits, recipe, device=self.device)
+        test = feed(splits.test, self.device)
         self.wait()
         began = time.perf_counter()
         for epoch in range(1, epochs + 1):
-            training.learn(epoch)
-        with training.precision():
+            learner.learn(epoch)
+        with learner.equipment.precision():
             _, accuracy = score(self.model, test)
         self.wait()
         return Outcome(accuracy, time.perf_counter() - began)

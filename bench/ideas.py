@@ -51,7 +51,7 @@ def learn(recipe_name: str, variant: str, data: Path) -> tuple[float, float, flo
     """One training: accuracy (percent) and loss of the best epoch on the validation images, and seconds for all."""
     recipe = tenfold.load_recipe(recipe_name, variant.split())
     splits = notebook_splits(recipe, data)
-    height, width, channels = splits.image_shape
+    channels, height, width = splits.image_shape
     shape, classes = (channels, height, width), len(splits.class_names)
     model = build_model(recipe.model, shape, classes, seed=recipe.fit.seed)
     began = time.perf_counter()

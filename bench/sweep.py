@@ -76,7 +76,7 @@ def overhead(options: argparse.Namespace, out: Path) -> None:
 
 def bare_seconds(splits: Splits, seed: int, folder: Path) -> float:
     recipe = load_recipe("digits", [*TINY, f"fit.seed={seed}"])
-    height, width, channels = splits.image_shape
+    channels, height, width = splits.image_shape
     model = build_model(recipe.model, (channels, height, width), len(splits.class_names), seed=seed)
     folder.mkdir()
     began = time.perf_counter()

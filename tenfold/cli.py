@@ -5,11 +5,14 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tenfold.core.errors import TenfoldError
+
+if TYPE_CHECKING:
+    from tenfold.models import OwnModel
 
 app = typer.Typer(
     name="tenfold",
@@ -34,6 +37,13 @@ TestOption = Annotated[
     list[str] | None, typer.Option("--test", metavar="DIR", help="Test folder; repeatable.")
 ]
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", metavar="MODULE:NAME", help="A module of your own; needs --trust-code."),
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust-code", help="Confirm that the code which --model names may run.")
+]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
 
 
@@ -82,6 +92,8 @@ def train(
             min=0.1, help="Be done by then: choose and scale a recipe, or train the one named so long."
         ),
     ] = None,
+    model: ModelOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train a recipe on a source, test it, and write its report."""
     began = time.perf_counter()  # Loading what trains takes seconds, and they count.
@@ -105,15 +117,21 @@ def train(
         seed=seed,
         device=device,
         overrides=overrides,
+        model=_own_model(model, trust_code),
     )
 
 
 @app.command()
-def resume(run: RunArgument, device: DeviceOption = "auto") -> None:
+def resume(
+    run: RunArgument,
+    device: DeviceOption = "auto",
+    model: ModelOption = None,
+    trust_code: TrustOption = False,
+) -> None:
     """Go on with an interrupted run from its last finished epoch."""
     from tenfold.workbench import verbs as workbench
 
-    workbench.resume(run, device=device)
+    workbench.resume(run, device=device, model=_own_model(model, trust_code))
 
 
 @app.command()
@@ -121,11 +139,13 @@ def evaluate(
     run: RunArgument,
     data: DataOption = None,
     device: DeviceOption = "auto",
+    model: ModelOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Test a run's model again, on its data or on other images."""
     from tenfold.workbench import verbs as workbench
 
-    workbench.evaluate(run, data=data, device=device)
+    workbench.evaluate(run, data=data, device=device, model=_own_model(model, trust_code))
 
 
 @app.command()
@@ -327,6 +347,8 @@ def report(
         bool, typer.Option("--corruptions", help="Also measure accuracy under noise, blur and the like.")
     ] = False,
     device: DeviceOption = "auto",
+    model: ModelOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Draw a run's figures and report again.
 
@@ -334,7 +356,8 @@ def report(
     """
     from tenfold.workbench.verbs import renew_report
 
-    print(renew_report(run, corruptions=corruptions, device=device))
+    own = _own_model(model, trust_code)
+    print(renew_report(run, corruptions=corruptions, device=device, model=own))
 
 
 @app.command()
@@ -457,6 +480,13 @@ def weights(
     from tenfold.workbench.show import show_weights
 
     show_weights(names or [], verify)
+
+
+def _own_model(code: str | None, trusted: bool) -> "OwnModel | None":
+    """The model that `--model` names, imported only if `--trust-code` confirms it."""
+    from tenfold.models import named_model
+
+    return named_model(code, trusted)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Augmentation: random changes of training images, batched, with all random numbers drawn beforehand.
+"""Augmentation: random changes of training images, batched, with random numbers that belong to seed, epoch and image.
 
 To add one, write a frozen dataclass of one of the three kinds in `base.py` and add one line to
 `AUGMENTATIONS`; its fields are the options that a recipe's `[[augment]]` can set.
@@ -59,7 +59,7 @@ def picture_augmentations(
 def _augmented(choices: Sequence[Choice], pixels: np.ndarray, seed: int) -> np.ndarray:
     positions = torch.arange(len(pixels))
     images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
-    augment = build_augmentations(choices, classes=len(pixels)).epoch(seed, 0, len(pixels))
+    augment = build_augmentations(choices, classes=len(pixels)).epoch(seed, 0)
     images, _ = augment(images, positions, positions)
     return images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
 

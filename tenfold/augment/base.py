@@ -6,6 +6,7 @@ change depends on its own row only. Images are float32 (N, C, H, W) on 0..255 an
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -13,9 +14,11 @@ import numpy as np
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from tenfold.core.randomness import seed_for
+from tenfold.core.randomness import Rows, seed_for
 from tenfold.recipe.components import Fraction
 
+# From places in the split (n,) to their random numbers (n, draws), float32.
+Draw = Callable[[np.ndarray], np.ndarray]
 # Half the width of a range around "no change"; at 1, contrast, brightness and zoom reach their ends.
 Factor = Fraction
 Pixels = Annotated[int, Field(ge=0)]
@@ -40,13 +43,9 @@ class Augmentation(ABC):  # noqa: B024 - its kinds below say what is abstract
 
     draws: ClassVar[int] = 1
 
-    def numbers(self, seed: int, epoch: int, place: int, count: int) -> np.ndarray:
-        """(count, draws) float32 uniform in [0, 1) for an epoch, at this `place` in the recipe.
-
-        Row by row: a longer split has the same first rows.
-        """
-        generator = np.random.default_rng(seed_for(seed, "augment", epoch, place))
-        return generator.random((count, self.draws), dtype=np.float32)
+    def numbers(self, seed: int, epoch: int, place: int) -> Draw:
+        """What draws an image's numbers for an epoch, at this `place` in the recipe: uniform in [0, 1)."""
+        return Rows(seed_for(seed, "augment", epoch, place), self.draws)
 
 
 class Geometric(Augmentation):

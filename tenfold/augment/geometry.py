@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tenfold.augment.base import Areas, Factor, Geometric, Pixels, Pixelwise, Ratios, per_image, spread
+from tenfold.augment.base import Areas, Draw, Factor, Geometric, Pixels, Pixelwise, Ratios, per_image, spread
 from tenfold.core.errors import InputError
 from tenfold.recipe.components import Fraction
 
@@ -62,11 +62,12 @@ class Flip(Geometric):
     vertical: Fraction = 0.0
     alternate: bool = False
 
-    def numbers(self, seed: int, epoch: int, place: int, count: int) -> np.ndarray:
+    def numbers(self, seed: int, epoch: int, place: int) -> Draw:
         """As of any augmentation; alternating, those of the first epoch, turned by one half at each further one."""
         if not self.alternate:
-            return super().numbers(seed, epoch, place, count)
-        return (super().numbers(seed, 1, place, count) + np.float32(epoch % 2 / 2)) % 1
+            return super().numbers(seed, epoch, place)
+        first, turn = super().numbers(seed, 1, place), np.float32(epoch % 2 / 2)
+        return lambda positions: (first(positions) + turn) % 1
 
     def matrix(self, u: Tensor, height: int, width: int) -> Tensor:
         """Minus one on the flipped axes."""

@@ -1,4 +1,4 @@
-"""A recipe's augmentations in their order, with all random numbers of an epoch drawn beforehand."""
+"""A recipe's augmentations in their order, with random numbers that belong to (seed, epoch, image)."""
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tenfold.augment.base import Augmentation, Geometric, Mixing, Pixelwise
+from tenfold.augment.base import Augmentation, Draw, Geometric, Mixing, Pixelwise
 from tenfold.augment.geometry import Flip, resample
 
 Batch = tuple[Tensor, Tensor]
@@ -16,50 +16,49 @@ Stage = Callable[[Tensor, Tensor, list[Tensor]], Batch]
 
 
 class Pipeline:
-    """Augmentations in the recipe's order; `epoch` draws the random numbers and gives the function."""
+    """Augmentations in the recipe's order; `epoch` gives the function."""
 
     def __init__(self, augmentations: Sequence[Augmentation], classes: int) -> None:
         self.augmentations = tuple(augmentations)
         self.classes = classes
 
-    def epoch(
-        self, seed: int, epoch: int, count: int, device: "torch.device | str" = "cpu"
-    ) -> "EpochAugmentation":
-        """The augmentation of one epoch of `count` images.
+    def epoch(self, seed: int, epoch: int) -> "EpochAugmentation":
+        """The augmentation of one epoch.
 
         The random numbers of an image depend on `seed`, `epoch`, its place in the split and the
         augmentation's place in the recipe, and on nothing else: not on the order of the images, the batches
         or the device.
         """
-        columns = [
-            augmentation.numbers(seed, epoch, place, count)
-            for place, augmentation in enumerate(self.augmentations)
-        ]
-        numbers = np.concatenate(columns, axis=1) if columns else np.empty((count, 0), np.float32)
-        return EpochAugmentation(self, torch.from_numpy(numbers).to(device))
+        places = enumerate(self.augmentations)
+        return EpochAugmentation(self, [one.numbers(seed, epoch, place) for place, one in places])
 
 
 class EpochAugmentation:
     """One epoch's augmentation: (images, labels, positions) -> (images, targets)."""
 
-    def __init__(self, pipeline: Pipeline, numbers: Tensor) -> None:
-        self.numbers = numbers
+    def __init__(self, pipeline: Pipeline, draws: Sequence[Draw]) -> None:
+        self.draws = draws
         self.classes = pipeline.classes
         self.mixes = any(isinstance(augmentation, Mixing) for augmentation in pipeline.augmentations)
         self.stages = _stages(pipeline.augmentations)
 
-    def __call__(self, images: Tensor, labels: Tensor, positions: Tensor) -> Batch:
+    def numbers(self, positions: np.ndarray) -> np.ndarray:
+        """The random numbers (n, draws) of the images at `positions` (n,), drawn when they are needed."""
+        columns = [draw(positions) for draw in self.draws]
+        return np.concatenate([np.empty((len(positions), 0), np.float32), *columns], axis=1)
+
+    def __call__(self, images: Tensor, labels: Tensor, positions: "np.ndarray | Tensor") -> Batch:
         """Augment a batch; `images` itself is left as it was.
 
         images: (N, C, H, W) uint8 or float on 0..255; the result is float32 in the same memory format.
-        labels: (N,) int64. positions: (N,) int64, the place of each image in the split.
+        labels: (N,) int64. positions: (N,) int64 in the CPU's memory, the place of each image in the split.
         targets: `labels`, or probabilities (N, classes) float32 when an augmentation mixes images.
         """
         channels_last = images.is_contiguous(memory_format=torch.channels_last)
         images, targets = images.float(), labels
         if self.mixes:
             targets = F.one_hot(labels, self.classes).float()
-        rows = self.numbers[positions.to(self.numbers.device)]
+        rows = torch.from_numpy(self.numbers(np.asarray(positions))).to(images.device, non_blocking=True)
         for draws, stage in self.stages:
             mine, rows = rows.split([sum(draws), rows.shape[1] - sum(draws)], dim=1)
             images, targets = stage(images, targets, list(mine.split(draws, dim=1)))

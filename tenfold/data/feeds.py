@@ -1,5 +1,8 @@
 """Whole batches from a split's uint8 pixels, and the order in which an epoch takes them."""
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -15,35 +18,52 @@ EVALUATION_BATCH = 256
 GPU_EVALUATION_PIXELS = 2**21
 
 
-class Batches:
-    """A split's images and labels on a device, taken by position.
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Images (n, C, H, W) uint8, labels (n,) int64, and their positions (n,) in the split, on a device.
 
-    On a CPU the pixels stay in the memory map, and a batch is one gather from it. On another device all of the
-    split's pixels are copied there once.
+    `places` are the positions once more, in the CPU's memory, so that nobody has to wait for a device to tell them.
     """
 
-    def __init__(self, split: Split, device: torch.device) -> None:
-        self.split = split
-        self.device = device
+    images: Tensor
+    labels: Tensor
+    positions: Tensor
+    places: np.ndarray
+
+
+class Feed(ABC):
+    """What gives a split's images and labels on a device, for one rank of a world of processes.
+
+    Every rank is given the same global order, and takes its part of each batch: together they take each image once,
+    and all of them take the same number of batches. The parts of a batch differ in length by at most one, so where
+    the last batch is smaller than the world, some ranks' part of it is empty; what joins their gradients weighs them
+    by their number of images.
+    """
+
+    def __init__(self, split: Split, device: torch.device, rank: int = 0, world: int = 1) -> None:
+        if not 0 <= rank < world:
+            raise ValueError(f"rank {rank} of a world of {world}: expected one from 0 to {world - 1}")
+        self.split, self.device, self.rank, self.world = split, device, rank, world
         self.labels = torch.from_numpy(np.asarray(split.labels)).to(device)
-        self.pixels = None if device.type == "cpu" else torch.from_numpy(split.pixels[split.rows]).to(device)
 
     def __len__(self) -> int:
         return len(self.split)
 
+    @abstractmethod
+    def pixels(self, positions: Tensor) -> Tensor:
+        """Pixels (n, H, W, C) uint8 at `positions` (n,), on the device."""
+
     def take(self, positions: np.ndarray | Tensor) -> tuple[Tensor, Tensor]:
         """Images (n, C, H, W), uint8 in channels_last memory, and labels (n,) int64 at `positions` (n,)."""
         positions = torch.as_tensor(positions, device=self.device)
-        if self.pixels is None:
-            pixels = torch.from_numpy(self.split.pixels[self.split.rows[positions.numpy()]])
-        else:
-            pixels = self.pixels[positions]
-        return pixels.permute(0, 3, 1, 2), self.labels[positions]
+        return channels_first(self.pixels(positions)), self.labels[positions]
 
-    def placed(self, order: list[np.ndarray]) -> tuple[Tensor, ...]:
-        """The positions of each batch of `order`, copied to the device at once: a copy for each would stall it."""
-        together = torch.from_numpy(np.concatenate(order)).to(self.device)
-        return together.split([len(positions) for positions in order])
+    def batches(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
+        """This rank's part of each batch of a global `order` of positions."""
+        parts = [share(positions, self.rank, self.world) for positions in order]
+        for places, positions in zip(parts, self._placed(parts), strict=True):
+            images, labels = self.take(positions)
+            yield Batch(images, labels, positions, places)
 
     def in_order(self, batch_size: int | None = None) -> list[np.ndarray]:
         """Positions of all images in batches, first to last; without a size, in one that suits the device."""
@@ -51,6 +71,48 @@ class Batches:
             height, width = self.split.pixels.shape[1:3]
             batch_size = evaluation_batch(height, width, self.device)
         return _chunks(np.arange(len(self)), batch_size)
+
+    def _placed(self, parts: list[np.ndarray]) -> tuple[Tensor, ...]:
+        """The positions of each batch, copied to the device at once: a copy for each would stall it."""
+        together = torch.from_numpy(np.concatenate(parts)).to(self.device)
+        return together.split([len(positions) for positions in parts])
+
+
+class MappedFeed(Feed):
+    """Pixels stay in the memory map, and a batch is one gather from it."""
+
+    def pixels(self, positions: Tensor) -> Tensor:
+        """Gather from the map."""
+        rows = self.split.rows[positions.cpu().numpy()]
+        return torch.from_numpy(self.split.pixels[rows]).to(self.device)
+
+
+class ResidentFeed(Feed):
+    """All of the split's pixels are copied to the device once."""
+
+    def __init__(self, split: Split, device: torch.device, rank: int = 0, world: int = 1) -> None:
+        super().__init__(split, device, rank, world)
+        self._pixels = torch.from_numpy(split.pixels[split.rows]).to(device)
+
+    def pixels(self, positions: Tensor) -> Tensor:
+        """Gather on the device."""
+        return self._pixels[positions]
+
+
+def feed(split: Split, device: torch.device, rank: int = 0, world: int = 1) -> Feed:
+    """The feed that suits a device: mapped on a CPU, resident on another, for a rank of a world of processes."""
+    kind = MappedFeed if device.type == "cpu" else ResidentFeed
+    return kind(split, device, rank, world)
+
+
+def share(positions: np.ndarray, rank: int, world: int) -> np.ndarray:
+    """A rank's part of `positions` (n,), in their order; the first ranks' parts are longer by one where need be."""
+    return np.array_split(positions, world)[rank]
+
+
+def channels_first(pixels: Tensor) -> Tensor:
+    """Pixels (n, H, W, C) as images (n, C, H, W), in the same memory: the one place where axes change their order."""
+    return pixels.permute(0, 3, 1, 2)
 
 
 def evaluation_batch(height: int, width: int, device: torch.device) -> int:

@@ -144,7 +144,7 @@ class Inspection:
             "source": asdict(self.splits.source),
             "fingerprint": self.splits.fingerprint,
             "class_names": list(self.splits.class_names),
-            "image_shape": list(self.splits.image_shape),
+            "image_shape": list(self.splits.stored_shape),
             "counts": self.counts,
             "balance": {"largest_over_smallest": round(self.balance, 4), "verdict": self.balance_verdict},
             "sizes": self.sizes,
@@ -268,7 +268,7 @@ def _find_duplicates(splits: Splits) -> tuple[list[Duplicates], float | None]:
 
     exact = exact_duplicates(pixels, rows)
     found = [Duplicates("exact", tuple(place(i) for i in group.tolist())) for group in exact]
-    if min(splits.image_shape[:2]) < SMALLEST_FOR_NEAR:
+    if min(splits.image_shape[1:]) < SMALLEST_FOR_NEAR:
         return found, None
     copies = {int(group[0]): group for group in exact}
     kept = np.setdiff1d(

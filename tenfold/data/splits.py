@@ -80,6 +80,12 @@ class Split:
         """The images at `positions` of this split: (n, H, W, C) uint8."""
         return self.pixels[self.rows[positions]]
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of every image."""
+        height, width, channels = self.pixels.shape[1:]
+        return channels, height, width
+
     def part(self, positions: np.ndarray) -> "Split":
         """The images at `positions` (n,) as a split of its own, seen as one folder."""
         paths = [self.paths[position] for position in positions]
@@ -108,14 +114,19 @@ class Splits:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of every image."""
-        height, width, channels = self.train.pixels.shape[1:]
+        """Channels, height and width of every image."""
+        return self.train.image_shape
+
+    @property
+    def stored_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels: what fingerprints and data.json have always held."""
+        channels, height, width = self.image_shape
         return height, width, channels
 
     @property
     def fingerprint(self) -> str:
         """A hash of everything that training and testing see: splits, class names and image shape."""
-        parts = [*(split.fingerprint for split in self), *self.class_names, str(self.image_shape)]
+        parts = [*(split.fingerprint for split in self), *self.class_names, str(self.stored_shape)]
         return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
     def describe(self) -> dict[str, Any]:
@@ -124,7 +135,7 @@ class Splits:
             "source": asdict(self.source),
             "fingerprint": self.fingerprint,
             "class_names": list(self.class_names),
-            "image_shape": list(self.image_shape),
+            "image_shape": list(self.stored_shape),
             "splits": {split.name: self._describe(split) for split in self},
             "bad_files": [asdict(bad) for bad in self.bad_files],
         }

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tenfold.core.files import atomic, write_json
+from tenfold.data.feeds import channels_first
 from tenfold.findings.picks import picks
 from tenfold.models import summarise
 
@@ -198,7 +199,7 @@ def _accuracy(model: nn.Module, images: Pixels, labels: NDArray[Any], device: st
 
 
 def _tensor(images: Pixels, device: str | torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(device)
+    return channels_first(torch.from_numpy(np.ascontiguousarray(images))).to(device)
 
 
 def _clipped(images: NDArray[Any]) -> Pixels:

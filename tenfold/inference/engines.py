@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from tenfold.core.errors import TenfoldError
 from tenfold.data import Split
+from tenfold.data.feeds import channels_first
 from tenfold.inference.onnx_model import onnx_model, trace
 from tenfold.models import Classifier
-from tenfold.models.backbone import transfer_network
 
 Encoder = Callable[[np.ndarray], np.ndarray]
 
@@ -33,7 +33,7 @@ class _Encoding(nn.Module):
 
     def __init__(self, model: Classifier) -> None:
         super().__init__()
-        self.extractor = transfer_network(model).extractor
+        self.extractor = model.frozen_part().extractor
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", model.mean)
@@ -100,9 +100,8 @@ class Engine:
 
 
 def images_per_second(model: Classifier, split: Split, device: torch.device) -> float:
-    """How fast the features of a split's images are computed, measured on a few of them after a warm-up."""
-    height, width, channels = split.pixels.shape[1:]
-    engine = Engine(model, (channels, height, width), device)
+    """How fast a frozen model's features of a split are computed, measured on a few images after a warm-up."""
+    engine = Engine(model, split.image_shape, device)
     images = split.images(slice(0, engine.batch * engine.workers * 2))
     engine(images)
     began = time.perf_counter()
@@ -111,7 +110,7 @@ def images_per_second(model: Classifier, split: Split, device: torch.device) -> 
 
 
 def _channels_first(pixels: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32))
+    return channels_first(torch.from_numpy(pixels)).float().contiguous()
 
 
 def _onnx_runner(module: nn.Module, shape: tuple[int, ...]) -> Callable[[Tensor], np.ndarray]:

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from tenfold.data import Split, Splits
-from tenfold.data.feeds import Batches
+from tenfold.data.feeds import Feed, feed
 from tenfold.inference.calibrate import calibrate, learn_familiarity
 from tenfold.inference.contract import Contract
 from tenfold.inference.opening import weights_hash
@@ -19,7 +19,7 @@ SAMPLE = 2000
 
 
 @torch.inference_mode()
-def score(model: Classifier, batches: Batches) -> tuple[float, float]:
+def score(model: Classifier, batches: Feed) -> tuple[float, float]:
     """(loss, accuracy) over a whole split. The loss is the mean cross-entropy plus the model's L2 penalty.
 
     Sums first and divides once, so that a short last batch weighs no more than its images.
@@ -54,7 +54,7 @@ def split_logits(model: Classifier, split: Split, device: torch.device) -> np.nd
 
 @torch.inference_mode()
 def _outputs(model: Classifier, split: Split, device: torch.device, last: torch.nn.Module) -> np.ndarray:
-    batches = Batches(split, device)
+    batches = feed(split, device)
     model.to(device).eval()
     parts = [last(model(batches.take(positions)[0])).cpu() for positions in batches.in_order()]
     return torch.cat(parts).numpy()

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from tenfold.data.feeds import evaluation_batch
+from tenfold.data.feeds import channels_first, evaluation_batch
 from tenfold.inference.engines import Engine
 from tenfold.models import Classifier
 from tenfold.models.backbone import Transfer
@@ -41,4 +41,4 @@ class TorchPredictor:
 
     def _images(self, pixels: np.ndarray) -> torch.Tensor:
         """(n, H, W, C) as (n, C, H, W) on the device, in channels_last memory."""
-        return torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2)
+        return channels_first(torch.from_numpy(pixels).to(self.device))

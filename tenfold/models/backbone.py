@@ -4,7 +4,7 @@ The backbone's own settings (size, interpolation, mean, deviation) come from tim
 in by `load_pretrained`, which only a new run calls: a finished run is rebuilt from its own folder alone.
 """
 
-from collections import defaultdict
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 
 import torch
@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from tenfold.core.errors import InputError
 from tenfold.models.keras_cnns import Dense, Flatten
-from tenfold.models.network import Classifier, Preprocessing
+from tenfold.models.network import FrozenFeatures, Layers, Network, Preprocessing, Shape
+from tenfold.models.timm_models import create, forget_head, gives_stages, stage_reductions, stages
 from tenfold.models.weights import WeightsFile, find_weights, pretrained_configuration, put_weights
 from tenfold.recipe.components import Count, Positive, Share
 
-Shape = tuple[int, int, int]
 Stages = Annotated[int, Field(ge=0)]
 # Regularisation of the logistic head, strong to weak, about sqrt(10) apart: lambda in `loss + lambda / 2 * sum(w^2)`.
 STRENGTHS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
@@ -43,7 +43,7 @@ def backbone(
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 0.7,
     gradual: Stages = 0,
     norm: Literal["frozen", "adapted"] = "frozen",
-) -> nn.Module:
+) -> Network:
     """A pretrained timm model under a new head.
 
     `image_size`: what images are resized to (0: the backbone's own). `features`: the backbone's own pooled
@@ -56,7 +56,8 @@ def backbone(
     """
     extractor = Extractor(image_shape, backbone, weights, image_size, features, stages)
     new_head = HEADS[head](extractor.feature_shape, classes, standardise, dense, dropout)
-    return Transfer(extractor, new_head, unfreeze, layer_decay, gradual, norm == "adapted")
+    tuning = Tuning(unfreeze, layer_decay, gradual, norm == "adapted")
+    return Transfer(extractor, new_head, tuning, views, strengths if head == "logistic" else ())
 
 
 class Resize(nn.Module):
@@ -91,20 +92,16 @@ class Extractor(nn.Module):
         stages: int,
     ) -> None:
         super().__init__()
-        import timm
-
         self.configuration = pretrained_configuration(backbone)
         self.backbone, self.weights, self.features, self.stages = backbone, weights, features, stages
         self.image_size = self._chosen_size(image_size)
         self.interpolation = self.configuration.get("interpolation", "bicubic")
         self.resize = Resize(*image_shape[1:], self.image_size, self.interpolation)
-        fixed: dict[str, Any] = (
-            {"img_size": self.image_size} if self.configuration.get("fixed_input_size") else {}
-        )
-        self.network: Any = timm.create_model(backbone, pretrained=False, num_classes=0, **fixed)
+        fixed = self.image_size if self.configuration.get("fixed_input_size") else None
+        self.network: Any = create(backbone, fixed)
         self._check_stride()
         if features == "map":
-            self._forget_head()
+            forget_head(self.network)
         with torch.no_grad():
             blank = torch.zeros(1, 3, *image_shape[1:])
             self.feature_shape = cast(Shape, tuple(self.eval()(blank).shape[1:]))
@@ -147,22 +144,18 @@ class Extractor(nn.Module):
         return wanted or own
 
     def _check_stride(self) -> None:
-        info = getattr(self.network, "feature_info", None) or [{"reduction": 1}]
-        stride = max(int(stage["reduction"]) for stage in info)
+        reductions = stage_reductions(self.network)
+        stride = max(reductions, default=1)
         if self.image_size < stride:
             raise InputError(
                 f"model.image_size={self.image_size}: {self.backbone} takes one feature from every {stride}x{stride} "
                 f"pixels, so an image needs at least {stride} a side. Set a larger model.image_size."
             )
-        if self.stages > len(info) or (self.stages and not hasattr(self.network, "forward_intermediates")):
+        offered = len(reductions) if gives_stages(self.network) else 0
+        if self.stages > offered:
             raise InputError(
-                f"model.stages={self.stages}: {self.backbone} has {len(info)} stages to take. Set fewer."
+                f"model.stages={self.stages}: {self.backbone} has {offered} stages to take. Set fewer."
             )
-
-    def _forget_head(self) -> None:
-        """Drop the layers after the last feature map, which would only be stored and never used."""
-        if hasattr(self.network, "prune_intermediate_layers"):
-            self.network.prune_intermediate_layers(1, prune_norm=False, prune_head=True)
 
 
 class Standardise(nn.Module):
@@ -180,23 +173,28 @@ class Standardise(nn.Module):
         return (features - self.mean) / self.deviation
 
 
-class Transfer(nn.Module):
-    """Extractor and head; which of the extractor's stages learn, how fast and from when on."""
+@dataclass(frozen=True)
+class Tuning:
+    """Which of a backbone's stages learn, how fast and from when on: see `backbone`."""
+
+    unfreeze: int | Literal["all"]
+    layer_decay: float
+    gradual: int
+    adapt_norm: bool
+
+
+class Transfer(Network):
+    """Extractor and head; how the extractor's stages learn, or how the head of a frozen one does."""
 
     def __init__(
-        self,
-        extractor: Extractor,
-        head: nn.Module,
-        unfreeze: int | str,
-        layer_decay: float,
-        gradual: int,
-        adapt_norm: bool,
+        self, extractor: Extractor, head: Network, tuning: Tuning, views: int, strengths: tuple[float, ...]
     ) -> None:
         super().__init__()
-        self.extractor, self.head = extractor, head
-        self.layer_decay, self.gradual, self.adapt_norm = layer_decay, gradual, adapt_norm
-        self.stages = _stages(extractor.network)
-        self.unfrozen = len(self.stages) if unfreeze == "all" else min(int(unfreeze), len(self.stages))
+        self.extractor, self.head, self.tuning = extractor, head, tuning
+        self.views, self.strengths = views, strengths
+        self.stages = stages(extractor.network)
+        wanted = tuning.unfreeze
+        self.unfrozen = len(self.stages) if wanted == "all" else min(wanted, len(self.stages))
         if self.unfrozen == 0:
             extractor.requires_grad_(False)
         else:
@@ -209,30 +207,34 @@ class Transfer(nn.Module):
         return Preprocessing(tuple(255 * m for m in mean), tuple(255 * d for d in deviation))
 
     @property
-    def frozen(self) -> bool:
-        """Whether the extractor never learns, so that its features can be computed once."""
-        return self.unfrozen == 0
+    def frozen(self) -> FrozenFeatures | None:
+        """Extractor and head, where no stage is unfrozen."""
+        if self.unfrozen:
+            return None
+        shape, about = self.extractor.feature_shape, self.extractor.describe()
+        return FrozenFeatures(self.extractor, self.head, shape, about, self.views, self.strengths)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of normalised `images` (N, 3, H, W)."""
         return self.head(self.extractor(images))
 
-    def load_pretrained(self) -> WeightsFile | None:
+    def load_pretrained(self) -> None:
         """Put in the backbone's pretrained weights."""
-        return self.extractor.load_pretrained()
+        self.extractor.load_pretrained()
 
     def train(self, mode: bool = True) -> "Transfer":
         """Training mode for what learns; a frozen stage, and batch norm that is not adapted, stay as they are."""
         super().train(mode)
-        if mode and not (self.adapt_norm and not self.frozen):
+        if mode and not (self.tuning.adapt_norm and self.unfrozen):
             self.extractor.eval()
         return self
 
     def begin_epoch(self, epoch: int) -> None:
         """Unfreeze the stages whose turn has come by `epoch` (counted from 1)."""
-        if self.frozen:
+        if not self.unfrozen:
             return
-        learning = min(self.unfrozen, (epoch - 1) // self.gradual) if self.gradual else self.unfrozen
+        gradual = self.tuning.gradual
+        learning = min(self.unfrozen, (epoch - 1) // gradual) if gradual else self.unfrozen
         for depth, parameters in enumerate(reversed(self.stages)):
             for parameter in parameters:
                 parameter.requires_grad_(depth < learning)
@@ -241,19 +243,8 @@ class Transfer(nn.Module):
         """All that ever learns, by stage: `lr_scale` is 1 for the head and falls towards the image."""
         groups: list[dict[str, Any]] = [{"params": list(self.head.parameters()), "lr_scale": 1.0}]
         for depth, parameters in enumerate(reversed(self.stages[len(self.stages) - self.unfrozen :])):
-            groups.append({"params": parameters, "lr_scale": self.layer_decay ** (depth + 1)})
+            groups.append({"params": parameters, "lr_scale": self.tuning.layer_decay ** (depth + 1)})
         return groups
-
-
-def _stages(network: Any) -> list[list[nn.Parameter]]:
-    """The network's parameters by coarse stage, as timm's group matcher cuts it, from the image to the features."""
-    from timm.models import group_parameters
-
-    numbers: Any = group_parameters(network, network.group_matcher(coarse=True), reverse=True)
-    stages: dict[int, list[nn.Parameter]] = defaultdict(list)
-    for name, parameter in network.named_parameters():
-        stages[numbers[name]].append(parameter)
-    return [stages[number] for number in sorted(stages)]
 
 
 def _resizing(length: int, size: int, interpolation: str) -> Tensor:
@@ -263,19 +254,19 @@ def _resizing(length: int, size: int, interpolation: str) -> Tensor:
     return F.interpolate(unit, (size, length), mode=mode, antialias=True, align_corners=False)[0, 0]
 
 
-def _logistic(shape: Shape, classes: int, standardise: bool, dense: int, dropout: float) -> nn.Module:
+def _logistic(shape: Shape, classes: int, standardise: bool, dense: int, dropout: float) -> Network:
     """A linear layer from zero: multinomial logistic regression."""
     features = shape[0] * shape[1] * shape[2]
     linear = nn.Linear(features, classes)
     nn.init.zeros_(linear.weight)
     nn.init.zeros_(linear.bias)
-    return nn.Sequential(Flatten(), *_standardise(features, standardise), linear)
+    return Layers(Flatten(), *_standardise(features, standardise), linear)
 
 
-def _mlp(shape: Shape, classes: int, standardise: bool, dense: int, dropout: float) -> nn.Module:
+def _mlp(shape: Shape, classes: int, standardise: bool, dense: int, dropout: float) -> Network:
     """The homework's head: one hidden ReLU layer with Keras' initial values."""
     features = shape[0] * shape[1] * shape[2]
-    return nn.Sequential(
+    return Layers(
         Flatten(),
         *_standardise(features, standardise),
         Dense(features, dense),
@@ -287,11 +278,6 @@ def _mlp(shape: Shape, classes: int, standardise: bool, dense: int, dropout: flo
 
 def _standardise(features: int, wanted: bool) -> list[nn.Module]:
     return [Standardise(features)] if wanted else []
-
-
-def transfer_network(model: Classifier) -> Transfer:
-    """The network of a classifier that was built as a backbone and a head."""
-    return cast(Transfer, model.network)
 
 
 HEADS = {"logistic": _logistic, "mlp": _mlp}

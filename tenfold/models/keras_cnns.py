@@ -8,24 +8,25 @@ features are ordered (H, W, C). Raises InputError where an image is too small fo
 from collections.abc import Sequence
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from tenfold.core.errors import InputError
 from tenfold.models.layers import Conv3x3, MaxPool2d, ReLUBatchNorm2d
+from tenfold.models.network import Layers, Network, Shape
 from tenfold.recipe.components import Count, NonNegative, Share
 
-Shape = tuple[int, int, int]
 # The filters of each convolution or block, first to last.
 Filters = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
-def single_conv(image_shape: Shape, classes: int, *, filters: Count = 32, dense: Count = 128) -> nn.Module:
+def single_conv(image_shape: Shape, classes: int, *, filters: Count = 32, dense: Count = 128) -> Network:
     """Homework 2 to 4: one unpadded 3x3 convolution, a maximum pooling and one dense hidden layer."""
     channels, height, width = image_shape
     side = ((height - 2) // 2, (width - 2) // 2)
     _need_room(image_shape, min(side))
-    return nn.Sequential(
+    return Layers(
         Convolution(channels, filters, padding=0),
         *_pooled_activation(),
         Flatten(),
@@ -35,7 +36,7 @@ def single_conv(image_shape: Shape, classes: int, *, filters: Count = 32, dense:
 
 def model_s(
     image_shape: Shape, classes: int, *, filters: Filters = (16, 32, 64), dense: Count = 128
-) -> nn.Module:
+) -> Network:
     """Notebook 01: a 3x3 convolution and a pooling for each of `filters`, then one dense hidden layer.
 
     With 32x32 RGB images and 10 classes it has 156,074 parameters.
@@ -44,19 +45,19 @@ def model_s(
     for inputs, outputs in _pairs(image_shape[0], filters):
         layers += [Convolution(inputs, outputs), *_pooled_activation()]
     features = _pooled_size(image_shape, len(filters)) * filters[-1]
-    return nn.Sequential(*layers, Flatten(), *_dense_head(features, dense, classes))
+    return Layers(*layers, Flatten(), *_dense_head(features, dense, classes))
 
 
 def three_conv_gap(
     image_shape: Shape, classes: int, *, filters: Filters = (32, 64, 128), dense: Count = 2048
-) -> nn.Module:
+) -> Network:
     """Homework 5: 3x3 convolutions with pooling between them, global average pooling, one dense hidden layer."""
     _pooled_size(image_shape, len(filters) - 1)
     layers: list[nn.Module] = []
     for inputs, outputs in _pairs(image_shape[0], filters):
         layers += [Convolution(inputs, outputs), *_pooled_activation()]
     layers[-2:] = [nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers, GlobalAverage(), *_dense_head(filters[-1], dense, classes))
+    return Layers(*layers, GlobalAverage(), *_dense_head(filters[-1], dense, classes))
 
 
 def model_s_deep(
@@ -69,7 +70,7 @@ def model_s_deep(
     conv_l2: NonNegative = 0.0,
     dense_l2: NonNegative = 0.0,
     norm_momentum: Share = 0.99,
-) -> nn.Module:
+) -> Network:
     """Notebooks 02 and 03: blocks of two (convolution, ReLU, batch norm) and a pooling; dropout around a dense layer.
 
     With 32x32 RGB images and 10 classes it has 815,018 trainable of 815,914 parameters. Batch norm follows the
@@ -86,7 +87,7 @@ def model_s_deep(
         layers.append(MaxPool2d())
     features = _pooled_size(image_shape, len(filters)) * filters[-1]
     hidden, activation, output = _dense_head(features, dense, classes, l2=dense_l2)
-    return nn.Sequential(
+    return PenalisedLayers(
         *layers, Flatten(), nn.Dropout(dropout), hidden, activation, nn.Dropout(dropout), output
     )
 
@@ -118,7 +119,7 @@ def _pairs(channels: int, filters: Sequence[int]) -> list[tuple[int, int]]:
 
 
 class Convolution(Conv3x3):
-    """A 3x3 convolution with Keras' initial values, and the rate that `Classifier.penalty` reads."""
+    """A 3x3 convolution with Keras' initial values, and the rate of its L2 penalty."""
 
     def __init__(self, inputs: int, outputs: int, *, padding: int = 1, l2: float = 0.0) -> None:
         super().__init__(inputs, outputs, padding=padding)
@@ -127,12 +128,25 @@ class Convolution(Conv3x3):
 
 
 class Dense(nn.Linear):
-    """A dense layer with Keras' initial values, and the rate that `Classifier.penalty` reads."""
+    """A dense layer with Keras' initial values, and the rate of its L2 penalty."""
 
     def __init__(self, inputs: int, outputs: int, *, l2: float = 0.0) -> None:
         super().__init__(inputs, outputs)
         self.l2 = l2
         _initialise(self)
+
+
+class PenalisedLayers(Layers):
+    """Layers with Keras' kernel regularisers."""
+
+    def penalty(self) -> Tensor | None:
+        """Keras' L2 regularisers: the sum of `rate * sum(w ** 2)` over penalised kernels, or None without any."""
+        layers = [layer for layer in self.modules() if isinstance(layer, Convolution | Dense) and layer.l2]
+        return (
+            torch.stack([layer.l2 * layer.weight.square().sum() for layer in layers]).sum()
+            if layers
+            else None
+        )
 
 
 def _initialise(layer: nn.Conv2d | nn.Linear) -> None:

@@ -1,12 +1,16 @@
-"""The classifier: preprocessing + network, built from a recipe's choice, described as a table."""
+"""The contract of a network: everything that tenfold may ask of one, each optional behaviour with its default.
 
-from dataclasses import asdict, dataclass
+A network maps normalised images to logits. A subclass writes `forward`, and overrides what it does otherwise; nothing
+is found by an attribute's name. `Layers` is the contract for a plain chain of layers.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from tenfold.recipe.components import Choice, components
+Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -17,142 +21,69 @@ class Preprocessing:
     deviation: tuple[float, ...] = (255.0,)
 
 
-class Classifier(nn.Module):
-    """A network with its preprocessing: images (N, C, H, W) on 0..255, uint8 or float, to logits (N, classes)."""
+@dataclass(frozen=True, eq=False)
+class FrozenFeatures:
+    """A network as a part that never learns, whose features can be computed once, and the head that learns from them.
 
-    def __init__(
-        self,
-        network: nn.Module,
-        architecture: Choice,
-        image_shape: tuple[int, int, int],
-        classes: int,
-        preprocessing: Preprocessing,
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.architecture = architecture
-        self.image_shape = image_shape
-        self.classes = classes
-        self.preprocessing = preprocessing
-        self.mean: Tensor
-        self.deviation: Tensor
-        # Not persistent: they are written once, in model.json, and not again with the weights.
-        self.register_buffer("mean", _per_channel(preprocessing.mean), persistent=False)
-        self.register_buffer("deviation", _per_channel(preprocessing.deviation), persistent=False)
+    `extractor` maps normalised images (N, C, H, W) to features (N, *shape), and `head`, a network of its own and the
+    whole network's attribute of that name, maps those to logits; `about` is what decides the features, weights apart
+    (it names them in the cache). `views` is how many versions of each training image the features are computed of.
+    With `strengths` the head is linear, and is solved as a logistic regression for each of those strengths of
+    regularisation, from strong to weak; without, it learns by gradient steps.
+    """
 
+    extractor: nn.Module
+    head: "Network"
+    shape: Shape
+    about: dict[str, Any] = field(default_factory=dict)
+    views: int = 1
+    strengths: tuple[float, ...] = ()
+
+
+class Network(nn.Module, ABC):
+    """Normalised images (N, C, H, W), float -> logits (N, classes)."""
+
+    @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes), float32, of `images` (N, C, H, W) on 0..255."""
-        return self.network((images.float() - self.mean) / self.deviation).float()
+        """Logits (N, classes) of normalised `images` (N, C, H, W)."""
 
-    def penalty(self) -> Tensor | None:
-        """Keras' L2 regularisers: the sum of `r * sum(w ** 2)` over penalised kernels, or None without any."""
-        terms = [
-            module.l2 * module.weight.square().sum()  # pyright: ignore
-            for module in self.network.modules()
-            if getattr(module, "l2", 0.0)
-        ]
-        return torch.stack(terms).sum() if terms else None
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What makes pixels on 0..255 this network's input; by default they are divided by 255."""
+        return Preprocessing()
 
-    def parameter_counts(self) -> tuple[int, int]:
-        """(trainable, total) numbers; the total counts batch norm's moving averages too, as Keras' does."""
-        trainable = sum(p.numel() for p in self.parameters() if p.requires_grad)
-        total = sum(p.numel() for p in self.parameters())
-        total += sum(b.numel() for b in self.network.buffers() if b.is_floating_point())
-        return trainable, total
+    @property
+    def frozen(self) -> FrozenFeatures | None:
+        """The network in two parts, where the first never learns; by default None: all of it is trained on images."""
+        return None
 
-    def parameter_groups(self) -> list[Any]:
-        """What an optimizer is given: all parameters, or the network's own groups with their `lr_scale`."""
-        own = getattr(self.network, "parameter_groups", None)
-        return own() if own is not None else list(self.parameters())
+    def load_pretrained(self) -> None:
+        """Put in weights that the network starts from. Called once, for a new run; by default there are none.
+
+        A finished run is rebuilt from its own folder alone.
+        """
+        return
 
     def initialise(self, images: Tensor) -> None:
-        """Let a network that starts from what training images look like see some: (N, C, H, W) on 0..255."""
-        initialise = getattr(self.network, "initialise", None)
-        if initialise is not None:
-            initialise((images.float() - self.mean) / self.deviation)
+        """See normalised training `images` (N, C, H, W) before the first step; by default nothing is made of them."""
+        return
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tell a network that unfreezes its stages one by one which epoch begins (counted from 1)."""
-        begin = getattr(self.network, "begin_epoch", None)
-        if begin is not None:
-            begin(epoch)
+        """Hear which epoch begins, counted from 1, for instance to unfreeze a stage; by default nothing changes."""
+        return
 
-    def complete(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What to save for `weights` of this module, to rebuild what `describe` describes: here, the same."""
-        return weights
+    def parameter_groups(self) -> list[Any]:
+        """What an optimizer is given: parameters, or groups such as `{"params": [...], "lr_scale": 0.1}`.
 
-    def describe(self) -> dict[str, Any]:
-        """What `model.json` holds beside the class names; `build_model` makes the same classifier of it."""
-        return {
-            "architecture": self.architecture.model_dump(mode="json"),
-            "image_shape": list(self.image_shape),
-            "preprocessing": asdict(self.preprocessing),
-        }
+        By default all parameters. A group's rate is the recipe's times its `lr_scale`.
+        """
+        return list(self.parameters())
+
+    def penalty(self) -> Tensor | None:
+        """What is added to the loss, (), such as a sum of squared weights; by default None: nothing."""
+        return None
 
 
-def build_model(
-    choice: Choice,
-    image_shape: tuple[int, int, int],
-    classes: int,
-    *,
-    seed: int = 0,
-    preprocessing: Preprocessing | None = None,
-    pretrained: bool = False,
-) -> Classifier:
-    """Build the classifier that a recipe's `[model]` names, with initial weights drawn from `seed`.
-
-    `image_shape` is (C, H, W). With `pretrained`, a network that starts from weights of its own gets them. Without
-    `preprocessing`, the network's own or a division by 255 is used. The global random state is left as it was.
-    Raises InputError where the images do not suit the model.
-    """
-    network_of = components("model")[choice.name]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = network_of(image_shape, classes, **choice.options)
-    if pretrained and hasattr(network, "load_pretrained"):
-        network.load_pretrained()
-    own: Preprocessing | None = getattr(network, "preprocessing", None)
-    preprocessing = preprocessing or own or Preprocessing()
-    model = Classifier(network, choice, image_shape, classes, preprocessing)
-    return model.to(memory_format=torch.channels_last)  # pyright: ignore
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One line of the summary table: `output_shape` without the batch, `parameters` with moving averages."""
-
-    name: str
-    kind: str
-    output_shape: tuple[int, ...]
-    parameters: int
-
-
-def summarise(model: Classifier) -> list[Layer]:
-    """One `Layer` for every module without children, in the order of the data, by running one blank image."""
-    layers: dict[str, Layer] = {}
-
-    def note(name: str, module: nn.Module) -> Any:
-        def hook(_: nn.Module, __: Any, output: Tensor) -> None:
-            tensors = [*module.parameters(), *(b for b in module.buffers() if b.is_floating_point())]
-            parameters = sum(t.numel() for t in tensors)
-            # The first time only: a network that averages over views calls its layers once for each.
-            layers.setdefault(name, Layer(name, type(module).__name__, tuple(output.shape[1:]), parameters))
-
-        return module.register_forward_hook(hook)
-
-    leaves = [(name, module) for name, module in model.network.named_modules() if not list(module.children())]
-    handles = [note(name, module) for name, module in leaves]
-    training = model.training
-    try:
-        device = next(model.parameters()).device
-        with torch.inference_mode():
-            model.eval()(torch.zeros(1, *model.image_shape, device=device))
-    finally:
-        model.train(training)
-        for handle in handles:
-            handle.remove()
-    return list(layers.values())
-
-
-def _per_channel(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values).view(1, -1, 1, 1)
+# PyTorch types `_modules`, and names the parameter of `forward`, otherwise than its own base class.
+class Layers(nn.Sequential, Network):  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
+    """Layers one after the other, with every default of the contract."""

@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from tenfold.core.errors import InputError
 from tenfold.kernels import Stem, conv3x3_behind
-from tenfold.models.keras_cnns import Filters, Shape
+from tenfold.models.keras_cnns import Filters
 from tenfold.models.layers import BatchNorm2dReLU, Conv3x3
-from tenfold.models.network import Preprocessing
+from tenfold.models.network import Network, Preprocessing, Shape
 from tenfold.recipe.components import Count, Positive
 
 Size = Annotated[int, Field(ge=2)]
@@ -46,7 +46,7 @@ def swift(
     activation: Literal["relu", "gelu", "silu"] = "relu",
     scale: Positive | None = None,
     views: Literal[1, 2, 6] = 1,
-) -> nn.Module:
+) -> Network:
     """A whitening convolution and one block of 3x3 convolutions for each of `widths`; see the module's head.
 
     Whitening looks at `patch` x `patch` pixels every `stride` pixels along the `directions` of largest variance,
@@ -78,10 +78,8 @@ def swift(
     )
 
 
-class Swift(nn.Module):
+class Swift(Network):
     """The network that `swift` describes; `initialise` must see training images before it learns."""
-
-    preprocessing = Preprocessing((127.5,), (64.0,))
 
     def __init__(
         self,
@@ -121,6 +119,11 @@ class Swift(nn.Module):
         self.head = nn.Linear(widths[-1], classes, bias=False)
         nn.init.normal_(self.head.weight)
         self.scale, self.views = scale, views
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Pixels around 0, most of them within 2."""
+        return Preprocessing((127.5,), (64.0,))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (N, classes) of normalised `images` (N, C, H, W)."""

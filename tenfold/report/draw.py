@@ -150,7 +150,7 @@ def _samples(splits: "Splits") -> Figure:
     ]
     chosen = np.array(rounds[: SAMPLE_ROWS * SAMPLE_COLUMNS])
     # A figure needs no more pixels than it shows; every second or third will do.
-    step = max(1, max(splits.image_shape[:2]) // SAMPLE_PIXELS)
+    step = max(1, max(splits.image_shape[1:]) // SAMPLE_PIXELS)
     images = list(splits.train.images(chosen)[:, ::step, ::step])
     columns = len(names) if 2 <= len(names) <= SAMPLE_COLUMNS else SAMPLE_COLUMNS
     return figures.sample_grid(images, [names[labels[position]] for position in chosen], columns)

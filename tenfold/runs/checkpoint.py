@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from tenfold.core.errors import InputError
 from tenfold.core.files import atomic, write_json
-from tenfold.models import Classifier, Preprocessing, build_model
+from tenfold.models import Classifier, OwnModel, Preprocessing, build_model
 from tenfold.recipe.components import Choice, components
 
 VERSION = 1
@@ -87,15 +87,18 @@ def save_model(folder: Path, model: Classifier, weights: Tensors, class_names: t
     _save(folder / "model.safetensors", model.complete(weights), {"version": VERSION})
 
 
-def load_model(folder: Path) -> Classifier:
-    """The classifier of a run folder, on the CPU, in evaluation mode. Raises InputError naming what is wrong."""
+def load_model(folder: Path, own: OwnModel | None = None) -> Classifier:
+    """The classifier of a run folder, on the CPU, in evaluation mode; `own` is the user's model, where it is one.
+
+    Raises InputError naming what is wrong.
+    """
     described, weights = folder / "model.json", folder / "model.safetensors"
     if not weights.is_file() or not described.is_file():
         raise InputError(
             f"{folder}: has no model yet; `tenfold resume {folder}` goes on with an interrupted run."
         )
     choice, image_shape, classes, preprocessing = _read_description(described)
-    model = build_model(choice, image_shape, classes, preprocessing=preprocessing)
+    model = build_model(choice, image_shape, classes, preprocessing=preprocessing, own=own)
     _read_header(weights)
     _load_weights(model, load_file(weights), weights)
     return model.eval()

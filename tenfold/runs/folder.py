@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from torch import nn
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write, remove_leftovers, write_json, write_text
 from tenfold.core.notebook import History, run_html
 from tenfold.data import Source, Splits, load_splits
-from tenfold.models import Classifier
+from tenfold.models import Classifier, OwnModel, given_model
+from tenfold.models.own import Make
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.runs.checkpoint import load_model
 from tenfold.runs.predictions import Predictions, read_predictions
@@ -35,8 +37,8 @@ HISTORY = (
 class Run:
     """A run folder. Nothing is read before it is asked for; a missing part is an InputError that names it."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | Path, own: OwnModel | None = None) -> None:
+        self.path, self.own = Path(path), own
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -115,7 +117,7 @@ class Run:
 
     def model(self) -> Classifier:
         """The best epoch's classifier, on the CPU, in evaluation mode."""
-        return load_model(self.path)
+        return load_model(self.path, self.own)
 
     @property
     def predict_command(self) -> str:
@@ -179,11 +181,17 @@ class Run:
             ) from None
 
 
-def load_run(path: str | Path) -> Run:
-    """Open a run folder, or a run's name below `runs/`. Raises InputError where it is not one."""
+def load_run(path: "str | Path | Run", model: "nn.Module | Make | OwnModel | None" = None) -> Run:
+    """Open a run folder, or a run's name below `runs/`. Raises InputError where it is not one.
+
+    `model` is needed where the run's model is a module of your own: that module again, or the function that makes it.
+    """
+    own = None if model is None else given_model(model)
+    if isinstance(path, Run):
+        return path if own is None else Run(path.path, own)
     for candidate in (Path(path), Path("runs") / path):
         if (candidate / "recipe.toml").is_file():
-            return Run(candidate)
+            return Run(candidate, own)
     raise InputError(
         f"{path}: is not a run folder (it has no recipe.toml). `tenfold train` makes one below runs/."
     )

@@ -12,13 +12,10 @@ from typing import Any
 from tenfold.core.devices import choose_device
 from tenfold.core.errors import TenfoldError
 from tenfold.data import Source, Splits
-from tenfold.models import build_model
 from tenfold.recipe import Data, parse_recipe
 from tenfold.runs.checkpoint import State, read_state
-from tenfold.runs.environment import describe_environment
 from tenfold.runs.folder import Run
-from tenfold.training.loop import fit
-from tenfold.training.transfer import on_features
+from tenfold.training.begin import epochs, has_begun, new_model, what_is_fitted, write_beginning
 
 Report = dict[str, Any]
 OpenSplits = Callable[[Data, Source], Splits]
@@ -65,22 +62,17 @@ def carry_out(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
 def _train(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
     recipe, device, run = parse_recipe(task.recipe), choose_device(task.device), Run(task.folder)
     splits = open_splits(recipe.data, Source(**task.source))
-    height, width, channels = splits.image_shape
-    shape, classes = (channels, height, width), len(splits.class_names)
-    model = build_model(recipe.model, shape, classes, seed=recipe.fit.seed, pretrained=True)
+    model = new_model(recipe, splits)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
-        begun = (run.checkpoint / "state.safetensors").is_file()
+        begun = has_begun(run)
         if not begun:
-            run.begin(recipe, splits, describe_environment(device, task.command, recipe.fit.precision))
+            write_beginning(run, recipe, splits, device, task.command)
         if not begun or _unfinished(read_state(run.path), task.until):
             # Nothing that trains gets to see the test images.
             locked = replace(splits, test=splits.validation)
-            todo = on_features(model, locked, recipe, device, lambda done, total: None)
-            epochs = fit(
-                todo.model, todo.splits, todo.recipe, run, device=device, resume=begun, method=todo.method
-            )
-            for epoch in epochs:
+            fitting = what_is_fitted(run, model, locked, recipe, device, lambda done, total: None)
+            for epoch in epochs(fitting, run, device):
                 yield {"event": "epoch", **asdict(epoch)}
                 if epoch.epoch == task.until:
                     break

@@ -22,9 +22,9 @@ from tenfold.augment import Pipeline
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import cache_folder, explained_write, write_json
 from tenfold.data import Split
+from tenfold.data.feeds import channels_first
 from tenfold.inference.engines import Encoder
 from tenfold.models import Classifier
-from tenfold.models.backbone import transfer_network
 
 VERSION = 1
 BLOCK = 512  # images between two notes of progress: a few seconds of work
@@ -88,11 +88,11 @@ class FeatureSet:
 
 
 def feature_set(model: Classifier, split: Split, views: Views) -> FeatureSet:
-    """The feature set of `split` under the model's frozen extractor: named by everything that decides its numbers."""
-    extractor = transfer_network(model).extractor
+    """The feature set of `split` under a model's frozen part: named by everything that decides its numbers."""
+    frozen = model.frozen_part()
     about = {
-        **extractor.describe(),
-        "weights": weights_hash(extractor),
+        **frozen.about,
+        "weights": weights_hash(frozen.extractor),
         "mean": list(model.preprocessing.mean),
         "deviation": list(model.preprocessing.deviation),
         "split": split.fingerprint,
@@ -100,7 +100,7 @@ def feature_set(model: Classifier, split: Split, views: Views) -> FeatureSet:
         "views": views.describe(),
     }
     key = hashlib.blake2b(json.dumps([VERSION, about], sort_keys=True).encode(), digest_size=16).hexdigest()
-    features, height, width = extractor.feature_shape
+    features, height, width = frozen.shape
     shape = (len(split) * views.count, height, width, features)
     return FeatureSet(cache_folder() / "features" / key, shape, about)
 
@@ -175,13 +175,13 @@ def _header_bytes(partial: Path, found: FeatureSet) -> int:
 def _blocks(split: Split, views: Views, done: int) -> Iterator[np.ndarray]:
     """Images (n, H, W, C) from row `done` on, view after view; a block never spans two views."""
     for view in range(done // max(len(split), 1), views.count):
-        change = views.pipeline.epoch(views.seed, view, len(split)) if view else None
+        change = views.pipeline.epoch(views.seed, view) if view else None
         first = max(done - view * len(split), 0)
         for start in range(first, len(split), BLOCK):
             positions = np.arange(start, min(start + BLOCK, len(split)))
             pixels = split.images(positions)
             if change is not None:
-                images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+                images = channels_first(torch.from_numpy(pixels))
                 changed, _ = change(
                     images, torch.zeros(len(positions), dtype=torch.int64), torch.from_numpy(positions)
                 )

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from tenfold.data import Split
 from tenfold.models.backbone import Standardise
 from tenfold.models.keras_cnns import Flatten
-from tenfold.training.loop import NonFiniteLossError, Step, Training
+from tenfold.runs.checkpoint import Tensors
+from tenfold.training.method import Equipment, Learned, Method, NonFiniteLossError, Step
 
 # Rows at a time: features stay float16 in the memory map, and only a block of them is ever float32.
 BLOCK = 4096
@@ -21,18 +22,24 @@ TOLERANCE = 1e-6  # of the loss between two iterations: far below what validatio
 SANITY_TRAIN, SANITY_VALIDATION, NEIGHBOURS = 10_000, 2_000, 20
 
 
-class StrengthPath(Training):
+class StrengthPath(Method):
     """Multinomial logistic regression, an "epoch" for each strength of regularisation, from strong to weak.
 
     Each is solved to the minimum by L-BFGS (Liu & Nocedal 1989) from the one before. So the epochs of history.csv
     walk from underfitting to overfitting, and the best by `stop.monitor` is the strength chosen on validation.
     """
 
-    def _train_epoch(self, epoch: int) -> tuple[float, float]:
-        """Solve for this epoch's strength; return the mean loss (without penalty) and accuracy on training images."""
-        strength = self.model.architecture.options["strengths"][epoch - 1]
-        head = self.model.network
-        parameters = list(head.parameters())
+    def __init__(self, strengths: tuple[float, ...], equipment: Equipment) -> None:
+        self.strengths, self.equipment = strengths, equipment
+
+    def begin(self, epoch: int) -> float:
+        """L-BFGS takes steps of its own length."""
+        return 1.0
+
+    def learn(self, epoch: int) -> Learned:
+        """Solve for this epoch's strength; the loss is without penalty."""
+        strength = self.strengths[epoch - 1]
+        parameters = list(self.equipment.model.network.parameters())
         weight = next(p for p in parameters if p.dim() == 2)
         optimizer = torch.optim.LBFGS(
             parameters,
@@ -42,48 +49,51 @@ class StrengthPath(Training):
             line_search_fn="strong_wolfe",
         )
         began, evaluations = time.perf_counter(), 0
-        latest = (0.0, 0.0)
 
         def closure() -> Tensor:
-            nonlocal evaluations, latest
+            nonlocal evaluations
             optimizer.zero_grad()
-            latest = self._full_gradient()
+            loss, accuracy = self._full_gradient()
             evaluations += 1
             penalty = strength / 2 * weight.square().sum()
             penalty.backward()
-            if self.watch:
-                rate = evaluations * len(self.train) / (time.perf_counter() - began)
-                self.watch(
-                    Step(
-                        epoch, self.recipe.fit.epochs, min(evaluations, ITERATIONS), ITERATIONS, *latest, rate
-                    )
-                )
-            return penalty.detach() + latest[0]
+            self._tell(epoch, evaluations, loss, accuracy, time.perf_counter() - began)
+            return penalty.detach() + loss
 
         optimizer.step(closure)  # pyright: ignore[reportArgumentType]
-        latest = self._full_gradient()
+        loss, accuracy = self._full_gradient()
         optimizer.zero_grad()
-        if not np.isfinite(latest[0]):
+        if not np.isfinite(loss):
             raise NonFiniteLossError(
-                f"the loss became {latest[0]} at strength {strength:g}; set model.standardise=true"
+                f"the loss became {loss} at strength {strength:g}; set model.standardise=true"
             )
-        return latest
+        return Learned(loss, accuracy, steps=0)
+
+    def memory(self) -> Tensors:
+        """Nothing: each strength goes on from the head's weights."""
+        return {}
+
+    def restore(self, memory: Tensors) -> None:
+        """Nothing to restore."""
+
+    def _tell(self, epoch: int, evaluations: int, loss: float, accuracy: float, seconds: float) -> None:
+        if self.equipment.watch:
+            done, rate = min(evaluations, ITERATIONS), evaluations * len(self.equipment.train) / seconds
+            step = Step(epoch, len(self.strengths), done, ITERATIONS, loss, accuracy, rate)
+            self.equipment.watch(step)
 
     def _full_gradient(self) -> tuple[float, float]:
         """Add the mean cross-entropy's gradient over all training images; return mean loss and accuracy."""
+        train, head = self.equipment.train, self.equipment.model.network
         loss_sum, correct = 0.0, 0
-        for positions in self.train.in_order(BLOCK):
-            features, labels = self.train.take(positions)
-            logits = F.linear(Flatten()(features).float(), *_folded(self.model.network))
+        for positions in train.in_order(BLOCK):
+            features, labels = train.take(positions)
+            logits = F.linear(Flatten()(features).float(), *_folded(head))
             loss = F.cross_entropy(logits, labels, reduction="sum")
-            (loss / len(self.train)).backward()
+            (loss / len(train)).backward()
             loss_sum += loss.item()
             correct += int((logits.argmax(1) == labels).sum())
-        return loss_sum / len(self.train), correct / len(self.train)
-
-    def _set_learning_rate(self, epoch: int, within: float = 0.0) -> float:
-        """L-BFGS takes steps of its own length."""
-        return 1.0
+        return loss_sum / len(train), correct / len(train)
 
 
 def _folded(head: nn.Module) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ always the whole classifier.
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,15 @@ from tenfold.data import Split, Splits
 from tenfold.inference.engines import Engine
 from tenfold.inference.evaluation import sample
 from tenfold.models import Classifier, Preprocessing
-from tenfold.models.backbone import transfer_network
 from tenfold.recipe import Recipe
 from tenfold.training.feature_cache import Progress, Views, as_split, compute, feature_set
 from tenfold.training.heads import StrengthPath, measure_features, sanity_lines
-from tenfold.training.loop import Training
+from tenfold.training.method import MakeMethod
+from tenfold.training.steps import GradientSteps
 
 __all__ = [
+    "Fitting",
     "Head",
-    "Task",
     "check_recipe",
     "for_evaluation",
     "on_features",
@@ -41,14 +42,10 @@ class Head(Classifier):
     """A classifier's head, which takes features (N, F, h, w) for images; it saves and describes the whole."""
 
     def __init__(self, whole: Classifier) -> None:
-        shape = transfer_network(whole).extractor.feature_shape
-        super().__init__(
-            transfer_network(whole).head,
-            whole.architecture,
-            shape,
-            whole.classes,
-            Preprocessing((0.0,), (1.0,)),
-        )
+        frozen = whole.frozen_part()
+        unchanged = Preprocessing((0.0,), (1.0,))
+        super().__init__(frozen.head, whole.architecture, frozen.shape, whole.classes, unchanged)
+        self.strengths = frozen.strengths
         self._whole = (whole,)  # in a tuple, so that the backbone is not a part of this module
 
     @property
@@ -71,34 +68,29 @@ class Head(Classifier):
 
 
 @dataclass(frozen=True)
-class Task:
-    """What to fit: a model on splits by a recipe, by `method` if not by gradient steps; what the features took."""
+class Fitting:
+    """What is fitted: a model on splits by a recipe, by `method`; what the features took."""
 
     model: Classifier
     splits: Splits
     recipe: Recipe
-    method: type[Training] | None = None
+    method: MakeMethod = GradientSteps
     features: dict[str, Any] = field(default_factory=dict)
-
-
-def is_frozen(model: Classifier) -> bool:
-    """Whether a model's backbone never learns, so that features can stand for images."""
-    return bool(getattr(model.network, "frozen", False))
 
 
 def on_features(
     model: Classifier, splits: Splits, recipe: Recipe, device: torch.device, progress: Progress
-) -> Task:
+) -> Fitting:
     """The task of fitting `model`: as it is, or for a frozen backbone that of its head on cached features.
 
     Features that are not in the cache are computed; `progress` hears of (images done, images in all). Raises
     InputError for a recipe that does not suit it, and TenfoldError when the disk is full.
     """
-    if not is_frozen(model):
-        return Task(model, splits, recipe)
-    options = model.architecture.options
+    frozen = model.network.frozen
+    if frozen is None:
+        return Fitting(model, splits, recipe)
     check_recipe(model, recipe)
-    views = {"train": _views(recipe, len(splits.class_names), options["views"])}
+    views = {"train": _views(recipe, len(splits.class_names), frozen.views)}
     found, costs = _featured(model, list(splits), views, device, progress)
     split_by_name = {split.name: split for split in found}
     featured = replace(splits, **split_by_name)
@@ -108,40 +100,42 @@ def on_features(
         featured.train, featured.validation, len(splits.class_names), recipe.fit.seed
     )
     changes: dict[str, Any] = {"augment": ()}
-    if options["head"] == "logistic":
-        changes["fit"] = recipe.fit.model_copy(update={"epochs": len(options["strengths"])})
-        costs["strengths"] = list(options["strengths"])
-    method = StrengthPath if options["head"] == "logistic" else None
-    return Task(head, featured, recipe.model_copy(update=changes), method, costs)
+    method: MakeMethod = GradientSteps
+    if frozen.strengths:
+        method = partial(StrengthPath, frozen.strengths)
+        changes["fit"] = recipe.fit.model_copy(update={"epochs": len(frozen.strengths)})
+        costs["strengths"] = list(frozen.strengths)
+    return Fitting(head, featured, recipe.model_copy(update=changes), method, costs)
 
 
 def for_evaluation(
     model: Classifier, splits: Splits, recipe: Recipe, device: torch.device, progress: Progress
-) -> Task:
+) -> Fitting:
     """As `on_features`, for a trained model: only validation and test images are looked at."""
-    if not is_frozen(model):
-        return Task(model, splits, recipe)
+    if model.network.frozen is None:
+        return Fitting(model, splits, recipe)
     found, costs = _featured(model, [splits.validation, splits.test], {}, device, progress)
-    return Task(Head(model), replace(splits, validation=found[0], test=found[1]), recipe, None, costs)
+    return Fitting(Head(model), replace(splits, validation=found[0], test=found[1]), recipe, features=costs)
 
 
 def check_recipe(model: Classifier, recipe: Recipe) -> None:
     """Raise InputError where a recipe's augmentations and views do not suit a frozen backbone."""
-    if is_frozen(model):
-        _check_views(recipe, model.architecture.options["views"])
+    frozen = model.network.frozen
+    if frozen is not None:
+        _check_views(recipe, frozen.views)
 
 
 def split_on_features(
     model: Classifier, split: Split, device: torch.device, progress: Progress
 ) -> tuple[Classifier, Split]:
     """Model and split as they are, or for a frozen backbone its head and the split's features."""
-    if not is_frozen(model):
+    if model.network.frozen is None:
         return model, split
     found, _ = _featured(model, [split], {}, device, progress)
     return Head(model), found[0]
 
 
-def training_sample(task: Task, splits: Splits, device: torch.device, progress: Progress) -> Split:
+def training_sample(task: Fitting, splits: Splits, device: torch.device, progress: Progress) -> Split:
     """Some of the training images of `splits`, unaugmented, as the task's model takes them."""
     chosen = sample(splits.train)
     if not isinstance(task.model, Head):
@@ -155,7 +149,11 @@ def training_sample(task: Task, splits: Splits, device: torch.device, progress: 
 
 
 def _featured(
-    model: Classifier, splits: list[Split], views: dict[str, Views], device: torch.device, progress: Progress
+    model: Classifier,
+    splits: list[Split],
+    views: dict[str, Views],
+    device: torch.device,
+    progress: Progress,
 ) -> tuple[list[Split], dict[str, Any]]:
     """Each split with features for pixels, and what that took."""
     began = time.perf_counter()
@@ -167,7 +165,7 @@ def _featured(
     engine, computed, before = None, 0, 0
     for found, split, view in zip(sets, splits, wanted, strict=True):
         if not found.complete:
-            engine = engine or Engine(model, _image_shape(split), device)
+            engine = engine or Engine(model, split.image_shape, device)
             offset = before
             computed += compute(
                 found, split, view, engine, lambda done, _, o=offset: progress(o + done, total)
@@ -175,7 +173,7 @@ def _featured(
         before += found.shape[0]
     seconds = time.perf_counter() - began
     costs = {
-        **transfer_network(model).extractor.describe(),
+        **model.frozen_part().about,
         "weights": sets[0].about["weights"],
         "features_per_image": sets[0].shape[-1] * sets[0].shape[1] * sets[0].shape[2],
         "views": wanted[0].count,
@@ -216,11 +214,6 @@ def _check_views(recipe: Recipe, count: int) -> None:
             f"augment: {', '.join(mixing)} mixes labels, which cached features do not keep. Remove it, or unfreeze "
             "the backbone with model.unfreeze=all."
         )
-
-
-def _image_shape(split: Split) -> tuple[int, int, int]:
-    height, width, channels = split.pixels.shape[1:]
-    return channels, height, width
 
 
 def _numbers(shape: tuple[int, ...]) -> int:

@@ -7,7 +7,6 @@ images says which (`tenfold.workbench.probe`). With a time limit, the recipe is 
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ import torch
 from tenfold.core.errors import InputError
 from tenfold.data import Source, Splits, load_splits, typical_size
 from tenfold.inference.engines import images_per_second
-from tenfold.models import Classifier, build_model
 from tenfold.models.weights import local_weights
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.report.figures import confusion_matrix
 from tenfold.report.style import settle, to_png, to_svg
-from tenfold.runs.folder import Run
-from tenfold.training.loop import Training
+from tenfold.training.begin import new_model
+from tenfold.training.learner import Learner
 from tenfold.workbench.probe import CLEAR, Evidence, probe, without_mirroring
 from tenfold.workbench.progress import Note
 from tenfold.workbench.scaling import batched, epochs_for, passes_needed, scaled_to, sizing
@@ -189,7 +187,7 @@ def _through_backbone(task: _Task, found: Evidence, deadline: float, device: tor
     images = sum(len(split) for split in splits)
     for size in BACKBONE_SIZES:
         sized = load_recipe(recipe, {"model.image_size": size})
-        rate = images_per_second(_model(sized, splits), splits.train, device)
+        rate = images_per_second(new_model(sized, splits), splits.train, device)
         left = deadline - time.perf_counter()
         if images / rate < _FEATURES_SHARE * left:
             return Plan(
@@ -275,7 +273,7 @@ def _scaled(rung: Rung, splits: Splits, left: float, why: str = "") -> Plan:
     else:
         # Twice the epochs leave room for a machine that gets faster.
         changes["fit.epochs"], end = 2 * epochs_for(rung.recipe, passes), ""
-    height, width, _ = splits.image_shape
+    _, height, width = splits.image_shape
     epochs = epochs_for(rung.recipe, passes)
     seen = passes * sum(rung.recipe.fit.shares(epochs)) / sum(rung.recipe.fit.work(epochs))
     words = (
@@ -295,10 +293,10 @@ def measure_step(recipe: Recipe, splits: Splits, device: torch.device) -> float:
         validation=splits.validation.part(np.arange(1)),
     )
     recipe = load_recipe(recipe, {"fit.epochs": 2, "fit.hardest": [1.0], "fit.scales": [1.0]})
-    training = Training(_model(recipe, splits), few, recipe, Run(Path()), device, None)
-    training.learn(1)
+    learner = Learner(new_model(recipe, splits), few, recipe, device=device)
+    learner.learn(1)
     began = time.perf_counter()
-    training.learn(2)
+    learner.learn(2)
     return (time.perf_counter() - began) / 2
 
 
@@ -310,17 +308,6 @@ def figure_seconds() -> float:
     to_svg(figure)
     to_png(figure)
     return time.perf_counter() - began
-
-
-def _model(recipe: Recipe, splits: Splits) -> Classifier:
-    height, width, channels = splits.image_shape
-    return build_model(
-        recipe.model,
-        (channels, height, width),
-        len(splits.class_names),
-        seed=recipe.fit.seed,
-        pretrained=True,
-    )
 
 
 def _spoken(seconds: float) -> str:

@@ -9,8 +9,7 @@ limit does the same work everywhere, and gives the same answer for the same seed
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,9 @@ from tenfold.inference.engines import Engine
 from tenfold.inference.evaluation import predict_split
 from tenfold.models import Classifier, build_model
 from tenfold.recipe import Recipe, load_recipe
-from tenfold.runs.folder import Run
 from tenfold.training.feature_cache import as_split
 from tenfold.training.heads import StrengthPath, measure_features
-from tenfold.training.loop import Training
+from tenfold.training.learner import Learner
 from tenfold.training.transfer import Head
 from tenfold.workbench.scaling import scaled_to
 
@@ -212,9 +210,9 @@ def _joined(one: Split, other: Split) -> Split:
 def _shrunk(splits: Splits, sizing: dict[str, Any]) -> Splits:
     """The splits with their images brought to the size at which they are learned from scratch."""
     data = load_recipe(SCRATCH, sizing).data
-    large = splits.image_shape[0] == splits.image_shape[1] > data.unequal_size
+    large = splits.image_shape[1] == splits.image_shape[2] > data.unequal_size
     size = data.image_size or (data.unequal_size if large else None)
-    if size is None or splits.image_shape[:2] == (size, size):
+    if size is None or splits.image_shape[1:] == (size, size):
         return splits
     return replace(splits, train=_resized(splits.train, size), validation=_resized(splits.validation, size))
 
@@ -262,27 +260,25 @@ class _Scratch:
         """Whether a point of so many images ends by then, by what its first epoch takes."""
         if until == float("inf"):
             return True
-        training = self._training(replace(self.splits, train=self.splits.train.part(np.arange(images))), True)
-        training.learn(1)  # the first one ever takes longer: threads and memory are made
+        learner = self._learner(replace(self.splits, train=self.splits.train.part(np.arange(images))), True)
+        learner.learn(1)  # the first one ever takes longer: threads and memory are made
         began = time.perf_counter()
-        training.learn(2)
+        learner.learn(2)
         ways = 1 if self.settled else 2
-        return began + ways * training.recipe.fit.epochs * (time.perf_counter() - began) <= until
+        return began + ways * learner.recipe.fit.epochs * (time.perf_counter() - began) <= until
 
     def _reached(self, few: Splits, mirror: bool) -> Point:
-        training = self._training(few, mirror)
-        for epoch in range(1, training.recipe.fit.epochs + 1):
-            training.learn(epoch)
-        return _point(training.model, few, self.device)
+        learner = self._learner(few, mirror)
+        for epoch in range(1, learner.recipe.fit.epochs + 1):
+            learner.learn(epoch)
+        return _point(learner.model, few, self.device)
 
-    def _training(self, few: Splits, mirror: bool) -> Training:
+    def _learner(self, few: Splits, mirror: bool) -> Learner:
         # A handful of images would take hundreds of epochs, to no end: a probe has those of a few hundred.
         images = max(len(few.train), FIRST)
         recipe = scaled_to(self.recipe if mirror else without_mirroring(self.recipe), images)
-        height, width, channels = few.image_shape
-        shape = (channels, height, width)
-        model = build_model(recipe.model, shape, len(few.class_names), seed=recipe.fit.seed)
-        return Training(model, few, recipe, Run(Path()), self.device, None)
+        model = build_model(recipe.model, few.image_shape, len(few.class_names), seed=recipe.fit.seed)
+        return Learner(model, few, recipe, device=self.device)
 
 
 class _Features:
@@ -293,8 +289,7 @@ class _Features:
         self.recipe = load_recipe(
             recipe, {"model.strengths": STRENGTHS, "fit.epochs": len(STRENGTHS), "model.views": 1}
         )
-        height, width, channels = splits.image_shape
-        shape = (channels, height, width)
+        shape = splits.image_shape
         self.model = build_model(
             self.recipe.model, shape, len(splits.class_names), seed=recipe.fit.seed, pretrained=True
         )
@@ -315,10 +310,11 @@ class _Features:
         few = replace(self.splits, train=train, validation=self.judges)
         head = Head(self.model)
         measure_features(head.network, train)
-        path = StrengthPath(head, few, self.recipe, Run(Path()), self.device, None)
+        method = partial(StrengthPath, self.model.frozen_part().strengths)
+        learner = Learner(head, few, self.recipe, device=self.device, method=method)
         reached = []
         for epoch in range(1, len(STRENGTHS) + 1):
-            path.learn(epoch)
+            learner.learn(epoch)
             reached.append(_point(head, few, self.device))
         return min(reached, key=lambda point: point.losses.mean())
 

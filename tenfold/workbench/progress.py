@@ -16,7 +16,8 @@ from tenfold.data import Splits
 from tenfold.models import Classifier
 from tenfold.recipe import Stop
 from tenfold.runs.folder import Run
-from tenfold.training.loop import Epoch, Step
+from tenfold.training.learner import Epoch
+from tenfold.training.method import Step
 from tenfold.training.schedules import improves
 
 # A log line at least this often, in seconds, so that a long epoch does not look like a hung process.
@@ -77,7 +78,7 @@ class Display:
         """Say what is trained on what, and keep the live bar while the block runs."""
         counts = ", ".join(f"{len(split):,} {split.name}" for split in splits)
         trainable, _ = model.parameter_counts()
-        height, width, _ = splits.image_shape
+        _, height, width = splits.image_shape
         self.console.print(
             f"[bold]{run.recipe.model.name}[/], {trainable:,} parameters, on {device}, to {escape(str(run.path))}"
         )

@@ -156,8 +156,7 @@ def _shape(recipe: Recipe, data: str | None) -> tuple[tuple[int, int, int], int]
         size = recipe.data.image_size
         return (channels, size or height, size or width), _CIFAR_CLASSES
     splits = load_splits(recipe.data, make_source(data, (), (), ()))
-    height, width, channels = splits.image_shape
-    return (channels, height, width), len(splits.class_names)
+    return splits.image_shape, len(splits.class_names)
 
 
 def _size(count: int) -> str:

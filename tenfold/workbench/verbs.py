@@ -2,12 +2,13 @@
 
 import shlex
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from tenfold.core.devices import choose_device, device_name, peak_memory_mib
 from tenfold.core.errors import InputError, TenfoldError
@@ -16,29 +17,28 @@ from tenfold.data import Source, Splits, load_test_split
 from tenfold.data import load_splits as read_splits
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split, predict_splits, write_contract
-from tenfold.models import Classifier, build_model
+from tenfold.models import Classifier, OwnModel, given_model
+from tenfold.models.own import OWN, Make
 from tenfold.recipe import Recipe, load_recipe
+from tenfold.recipe.components import Choice
 from tenfold.report import write_report
 from tenfold.runs.checkpoint import read_state
-from tenfold.runs.environment import command_line, describe_environment
+from tenfold.runs.environment import command_line
 from tenfold.runs.folder import Run, create_run, load_run
 from tenfold.runs.metrics import measure
 from tenfold.runs.tracking import check_tracker, tracking
-from tenfold.training.loop import Epoch, fit
-from tenfold.training.transfer import (
-    Task,
-    check_recipe,
-    for_evaluation,
-    on_features,
-    split_on_features,
-    training_sample,
-)
+from tenfold.training.begin import epochs, has_begun, new_model, what_is_fitted, write_beginning
+from tenfold.training.transfer import Fitting, for_evaluation, split_on_features, training_sample
 from tenfold.workbench.budget import Overrides, make_plan, suitable_plan
 from tenfold.workbench.progress import Display, display_for
 
+# How a module of the user's own is trained where no recipe is named.
+PLAIN_RECIPE = "model-s-baseline"
 # What a frozen backbone does to each image before its head is trained.
 _FEATURES = "computing features"
 
+# A module of the user's own, or what makes one.
+Model = nn.Module | Make | OwnModel
 # One folder or several.
 Folders = str | Path | Iterable[str | Path]
 
@@ -60,6 +60,7 @@ def train(
     track: str | None = None,
     minutes: float | None = None,
     began: float | None = None,
+    model: Model | None = None,
 ) -> Run:
     """Train a recipe on a source, evaluate it, write its report, and give the run.
 
@@ -68,6 +69,8 @@ def train(
     `key=value` texts or a mapping such as `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow". With `minutes`
     and no recipe, one is chosen and scaled so that all is done by then, counted from `began` (a `time.perf_counter`;
     default: now); a recipe that is named trains for so long.
+    `model` is a torch.nn.Module of your own, or a function (image_shape, classes) that makes one, trained in place of
+    the recipe's; a module is copied, so that yours stays as it is. What goes on with such a run needs it again.
     Raises InputError for what cannot be used and TenfoldError for what goes wrong on the way.
 
         run = tenfold.train("model-s-baseline", data="photos", overrides={"fit.epochs": 5})
@@ -79,6 +82,10 @@ def train(
     where = choose_device(device)
     display = display_for(progress)
     overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
+    own = None if model is None else given_model(model)
+    if own is not None:  # before the overrides, so that they are checked against it
+        choice = Choice(name=OWN, code=own.code, structure="")
+        recipe = load_recipe(recipe or PLAIN_RECIPE).model_copy(update={"model": choice})
     if minutes is not None and recipe is None:
         with display.decoding() as note:
             plan = make_plan(source, minutes, where, seed or 0, note, began, _of_data(overrides))
@@ -88,13 +95,13 @@ def train(
         chosen, default_name = choose_recipe(recipe, source, overrides, seed, where, display)
         if minutes is not None:
             chosen = load_recipe(chosen, {"fit.minutes": float(minutes)})
+        default_name = default_name if own is None else OWN
     with display.decoding() as note:
         splits = read_splits(chosen.data, source, note)
-    model = _new_model(chosen, splits)
-    check_recipe(model, chosen)
-    run = create_run(Path(out), name, default_name, overwrite=overwrite)
-    run.begin(chosen, splits, describe_environment(where, command_line(), chosen.fit.precision))
-    return _carry_out(run, model, splits, where, display, track)
+    classifier = new_model(chosen, splits, own)
+    run = Run(create_run(Path(out), name, default_name, overwrite=overwrite).path, own)
+    write_beginning(run, chosen, splits, where, command_line())
+    return _carry_out(run, classifier, splits, where, display, track)
 
 
 def load_splits(
@@ -115,53 +122,64 @@ def load_splits(
     return read_splits(checked.data, make_source(data, train, validation, test))
 
 
-def resume(run: str | Path | Run, *, device: str = "auto", progress: bool = True) -> Run:
+def resume(
+    run: str | Path | Run, *, device: str = "auto", progress: bool = True, model: Model | None = None
+) -> Run:
     """Go on with an interrupted run from its last finished epoch, then evaluate and report as `train` does.
 
     A run interrupted before its first epoch ended begins anew; one that had finished is evaluated again.
+    `model`: see `load_run`.
     """
-    run = run if isinstance(run, Run) else load_run(run)
+    run = load_run(run, model)
     where = choose_device(device)
     splits = run.splits()
     # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
-    model = run.model() if _has_checkpoint(run) else _new_model(run.recipe, splits)
-    return _carry_out(run, model, splits, where, display_for(progress))
+    classifier = run.model() if has_begun(run) else new_model(run.recipe, splits, run.own)
+    return _carry_out(run, classifier, splits, where, display_for(progress))
 
 
 def evaluate(
-    run: str | Path | Run, *, data: str | Path | None = None, device: str = "auto", progress: bool = True
+    run: str | Path | Run,
+    *,
+    data: str | Path | None = None,
+    device: str = "auto",
+    progress: bool = True,
+    model: Model | None = None,
 ) -> Run:
     """Test a run's best model again: on its own validation and test images, or on those of `data`.
 
     Its own: predictions, metrics, figures and report are written anew. Another labelled source (its test split, or
     all of it where it has none): predictions and metrics go to `evaluations/SOURCE/` in the run folder, and the run's
     own results stay as they are. Raises InputError where `data` has classes that the model does not know.
+    `model`: see `load_run`.
     """
-    run = run if isinstance(run, Run) else load_run(run)
+    run = load_run(run, model)
     where, display = choose_device(device), display_for(progress)
     if data is not None:
         _evaluate_elsewhere(run, make_source(data, (), (), ()), where, display)
         return run
-    splits, model = run.splits(), run.model()
+    splits, classifier = run.splits(), run.model()
     with run.lock():
         with display.decoding(_FEATURES) as note:
-            task = for_evaluation(model, splits, run.recipe, where, note)
+            task = for_evaluation(classifier, splits, run.recipe, where, note)
         _finish(run, task, splits, where)
     display.finished(run)
     return run
 
 
-def renew_report(run: str | Path | Run, *, corruptions: bool = False, device: str = "auto") -> Path:
+def renew_report(
+    run: str | Path | Run, *, corruptions: bool = False, device: str = "auto", model: Model | None = None
+) -> Path:
     """Write a run's figures and report again, with Grad-CAM and, if asked for, accuracy under corruptions.
 
-    Raises InputError where the run has no metrics yet, or where its data or model are gone.
+    Raises InputError where the run has no metrics yet, or where its data or model are gone. `model`: see `load_run`.
     """
-    run = run if isinstance(run, Run) else load_run(run)
-    splits, model, where = run.splits(), run.model(), choose_device(device)
+    run = load_run(run, model)
+    splits, classifier, where = run.splits(), run.model(), choose_device(device)
     with run.lock():
-        explain(run, model, splits.test, where)
+        explain(run, classifier, splits.test, where)
         if corruptions:
-            robustness(run, model, splits.test, where)
+            robustness(run, classifier, splits.test, where)
         return write_report(run, splits)
 
 
@@ -216,14 +234,11 @@ def _carry_out(
     track: str | None = None,
 ) -> Run:
     with run.lock(), tracking(track, run) as tracker:
-        resuming = _has_checkpoint(run)
         try:
             with display.decoding(_FEATURES) as note:
-                task = on_features(model, splits, run.recipe, device, note)
-            if task.features and not resuming:
-                write_json(run.path / "transfer.json", task.features)
+                task = what_is_fitted(run, model, splits, run.recipe, device, note)
             with display.training(run, model, splits, device_name(device), task.recipe.fit.epochs):
-                for epoch in _fit(task, run, device, resuming, display):
+                for epoch in epochs(task, run, device, display.step):
                     display.epoch(epoch)
                     tracker.epoch(asdict(epoch))
             state = read_state(run.path)
@@ -242,20 +257,7 @@ def _carry_out(
     return run
 
 
-def _fit(task: Task, run: Run, device: torch.device, resuming: bool, display: Display) -> Iterator[Epoch]:
-    return fit(
-        task.model,
-        task.splits,
-        task.recipe,
-        run,
-        device=device,
-        resume=resuming,
-        watch=display.step,
-        method=task.method,
-    )
-
-
-def _finish(run: Run, task: Task, splits: Splits, device: torch.device) -> None:
+def _finish(run: Run, task: Fitting, splits: Splits, device: torch.device) -> None:
     """Predictions, metrics, figures and report of a trained model: the one time that the test split is read."""
     predictions = predict_splits(task.model, task.splits, run.path, device)
     measured = {name: measure(p.labels, p.probabilities, p.class_names) for name, p in predictions.items()}
@@ -318,20 +320,6 @@ def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> 
         "peak_memory_mib": peak_memory_mib(),
         "device": device_name(device),
     }
-
-
-def _has_checkpoint(run: Run) -> bool:
-    return (run.checkpoint / "state.safetensors").is_file()
-
-
-def _new_model(recipe: Recipe, splits: Splits) -> Classifier:
-    shape = _channels_first(splits)
-    return build_model(recipe.model, shape, len(splits.class_names), seed=recipe.fit.seed, pretrained=True)
-
-
-def _channels_first(splits: Splits) -> tuple[int, int, int]:
-    height, width, channels = splits.image_shape
-    return channels, height, width
 
 
 def _listed(folders: Folders) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
-"""Batches: which images an epoch takes together, and what a batch holds."""
+"""Feeds: which images an epoch takes together, and what a batch holds."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenfold.data.feeds import Batches, epoch_order, hardest
+from tenfold.data.feeds import MappedFeed, ResidentFeed, epoch_order, feed, hardest
 from tenfold.data.splits import Split
 
 CPU = torch.device("cpu")
@@ -108,7 +109,7 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 
 
 def test_a_batch_holds_the_images_and_labels_at_its_positions(digits):
-    batches = Batches(digits.train, CPU)
+    batches = feed(digits.train, CPU)
     positions = np.array([5, 0, 700, 5])
     images, labels = batches.take(positions)
     expected = digits.train.images(positions)
@@ -121,13 +122,45 @@ def test_a_batch_holds_the_images_and_labels_at_its_positions(digits):
 
 def test_rows_are_followed_into_the_pixels():
     split = split_of((300,))
-    images, labels = Batches(split, CPU).take(np.array([0, 299]))
+    images, labels = feed(split, CPU).take(np.array([0, 299]))
     assert images.flatten().tolist() == [299 % 251, 0]
     assert labels.tolist() == [0, 299 % 3]
 
 
 def test_in_order_covers_the_split_first_to_last(digits):
-    batches = Batches(digits.test, CPU)
+    batches = feed(digits.test, CPU)
     parts = batches.in_order(100)
     assert np.concatenate(parts).tolist() == list(range(len(digits.test)))
     assert [len(part) for part in parts[:-1]] == [100] * (len(parts) - 1)
+
+
+@given(FOLDERS, st.integers(1, 50), st.integers(1, 6), st.sampled_from(["split", "folder"]))
+def test_the_ranks_of_a_world_share_each_batch_of_one_order(folders, batch_size, world, batches):
+    split = split_of(folders)
+    order = epoch_order(split, batch_size, batches, 0, 1)
+    ranks = [list(feed(split, CPU, rank, world).batches(order)) for rank in range(world)]
+    assert {len(taken) for taken in ranks} == {len(order)}, "every rank takes as many steps"
+    for number, positions in enumerate(order):
+        parts = [taken[number] for taken in ranks]
+        assert np.array_equal(np.concatenate([part.places for part in parts]), positions)
+        sizes = [len(part.labels) for part in parts]
+        assert max(sizes) - min(sizes) <= 1
+        for part in parts:
+            assert np.array_equal(part.positions.numpy(), part.places)
+            assert np.array_equal(part.labels.numpy(), split.labels[part.places])
+            assert np.array_equal(part.images.permute(0, 2, 3, 1).numpy(), split.images(part.places))
+
+
+def test_mapped_and_resident_feeds_give_the_same(digits):
+    order = epoch_order(digits.train, 64, "split", 0, 1)
+    kinds = [kind(digits.train, CPU, rank=1, world=2) for kind in (MappedFeed, ResidentFeed)]
+    for mapped, resident in zip(*(kind.batches(order) for kind in kinds), strict=True):
+        assert torch.equal(mapped.images, resident.images)
+        assert torch.equal(mapped.labels, resident.labels)
+        assert mapped.images.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("rank", "world"), [(2, 2), (-1, 2), (0, 0)])
+def test_a_rank_outside_its_world_is_refused(digits, rank, world):
+    with pytest.raises(ValueError, match="rank"):
+        feed(digits.train, CPU, rank, world)

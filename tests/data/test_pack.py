@@ -84,9 +84,9 @@ def test_a_rewritten_picture_has_its_new_pixels(photos):
 
 
 def test_options_have_packs_of_their_own(photos):
-    assert load(photos).image_shape == (8, 8, 3)
-    assert load(photos, image_size=16).image_shape == (16, 16, 3)
-    assert load(photos, channels="grayscale").image_shape == (8, 8, 1)
+    assert load(photos).image_shape == (3, 8, 8)
+    assert load(photos, image_size=16).image_shape == (3, 16, 16)
+    assert load(photos, channels="grayscale").image_shape == (1, 8, 8)
     assert decoded(photos) == 0
     assert decoded(photos, image_size=16) == 0
 
@@ -98,28 +98,28 @@ def test_the_split_options_need_no_new_pack(photos):
 
 def test_sizes_that_differ_fall_back_to_64(photos):
     save(photos / "dog" / "last.png", random_pixels(1, 20, 30))
-    assert load(photos).image_shape == (64, 64, 3)
+    assert load(photos).image_shape == (3, 64, 64)
 
 
 def test_equal_oblong_pictures_keep_their_shape(tmp_path):
     for i in range(6):
         save(tmp_path / "p" / "ab"[i % 2] / f"{i}.png", random_pixels(i, 10, 20))
-    assert load(tmp_path / "p").image_shape == (10, 20, 3)
+    assert load(tmp_path / "p").image_shape == (3, 10, 20)
 
 
 def test_pictures_too_large_to_be_meant_are_reduced(tmp_path):
     for i in range(6):
         save(tmp_path / "p" / "ab"[i % 2] / f"{i}.png", random_pixels(i, 2, 2000))
-    assert load(tmp_path / "p").image_shape == (64, 64, 3)
+    assert load(tmp_path / "p").image_shape == (3, 64, 64)
 
 
 def test_gray_only_where_every_picture_is(tmp_path):
     for i in range(6):
         save(tmp_path / "p" / "ab"[i % 2] / f"{i}.png", random_pixels(i, channels=1))
-    assert load(tmp_path / "p").image_shape == (8, 8, 1)
-    assert load(tmp_path / "p", channels="rgb").image_shape == (8, 8, 3)
+    assert load(tmp_path / "p").image_shape == (1, 8, 8)
+    assert load(tmp_path / "p", channels="rgb").image_shape == (3, 8, 8)
     save(tmp_path / "p" / "b" / "z.png", random_pixels(9))
-    assert load(tmp_path / "p").image_shape == (8, 8, 3)
+    assert load(tmp_path / "p").image_shape == (3, 8, 8)
 
 
 def test_many_pictures_are_decoded_by_several_processes_as_by_one(tmp_path, monkeypatch):
@@ -137,7 +137,7 @@ def test_a_misfit_found_by_another_process_changes_the_shape(tmp_path, monkeypat
     folder = class_folders(tmp_path / "p", {"a": 400, "b": 300})
     save(folder / "b" / "zz.png", random_pixels(1, 9, 9))
     monkeypatch.setattr("tenfold.data.decode_pool.INLINE_SECONDS", 0)
-    assert load(folder).image_shape == (64, 64, 3)
+    assert load(folder).image_shape == (3, 64, 64)
 
 
 @pytest.mark.parametrize("name", ["pixels.npy", "index.npz", "pack.json"])

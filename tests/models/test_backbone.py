@@ -8,12 +8,13 @@ import timm
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from networks import transfer_network
 from sklearn.datasets import load_sample_image
 from torch.nn import functional as F
 
 from tenfold.core.errors import InputError
 from tenfold.models import Classifier, build_model, summarise
-from tenfold.models.backbone import Resize, transfer_network
+from tenfold.models.backbone import Resize
 from tenfold.models.weights import local_weights, put_weights
 from tenfold.recipe import load_recipe
 from tenfold.recipe.components import Choice

@@ -129,7 +129,7 @@ def test_every_builtin_recipe_loads_describes_itself_and_trains(name, few_digits
     if recipe.model.name == "backbone":
         recipe = load_recipe(recipe, {"model.image_size": 32})
     splits = few_digits if name == "digits" else enlarged(few_digits)
-    height, width, channels = splits.image_shape
+    channels, height, width = splits.image_shape
     model = build_model(recipe.model, (channels, height, width), len(splits.class_names))
     (epoch,) = fit(model, splits, recipe, Run(tmp_path))
     assert epoch.epoch == 1

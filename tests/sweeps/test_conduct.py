@@ -43,7 +43,7 @@ def columns(run: Run) -> list[list[float]]:
 def trained_at_once(run: Run, folder: Path) -> Run:
     """The same recipe on the same images, trained in this process without a stop."""
     splits, plain = run.splits(), Run(folder)
-    height, width, channels = splits.image_shape
+    channels, height, width = splits.image_shape
     seed = run.recipe.fit.seed
     model = build_model(run.recipe.model, (channels, height, width), len(splits.class_names), seed=seed)
     for _ in fit(model, splits, run.recipe, plain):

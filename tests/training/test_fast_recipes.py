@@ -11,12 +11,15 @@ from torch.nn import functional as F
 import tenfold
 from tenfold.core.devices import choose_precision
 from tenfold.core.errors import InputError
+from tenfold.data.feeds import MappedFeed
 from tenfold.models import build_model
 from tenfold.models.swift import Swift
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import Run
-from tenfold.training import loop as loop
+from tenfold.training import learner
 from tenfold.training.loop import fit
+from tenfold.training.method import Learned
+from tenfold.training.steps import GradientSteps, reduced
 
 CPU = torch.device("cpu")
 
@@ -67,7 +70,7 @@ def test_only_training_images_are_shown_and_only_before_the_first_epoch(shown, f
 
 
 def test_no_more_images_are_shown_than_are_needed(shown, few_digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "INITIALISATION_PIXELS", 40 * 64)
+    monkeypatch.setattr(learner, "INITIALISATION_PIXELS", 40 * 64)
     recipe = small_recipe("fit.epochs=1")
     for name in ("one", "other"):
         list(fit(begun(recipe), few_digits, recipe, new_run(tmp_path, name)))
@@ -86,34 +89,28 @@ def test_an_epoch_learns_from_the_images_whose_loss_was_largest_when_last_seen(
 ):
     seen: list[list[int]] = []
 
-    class Watched(loop.Training):
-        def _train_epoch(self, epoch: int) -> tuple[float, float]:
-            before = None if self.losses is None else self.losses.clone()
+    class Watched(GradientSteps):
+        def learn(self, epoch: int) -> Learned:
+            before = self.memory()["losses"].clone()
             seen.append([])
-            answer = super()._train_epoch(epoch)
+            answer = super().learn(epoch)
             if epoch > 1:
-                assert before is not None
                 others = torch.ones(len(before), dtype=torch.bool)
                 others[seen[-1]] = False
                 assert before[~others].min() >= before[others].max()
-                assert self.losses is not None
-                assert torch.equal(self.losses[others], before[others]), "the loss of an unseen image is kept"
+                after = self.memory()["losses"]
+                assert after.isfinite().all()
+                assert torch.equal(after[others], before[others]), "the loss of an unseen image is kept"
             return answer
 
-        def _step(self, images, targets):
-            loss, logits = super()._step(images, targets)
-            by_hand = F.cross_entropy(logits, targets, reduction="none").max()
-            assert by_hand.isfinite()
-            return loss, logits
-
-    take = loop.Batches.take
+    take = MappedFeed.take
 
     def noted(self, positions):
         if self.split.name == "train" and seen:
             seen[-1] += np.asarray(positions).tolist()
         return take(self, positions)
 
-    monkeypatch.setattr(loop.Batches, "take", noted)
+    monkeypatch.setattr(MappedFeed, "take", noted)
     recipe = small_recipe("fit.hardest=[1.0, 0.4, 0.25]", "fit.epochs=4")
     records = list(fit(begun(recipe), few_digits, recipe, new_run(tmp_path, "run"), method=Watched))
     count = len(few_digits.train)
@@ -156,7 +153,7 @@ def test_an_epochs_images_are_reduced_before_they_are_learned_from_and_judged_as
 
 def test_reducing_averages_and_keeps_the_memory_format():
     images = torch.randint(0, 256, (3, 5, 8, 12)).float().contiguous(memory_format=torch.channels_last)
-    half = loop.reduced(images, 0.5)
+    half = reduced(images, 0.5)
     assert half.shape == (3, 5, 4, 6)
     assert half.is_contiguous(memory_format=torch.channels_last)
     # A triangle four pixels wide, of 1, 3, 3 and 1 parts, stands at every second pixel.
@@ -164,7 +161,7 @@ def test_reducing_averages_and_keeps_the_memory_format():
     weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     by_hand = torch.einsum("nchw,h,w->nc", inner, weights, weights)
     torch.testing.assert_close(half[:, :, 1, 1], by_hand)
-    assert loop.reduced(images, 1.0) is images
+    assert reduced(images, 1.0) is images
 
 
 def test_a_model_of_one_size_refuses_smaller_images(few_digits, tmp_path):

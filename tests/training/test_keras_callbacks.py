@@ -5,13 +5,10 @@ the epoch after which training stops and the epoch whose weights are restored.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras_notebooks import keras
@@ -20,8 +17,7 @@ from tenfold.data import Source, Split, Splits
 from tenfold.models import build_model
 from tenfold.recipe import Fit, Recipe, Stop
 from tenfold.recipe.components import Choice
-from tenfold.runs.folder import Run
-from tenfold.training.loop import Epoch, Training
+from tenfold.training.learner import Epoch, Learner
 
 # Validation losses of notebook 01 (17 epochs: it stopped early) and notebook 03 (all 30 epochs).
 NOTEBOOK_01 = [
@@ -100,18 +96,8 @@ def by_keras(values: list[float], rules: Rules) -> Decisions:
     return Decisions(rates, stop.best_epoch + 1)
 
 
-class Recorded(Training):
-    """tenfold's training with recorded epochs in the place of the work: everything that decides is the real code."""
-
-    values: list[float]
-
-    def _train_and_validate(self, epoch: int) -> Epoch:
-        value = self.values[epoch - 1]
-        return Epoch(epoch, value, value, value, value, self._set_learning_rate(epoch), 0.0)
-
-
 def by_tenfold(values: list[float], rules: Rules) -> Decisions:
-    """tenfold's training loop, its schedule and its stopping rule."""
+    """tenfold's learner with recorded epochs: its schedule and its stopping rule."""
     monitor = f"validation_{rules.monitor}"
     options = {name: getattr(rules, name) for name in ("gamma", "patience", "min_delta", "cooldown", "floor")}
     recipe = Recipe(
@@ -121,16 +107,13 @@ def by_tenfold(values: list[float], rules: Rules) -> Decisions:
         stop=Stop(monitor=monitor, patience=rules.stop_patience),
         fit=Fit(epochs=len(values)),
     )
-    with TemporaryDirectory() as folder:
-        model = build_model(recipe.model, (1, 4, 4), 2)
-        training = Recorded(model, blank_splits(), recipe, Run(Path(folder)), torch.device("cpu"), None)
-        training.values = values
-        rates = []
-        while training.state.stop_reason is None:
-            record = training.run_epoch()
-            assert record is not None
-            rates.append(record.learning_rate)
-    return Decisions(rates, training.state.best_epoch)
+    learner, rates = Learner(build_model(recipe.model, (1, 4, 4), 2), blank_splits(), recipe), []
+    while learner.state.stop_reason is None:
+        epoch = learner.state.epoch + 1
+        value, rate = values[epoch - 1], learner.method.begin(epoch)
+        learner.note(Epoch(epoch, value, value, value, value, rate, 0.0))
+        rates.append(rate)
+    return Decisions(rates, learner.state.best_epoch)
 
 
 def blank_splits() -> Splits:
@@ -157,7 +140,7 @@ def test_notebook_01():
 
 
 def test_notebook_03():
-    """Its best epoch is 29; the notebook's own test figures are of epoch 30 (see `tenfold.training.loop`)."""
+    """Its best epoch is 29; the notebook's own test figures are of epoch 30 (see `tenfold.training.learner`)."""
     decided = assert_same_decisions(NOTEBOOK_03, Rules(rate=0.001))
     assert decided.best_epoch == 29
     assert decided.rates == pytest.approx([0.001] * 23 + [0.0001] * 7)

@@ -12,13 +12,16 @@ from torch.nn import functional as F
 
 from tenfold.core.errors import InputError
 from tenfold.core.randomness import seed_for
-from tenfold.data.feeds import Batches, epoch_order
+from tenfold.data.feeds import epoch_order, feed
 from tenfold.inference.evaluation import score
 from tenfold.models import build_model
 from tenfold.runs.checkpoint import load_model, read_state
 from tenfold.runs.folder import Run
-from tenfold.training.loop import Epoch, NonFiniteLossError, Step, _Tally, fit
+from tenfold.training.learner import Epoch
+from tenfold.training.loop import fit
+from tenfold.training.method import NonFiniteLossError, Step
 from tenfold.training.optimizers import KerasAdam
+from tenfold.training.steps import _Tally
 
 CPU = torch.device("cpu")
 
@@ -29,7 +32,7 @@ def trained(few_digits, tmp_path_factory):
 
     def train(*overrides: str, splits=few_digits, **options):
         recipe = small_recipe(*overrides)
-        height, width, channels = splits.image_shape
+        channels, height, width = splits.image_shape
         model = build_model(recipe.model, (channels, height, width), 10, seed=recipe.fit.seed)
         run = Run(tmp_path_factory.mktemp("run"))
         return model, list(fit(model, splits, recipe, run, **options)), run
@@ -101,7 +104,7 @@ def test_it_learns(trained):
 
 def test_the_logged_validation_figures_are_the_models(trained, few_digits):
     model, records, _ = trained("fit.epochs=1", "model.conv_l2=0.01", "model.dense_l2=0.02")
-    images, labels = Batches(few_digits.validation, CPU).take(np.arange(100))
+    images, labels = feed(few_digits.validation, CPU).take(np.arange(100))
     with torch.inference_mode():
         logits = model.eval()(images)
     penalty = sum(
@@ -125,7 +128,7 @@ def test_the_logged_loss_is_the_mean_over_images_while_the_model_changes(few_dig
     model, twin = (build_model(recipe.model, (1, 8, 8), 10, seed=4).train() for _ in range(2))
     (record,) = fit(model, few_digits, recipe, Run(tmp_path))
     total, correct = 0.0, 0
-    batches = Batches(few_digits.train, CPU)
+    batches = feed(few_digits.train, CPU)
     for positions in epoch_order(few_digits.train, 64, "split", 0, 1):
         images, labels = batches.take(positions)
         logits = twin(images)
@@ -153,7 +156,7 @@ def test_the_best_epoch_by_the_monitored_metric_is_restored(trained, few_digits,
     state = read_state(run.path)
     assert (state.best_epoch, state.best_value) == (best + 1, values[best])
     assert best + 1 < len(records), "choose another rate: this test needs a best epoch before the last"
-    loss, accuracy = score(model, Batches(few_digits.validation, CPU))
+    loss, accuracy = score(model, feed(few_digits.validation, CPU))
     assert {"validation_loss": loss, "validation_accuracy": accuracy}[monitor] == values[best]
     assert same_weights(model, load_model(run.path))
 
@@ -218,13 +221,13 @@ def test_a_validation_loss_that_is_not_finite_stops_too(few_digits, tmp_path):
 
 def test_a_sample_of_the_validation_images_judges_every_epoch_alike(trained, few_digits):
     model, records, _ = trained("stop.sample=30")
-    whole = Batches(few_digits.validation, CPU)
+    whole = feed(few_digits.validation, CPU)
     judged = [
         few_digits.validation.part(np.sort(np.random.default_rng(seed).permutation(100)[:30]))
         for seed in (seed_for(0, "validation sample"), seed_for(1, "validation sample"))
     ]
     best = min(records, key=lambda record: record.validation_loss)
-    mine, another = (score(model, Batches(split, CPU)) for split in judged)
+    mine, another = (score(model, feed(split, CPU)) for split in judged)
     assert mine == (best.validation_loss, best.validation_accuracy)
     assert another != mine
     assert score(model, whole) != mine

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from networks import transfer_network
 from photographs import crop_photographs, missing
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
@@ -17,14 +18,13 @@ from small import draw_pictures, tenfold
 from tenfold import load_run
 from tenfold.augment import build_augmentations
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.inference import engines as encoders
+from tenfold.inference import engines
 from tenfold.inference.engines import Engine
 from tenfold.models import Classifier, build_model
-from tenfold.models.backbone import transfer_network
 from tenfold.recipe import load_recipe
 from tenfold.recipe.components import Choice
 from tenfold.runs.folder import Run
-from tenfold.training import feature_cache as features
+from tenfold.training import feature_cache
 from tenfold.training.feature_cache import Views, compute, feature_set
 from tenfold.training.heads import measure_features
 from tenfold.training.loop import fit
@@ -41,8 +41,7 @@ def quiet(done: int, total: int) -> None:
 
 def small_model(splits, seed=0, **options) -> Classifier:
     recipe = load_recipe("backbone", SMALL | {f"model.{name}": value for name, value in options.items()})
-    height, width, channels = splits.image_shape
-    return build_model(recipe.model, (channels, height, width), len(splits.class_names), seed=seed)
+    return build_model(recipe.model, splits.image_shape, len(splits.class_names), seed=seed)
 
 
 class Slow:
@@ -71,14 +70,14 @@ def same_features(found: np.ndarray, expected: np.ndarray) -> None:
 def own_cache(tmp_path, monkeypatch) -> Path:
     """A cache folder of this test's own, and small blocks."""
     monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(features, "BLOCK", 16)
+    monkeypatch.setattr(feature_cache, "BLOCK", 16)
     return tmp_path / "cache"
 
 
 def test_onnx_gives_pytorchs_features_also_for_a_batch_that_is_not_full(few_digits):
     model = small_model(few_digits, stages=2)
     engine = Engine(model, (1, 8, 8), CPU)
-    pixels = few_digits.train.images(slice(0, encoders.CPU_BATCH + 3))
+    pixels = few_digits.train.images(slice(0, engines.CPU_BATCH + 3))
     found = engine(pixels)
     assert engine.name == "onnxruntime"
     assert engine.parity is not None
@@ -206,7 +205,7 @@ def test_views_are_the_image_itself_and_augmented_versions_of_it(few_digits, own
     for view in (1, 2):
         positions = torch.arange(len(split))
         images = torch.from_numpy(split.images(slice(None))).permute(0, 3, 1, 2)
-        turned, _ = views.pipeline.epoch(5, view, len(split))(images, positions, positions)
+        turned, _ = views.pipeline.epoch(5, view)(images, positions, positions)
         expected = Slow(model)(turned.permute(0, 2, 3, 1).numpy())
         part = found[view * len(split) : (view + 1) * len(split)]
         np.testing.assert_allclose(part, expected, rtol=1e-2, atol=1e-2)

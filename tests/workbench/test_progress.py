@@ -11,7 +11,8 @@ from small import small_recipe
 from tenfold.data.splits import BadFile
 from tenfold.models import build_model
 from tenfold.runs.folder import Run, load_run
-from tenfold.training.loop import Epoch, Step
+from tenfold.training.learner import Epoch
+from tenfold.training.method import Step
 from tenfold.workbench.progress import LOG_EVERY, Display, display_for
 
 

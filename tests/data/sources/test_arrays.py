@@ -24,7 +24,7 @@ def test_npz_of_medmnist(tmp_path):
     )
     splits = load(tmp_path / "a.npz")
     assert [len(split) for split in splits] == [30, 6, 9]
-    assert splits.image_shape == (8, 8, 1)
+    assert splits.image_shape == (1, 8, 8)
 
 
 def test_npz_unsplit_with_names(tmp_path):

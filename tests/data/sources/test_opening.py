@@ -18,7 +18,7 @@ def split_folders(tmp_path: Path) -> Path:
 def test_digits_come_with_the_program():
     splits = load("digits")
     assert splits.class_names == tuple("0123456789")
-    assert splits.image_shape == (8, 8, 1)
+    assert splits.image_shape == (1, 8, 8)
     assert sum(map(len, splits)) == 1797
     assert splits.train.pixels.max() == 255
 

@@ -1,0 +1,65 @@
+"""How a training begins, whoever asks for it: the model, what is known before the first epoch, what is fitted."""
+
+from collections.abc import Iterator
+
+import torch
+
+from tenfold.core.files import write_json
+from tenfold.data import Splits
+from tenfold.models import Classifier, OwnModel, build_model
+from tenfold.recipe import Recipe
+from tenfold.runs.environment import describe_environment
+from tenfold.runs.folder import Run
+from tenfold.training.feature_cache import Progress
+from tenfold.training.learner import Epoch
+from tenfold.training.loop import fit
+from tenfold.training.method import Watcher
+from tenfold.training.transfer import Fitting, check_recipe, on_features
+
+
+def new_model(recipe: Recipe, splits: Splits, own: OwnModel | None = None) -> Classifier:
+    """The recipe's classifier for the images of `splits`, as it is before it learns.
+
+    Raises InputError where images, recipe and model do not suit each other.
+    """
+    classes, seed = len(splits.class_names), recipe.fit.seed
+    model = build_model(recipe.model, splits.image_shape, classes, seed=seed, pretrained=True, own=own)
+    check_recipe(model, recipe)
+    return model
+
+
+def has_begun(run: Run) -> bool:
+    """Whether there is an epoch to go on from."""
+    return (run.checkpoint / "state.safetensors").is_file()
+
+
+def write_beginning(run: Run, recipe: Recipe, splits: Splits, device: torch.device, command: str) -> None:
+    """Write down in a new run's folder all that is known before the first epoch."""
+    run.begin(recipe, splits, describe_environment(device, command, recipe.fit.precision))
+
+
+def what_is_fitted(
+    run: Run, model: Classifier, splits: Splits, recipe: Recipe, device: torch.device, progress: Progress
+) -> Fitting:
+    """The model on its images, or the head of a frozen one on features; what those took is noted in the run.
+
+    `progress` hears of features computed.
+    """
+    fitting = on_features(model, splits, recipe, device, progress)
+    if fitting.features and not has_begun(run):
+        write_json(run.path / "transfer.json", fitting.features)
+    return fitting
+
+
+def epochs(fitting: Fitting, run: Run, device: torch.device, watch: Watcher | None = None) -> Iterator[Epoch]:
+    """Train from the beginning or from the last finished epoch, yielding each epoch's record: see `fit`."""
+    return fit(
+        fitting.model,
+        fitting.splits,
+        fitting.recipe,
+        run,
+        device=device,
+        resume=has_begun(run),
+        watch=watch,
+        method=fitting.method,
+    )

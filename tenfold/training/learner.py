@@ -1,0 +1,189 @@
+"""A learner: a model, its optimizer, schedule and images, that learns an epoch and judges it. It knows no disk.
+
+What the notebooks' Keras did is kept: the logged losses contain the L2 penalty, accuracy and loss of an epoch are
+the means over its images while the model was changing, the plateau schedule and early stopping count epochs as
+Keras' callbacks do. The weights of the best epoch are restored always, however training ended. (The notebooks'
+TensorFlow 2.15 restored them only when early stopping ended it, so that notebook 03 tested epoch 30 believing it
+tested 29; Keras 3 restores them in both cases, as tenfold does.)
+"""
+
+import math
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+
+from tenfold.core.randomness import seed_for
+from tenfold.data import Split, Splits
+from tenfold.data.feeds import feed
+from tenfold.inference.evaluation import score
+from tenfold.models import Classifier
+from tenfold.recipe import Recipe
+from tenfold.runs.checkpoint import State, Tensors
+from tenfold.training.method import Equipment, Learned, MakeMethod, Method, NonFiniteLossError, Pace, Watcher
+from tenfold.training.optimizers import build_optimizer
+from tenfold.training.schedules import build_schedule, improves
+from tenfold.training.steps import GradientSteps
+
+# How many pixels a model may see before it learns: enough to know how neighbours go together.
+INITIALISATION_PIXELS = 2**19
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of history.csv: means over the images that the epoch learned from; `seconds` include validation."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass
+class Memory:
+    """All that a learner needs to go on, beside its model's weights and its optimizer's state.
+
+    `best`: the best epoch's weights; `images`: tensors with a value for each training image.
+    """
+
+    state: State
+    best: Tensors
+    images: Tensors
+
+
+class Learner:
+    """Learns `model` in place from `splits.train` by a recipe, and judges it on `splits.validation`.
+
+    `run_epoch` is one epoch with its validation and its consequences; `learn` is the epoch's training alone. The
+    optimizer and `memory` are what a checkpoint keeps. `method` is another way through an epoch than by gradient
+    steps; `watch` hears of each step. Raises InputError for a recipe that does not suit the model.
+    """
+
+    def __init__(
+        self,
+        model: Classifier,
+        splits: Splits,
+        recipe: Recipe,
+        *,
+        device: torch.device | None = None,
+        watch: Watcher | None = None,
+        method: MakeMethod = GradientSteps,
+    ) -> None:
+        device = device or torch.device("cpu")
+        self.model, self.recipe = model.to(device), recipe
+        self.optimizer = build_optimizer(recipe.optimizer, model.parameter_groups())
+        self.schedule = build_schedule(recipe.schedule)
+        self.pace = Pace(recipe, self.schedule, self.optimizer)
+        self.train = feed(splits.train, device)
+        self.validation = feed(_sample(splits.validation, recipe), device)
+        self.state = State(schedule=self.schedule.memory)
+        self.best: Tensors = {}
+        self.equipment = Equipment(self.model, self.train, recipe, self.optimizer, self.pace, watch)
+        self.method: Method = method(self.equipment)
+
+    @property
+    def memory(self) -> Memory:
+        """What a checkpoint keeps beside the model's weights and the optimizer's state."""
+        return Memory(self.state, self.best, self.method.memory())
+
+    def go_on(self, memory: Memory) -> None:
+        """Go on from where a learner of the same recipe stood."""
+        self.state, self.best = memory.state, memory.best
+        self.method.restore(memory.images)
+        self.pace.spent_before = sum(record["seconds"] for record in self.state.history)
+        self.schedule.memory = self.state.schedule
+
+    def restore_best(self) -> None:
+        """Put the best epoch's weights into the model."""
+        if self.best:
+            self.model.load_state_dict(self.best)
+
+    def run_epoch(self) -> Epoch | None:
+        """One epoch and its consequences for the state; None where the loss was not finite."""
+        try:
+            record = self._learn_and_validate(self.state.epoch + 1)
+        except NonFiniteLossError as error:
+            self.state.stop_reason, self.state.failed = str(error), True
+            return None
+        self.note(record)
+        return record
+
+    def note(self, record: Epoch) -> None:
+        """Draw an epoch's consequences: the best one, the end, and what the schedule makes of it."""
+        self.state.epoch = record.epoch
+        self.state.history.append(asdict(record))
+        self._judge(asdict(record))
+        self.schedule.observe(asdict(record))
+
+    @property
+    def improved(self) -> bool:
+        """Whether the last epoch is the best one so far."""
+        return self.state.epoch > 0 and self.state.best_epoch == self.state.epoch
+
+    def learn(self, epoch: int) -> Learned:
+        """One epoch of training alone, counted from 1."""
+        if epoch == 1:
+            self._initialise()
+        self.model.begin_epoch(epoch)
+        return self.method.learn(epoch)
+
+    def validate(self) -> tuple[float, float]:
+        """Loss and accuracy on the validation images."""
+        with self.equipment.precision():
+            return score(self.model, self.validation)
+
+    def _learn_and_validate(self, epoch: int) -> Epoch:
+        began = time.perf_counter()
+        learning_rate = self.method.begin(epoch)
+        learned = self.learn(epoch)
+        self.state.step += learned.steps
+        trained = time.perf_counter()
+        validation_loss, validation_accuracy = self.validate()
+        if not math.isfinite(validation_loss):
+            raise NonFiniteLossError(f"the validation loss became {validation_loss} after epoch {epoch}")
+        self.pace.validation_seconds = time.perf_counter() - trained
+        seconds = round(time.perf_counter() - began, 3)
+        return Epoch(
+            epoch=epoch,
+            loss=learned.loss,
+            accuracy=learned.accuracy,
+            validation_loss=validation_loss,
+            validation_accuracy=validation_accuracy,
+            learning_rate=learning_rate,
+            seconds=seconds,
+        )
+
+    def _initialise(self) -> None:
+        """Show the model some training images before it learns."""
+        generator = np.random.default_rng(seed_for(self.recipe.fit.seed, "initialisation"))
+        height, width = self.model.image_shape[1:]
+        count = min(len(self.train), max(32, INITIALISATION_PIXELS // (height * width)))
+        self.model.initialise(self.train.take(generator.permutation(len(self.train))[:count])[0])
+
+    def _judge(self, record: dict[str, float]) -> None:
+        """Note a new best epoch, and decide whether this was the last one."""
+        stop, state = self.recipe.stop, self.state
+        value = record[stop.monitor]
+        if improves(stop.monitor, value, state.best_value, stop.min_delta):
+            state.best_epoch, state.best_value, state.wait = state.epoch, value, 0
+            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        else:
+            state.wait += 1
+        if stop.patience is not None and state.wait >= stop.patience:
+            state.stop_reason = f"{stop.monitor} did not improve for {stop.patience} epochs"
+        elif self.pace.share_of_time() >= 1:
+            state.stop_reason = f"the {self.recipe.fit.minutes:g} minutes are over"
+        elif state.epoch >= self.recipe.fit.epochs:
+            state.stop_reason = f"all {self.recipe.fit.epochs} epochs done"
+
+
+def _sample(validation: Split, recipe: Recipe) -> Split:
+    """The validation images that judge an epoch."""
+    if recipe.stop.sample is None or recipe.stop.sample >= len(validation):
+        return validation
+    generator = np.random.default_rng(seed_for(recipe.fit.seed, "validation sample"))
+    return validation.part(np.sort(generator.permutation(len(validation))[: recipe.stop.sample]))

@@ -1,0 +1,171 @@
+"""The usual way through an epoch: a gradient step for each batch of augmented images."""
+
+import math
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tenfold.augment import build_augmentations
+from tenfold.core.errors import InputError
+from tenfold.core.randomness import seed_for
+from tenfold.data.feeds import epoch_order, hardest
+from tenfold.models import Classifier
+from tenfold.recipe import Recipe
+from tenfold.runs.checkpoint import Tensors
+from tenfold.training.method import Equipment, Learned, Method, NonFiniteLossError, Step
+
+# A device beside the CPU is asked for its losses only so often, because Python waits for it each time.
+STEPS_BETWEEN_LOOKS = 50
+
+
+class GradientSteps(Method):
+    """Shuffled batches, augmented; a step of the recipe's optimizer for each."""
+
+    def __init__(self, equipment: Equipment) -> None:
+        self.equipment = equipment
+        recipe = equipment.recipe
+        if min(recipe.fit.scales) < 1:
+            _check_scales(equipment.model, recipe, equipment.device)
+        self.augmentations = build_augmentations(recipe.augment, equipment.model.classes)
+        # Each training image's loss when it was last seen, where that chooses what is learned next.
+        self.losses = (
+            torch.full((len(equipment.train),), torch.inf, device=equipment.device)
+            if min(equipment.pace.shares) < 1
+            else None
+        )
+
+    def begin(self, epoch: int) -> float:
+        """Set the rates of the epoch's first step; return the first group's."""
+        return self.equipment.pace.set_rates(epoch)
+
+    def learn(self, epoch: int) -> Learned:
+        """Train once on every image of the epoch."""
+        given, settings = self.equipment, self.equipment.recipe.fit
+        order = epoch_order(
+            given.train.split, settings.batch_size, settings.batches, settings.seed, epoch, self._kept(epoch)
+        )
+        augment = self.augmentations.epoch(settings.seed, epoch)
+        given.model.train()
+        tally, began = _Tally(epoch), time.perf_counter()
+        pace = 1 if given.device.type == "cpu" else STEPS_BETWEEN_LOOKS
+        for index, batch in enumerate(given.train.batches(order)):
+            self._seed_dropout(epoch, index)
+            images, targets = augment(batch.images, batch.labels, batch.places)
+            images = reduced(images, settings.scale(epoch))
+            given.pace.set_rates(epoch, index / len(order))
+            loss, logits = self._step(images, targets)
+            if self.losses is not None:
+                self.losses[batch.positions] = F.cross_entropy(logits, targets, reduction="none")
+            tally.add(loss, logits, batch.labels)
+            last = index + 1 == len(order) or given.pace.share_of_time() >= 1
+            looks = (index + 1) % pace == 0 or last
+            if looks:
+                tally.look()
+            if given.watch and looks:
+                rate = tally.images / (time.perf_counter() - began)
+                given.watch(
+                    Step(epoch, settings.epochs, index + 1, len(order), tally.loss, tally.accuracy, rate)
+                )
+            if last:
+                break
+        return Learned(tally.loss, tally.accuracy, tally.steps)
+
+    def memory(self) -> Tensors:
+        """The loss of each training image, where it chooses what is learned next."""
+        return {} if self.losses is None else {"losses": self.losses}
+
+    def restore(self, memory: Tensors) -> None:
+        """Go on from those losses."""
+        if self.losses is not None:
+            self.losses.copy_(memory["losses"])
+
+    def _kept(self, epoch: int) -> np.ndarray | None:
+        """Which training images (N,) bool the epoch learns from; None where it is all of them."""
+        share = self.equipment.pace.shares[epoch - 1]
+        if self.losses is None or share == 1:
+            return None
+        return hardest(self.losses.cpu().numpy(), share, self.equipment.recipe.fit.seed, epoch)
+
+    def _seed_dropout(self, epoch: int, step: int) -> None:
+        """Seed the global random numbers by the step; only a CPU's where that will do, since others take time."""
+        seed = seed_for(self.equipment.recipe.fit.seed, "dropout", epoch, step)
+        on_cpu = self.equipment.device.type == "cpu"
+        (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)
+
+    def _step(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """One update; return the loss with its penalty, and the logits."""
+        model, optimizer = self.equipment.model, self.equipment.optimizer
+        with self.equipment.precision():
+            logits = model(images)
+        loss = F.cross_entropy(logits, targets, label_smoothing=self.equipment.recipe.fit.label_smoothing)
+        penalty = model.penalty()
+        if penalty is not None:
+            loss = loss + penalty
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.detach(), logits.detach()
+
+
+def reduced(images: Tensor, scale: float) -> Tensor:
+    """`images` (N, C, H, W), float, with their sides reduced to a share of theirs, in the same memory format."""
+    if scale == 1:
+        return images
+    size = [max(1, round(scale * side)) for side in images.shape[2:]]
+    return F.interpolate(images, size, mode="bilinear", antialias=True)
+
+
+def _check_scales(model: Classifier, recipe: Recipe, device: torch.device) -> None:
+    """Raise InputError where the model cannot learn from reduced images."""
+    scale = min(recipe.fit.scales)
+    images = reduced(torch.zeros(2, *model.image_shape, device=device), scale)
+    try:
+        with torch.no_grad():
+            model.eval()(images)
+    except (RuntimeError, InputError) as error:
+        height, width = images.shape[2:]
+        raise InputError(
+            f"fit.scales={list(recipe.fit.scales)}: {model.architecture.name} cannot learn from images of "
+            f"{height}x{width}. Leave fit.scales out, or take larger shares or another model."
+        ) from error
+
+
+class _Tally:
+    """Sums of loss and correct answers over an epoch's images; divided only when read.
+
+    What steps add stays on their device until the next look.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch, self.steps, self.images, self.loss_sum, self.correct = epoch, 0, 0, 0.0, 0
+        self.pending: list[tuple[int, Tensor, Tensor]] = []
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Note a step's loss () and how many of its logits (N, classes) are right."""
+        self.pending.append((len(labels), loss, (logits.argmax(1) == labels).sum()))
+
+    def look(self) -> None:
+        """Read what the steps since the last look have added. Raises NonFiniteLossError naming the first bad one."""
+        counts, losses, correct = zip(*self.pending, strict=True)
+        self.pending.clear()
+        for count, loss in zip(counts, torch.stack(losses).tolist(), strict=True):
+            self.steps += 1
+            if not math.isfinite(loss):
+                raise NonFiniteLossError(
+                    f"the loss became {loss} at step {self.steps} of epoch {self.epoch}; "
+                    "a lower optimizer.lr is the usual remedy"
+                )
+            self.images += count
+            self.loss_sum += loss * count
+        self.correct += int(torch.stack(correct).sum())
+
+    @property
+    def loss(self) -> float:
+        return self.loss_sum / self.images
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.images
