@@ -23,7 +23,7 @@ from tenfold.sweeps.journal import FILE, VERSION, Journal
 from tenfold.sweeps.ledger import Ledger
 from tenfold.sweeps.local_workers import LocalWorkers, Workers, threads_each
 from tenfold.sweeps.page import save_results
-from tenfold.sweeps.plan import Plan, differences, make_plan
+from tenfold.sweeps.plan import SweepPlan, differences, plan_sweep
 from tenfold.sweeps.results import Results, importance_of
 from tenfold.workbench.verbs import Folders, choose_recipe, evaluate, make_source
 
@@ -106,10 +106,10 @@ def _planned(
     settings: Mapping[str, Any],
     timed: bool,
     device: str,
-) -> Plan:
+) -> SweepPlan:
     whence = make_source(**source)
     chosen, title = choose_recipe(recipe, whence, overrides)
-    return make_plan(title, chosen, space, whence, timed=timed, device=device, **settings)
+    return plan_sweep(title, chosen, space, whence, timed=timed, device=device, **settings)
 
 
 def _folder(out: Path, name: str) -> Path:
@@ -135,7 +135,7 @@ def _make_folder(folder: Path, overwrite: bool) -> None:
         raise InputError(f"{folder}: exists and is not a sweep. Choose another --name.")
 
 
-def _opened(journal: Journal, plan: Plan | None, retry: bool) -> Ledger:
+def _opened(journal: Journal, plan: SweepPlan | None, retry: bool) -> Ledger:
     """The sweep as it stands; a new one begins with its plan. Raises InputError where it has another plan."""
     if not journal.events:
         if plan is None:

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from tenfold.sweeps.journal import Event
-from tenfold.sweeps.plan import REDUCTION, Plan
+from tenfold.sweeps.plan import REDUCTION, SweepPlan
 
 # A trial whose worker is lost this often is taken to be the cause.
 MOST_LOSSES = 3
@@ -121,7 +121,7 @@ class Ledger:
         getattr(self, "_" + event["event"])(event)
 
     def _plan(self, event: Event) -> None:
-        self.plan = Plan(**event["plan"])
+        self.plan = SweepPlan(**event["plan"])
 
     def _candidate(self, event: Event) -> None:
         number, seeds = event["candidate"], self.plan.seeds

@@ -19,7 +19,7 @@ REDUCTION = 4
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """The settings that make a sweep what it is; workers and places are not among them.
 
     `space` is as `write_space` writes it; `trials` counts candidates and is None only where time alone (`timed`)
@@ -63,7 +63,7 @@ class Plan:
         return asdict(self)
 
 
-def make_plan(
+def plan_sweep(
     title: str,
     recipe: Recipe,
     varied: Mapping[str, Any],
@@ -75,7 +75,7 @@ def make_plan(
     prune: bool | None = None,
     timed: bool = False,
     device: str = "auto",
-) -> Plan:
+) -> SweepPlan:
     """Settle a sweep from the recipe's `[sweep]` table and what is given besides, which comes first.
 
     Raises InputError for an unknown key, an empty range, a value that no trial can take (naming the trial), and a
@@ -90,7 +90,7 @@ def make_plan(
             "there is nothing to vary: give KEY=VALUE,VALUE (model.filters=16,32), KEY=LOW..HIGH "
             "(optimizer.lr=1e-4..1e-1:log) or --seeds N, or take a recipe with a [sweep] table such as sweep-filters."
         )
-    plan = Plan(
+    plan = SweepPlan(
         title=title,
         recipe=base.to_toml(),
         space=write_space(space),
@@ -120,7 +120,7 @@ def _chosen_search(search: str | None, space: Space) -> str:
     return search or ("tpe" if ranges else "grid")
 
 
-def _checked_grid(plan: Plan, space: Space) -> Plan:
+def _checked_grid(plan: SweepPlan, space: Space) -> SweepPlan:
     size, allowed = grid_size(space), plan.trials or LARGEST_GRID
     if size > allowed:
         runs = f", {size * plan.seeds:,} runs with {plan.seeds} seeds each" if plan.seeds > 1 else ""
@@ -143,7 +143,7 @@ def _checked_grid(plan: Plan, space: Space) -> Plan:
     return replace(plan, trials=size)
 
 
-def differences(old: Plan, new: Plan) -> list[str]:
+def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
     """What two plans differ in, for people."""
     before, after = old.to_json(), new.to_json()
     return [

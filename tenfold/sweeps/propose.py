@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tenfold.core.randomness import seed_for
 from tenfold.sweeps.ledger import Candidate
-from tenfold.sweeps.plan import Plan
+from tenfold.sweeps.plan import SweepPlan
 from tenfold.sweeps.space import Dimension, Values, grid
 
 # How often a sampler may repeat a candidate before the space counts as used up.
@@ -28,7 +28,7 @@ MOST_REPEATS = 30
 logging.getLogger("optuna").setLevel(logging.WARNING)
 
 
-def propose(plan: Plan, candidates: Sequence[Candidate]) -> dict[str, Any] | None:
+def propose(plan: SweepPlan, candidates: Sequence[Candidate]) -> dict[str, Any] | None:
     """The values of the next candidate, or None where there is nothing new to try."""
     number = len(candidates)
     if plan.trials is not None and number >= plan.trials:
@@ -43,14 +43,14 @@ def propose(plan: Plan, candidates: Sequence[Candidate]) -> dict[str, Any] | Non
     return None
 
 
-def study_of(plan: Plan, candidates: Sequence[Candidate]) -> optuna.Study:
+def study_of(plan: SweepPlan, candidates: Sequence[Candidate]) -> optuna.Study:
     """Optuna's view of the candidates: those with a score are complete, the others are still running."""
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler())
     study.add_trials([_frozen(plan, candidate) for candidate in candidates if not candidate.failed])
     return study
 
 
-def _sample(plan: Plan, candidates: Sequence[Candidate], seed: int) -> dict[str, Any]:
+def _sample(plan: SweepPlan, candidates: Sequence[Candidate], seed: int) -> dict[str, Any]:
     study = study_of(plan, candidates)
     samplers = optuna.samplers
     study.sampler = samplers.TPESampler(seed=seed) if plan.search == "tpe" else samplers.RandomSampler(seed)
@@ -61,7 +61,7 @@ def _sample(plan: Plan, candidates: Sequence[Candidate], seed: int) -> dict[str,
     }
 
 
-def _distributions(plan: Plan) -> dict[str, BaseDistribution]:
+def _distributions(plan: SweepPlan) -> dict[str, BaseDistribution]:
     return {key: _distribution(dimension) for key, dimension in plan.dimensions.items()}
 
 
@@ -73,7 +73,7 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
 
 
-def _frozen(plan: Plan, candidate: Candidate) -> FrozenTrial:
+def _frozen(plan: SweepPlan, candidate: Candidate) -> FrozenTrial:
     arrived = candidate.arrived or candidate.pruned
     params = {
         key: dimension.values.index(_hashable(candidate.values[key]))

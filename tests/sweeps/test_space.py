@@ -10,12 +10,12 @@ from small import small_recipe
 from tenfold.core.errors import InputError
 from tenfold.data import Source
 from tenfold.recipe import load_recipe, parse_recipe
-from tenfold.sweeps.plan import Plan, differences, make_plan
+from tenfold.sweeps.plan import SweepPlan, differences, plan_sweep
 from tenfold.sweeps.space import Range, Values, grid, label, read_space, split_words, write_space
 
 
-def plan(varied: dict, *overrides: str, **settings) -> Plan:
-    return make_plan("digits", small_recipe(*overrides), varied, Source("digits"), **settings)
+def plan(varied: dict, *overrides: str, **settings) -> SweepPlan:
+    return plan_sweep("digits", small_recipe(*overrides), varied, Source("digits"), **settings)
 
 
 def test_words_with_several_values_vary_and_words_with_one_are_overrides():
@@ -123,7 +123,7 @@ def test_a_range_has_no_grid_and_prune_needs_equal_epochs():
 
 def test_settings_come_from_the_recipe_and_what_is_given_comes_first():
     recipe = load_recipe("sweep-best")
-    made = make_plan("sweep-best", recipe, {"model.dense": [8, 16]}, Source("digits"), seeds=2, trials=5)
+    made = plan_sweep("sweep-best", recipe, {"model.dense": [8, 16]}, Source("digits"), seeds=2, trials=5)
     assert (made.search, made.trials, made.seeds, made.prune) == ("tpe", 5, 2, True)
     assert made.space["model.dense"] == [8, 16]
     assert list(made.space) == ["model.name", "model.filters", "model.dense", "optimizer.lr"]
@@ -136,14 +136,14 @@ def test_settings_come_from_the_recipe_and_what_is_given_comes_first():
 
 @pytest.mark.parametrize("name", ["sweep-filters", "sweep-dense"])
 def test_the_homeworks_are_grids_of_their_sizes(name):
-    made = make_plan(name, load_recipe(name), {}, Source("digits"))
+    made = plan_sweep(name, load_recipe(name), {}, Source("digits"))
     assert made.trials == {"sweep-filters": 7, "sweep-dense": 6}[name]
     assert made.base.fit.epochs == 20
 
 
 def test_a_plan_is_the_same_after_a_journey_through_json():
     made = plan({"model.filters": [[4], [4, 8]], "optimizer.lr": "1e-4..1e-1:log"}, seeds=2)
-    again = Plan(**json.loads(json.dumps(made.to_json())))
+    again = SweepPlan(**json.loads(json.dumps(made.to_json())))
     assert again == made
     assert again.dimensions == made.dimensions == read_space(made.base, write_space(made.dimensions))
     assert differences(made, plan({"model.filters": [[4], [8]]}, seeds=2)) != []

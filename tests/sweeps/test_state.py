@@ -21,7 +21,7 @@ from tenfold.sweeps import figures
 from tenfold.sweeps.display import Display
 from tenfold.sweeps.journal import FILE, VERSION, Journal, read_events
 from tenfold.sweeps.ledger import MOST_LOSSES, Ledger
-from tenfold.sweeps.plan import Plan, make_plan
+from tenfold.sweeps.plan import SweepPlan, plan_sweep
 from tenfold.sweeps.propose import propose
 from tenfold.sweeps.results import Results, importance_of, kept_epoch
 from tenfold.sweeps.space import Range
@@ -30,12 +30,12 @@ from tenfold.sweeps.verdict import judge, noise_of
 SIZES = [4, 8, 16, 32, 64]
 
 
-def plan(varied: dict | None = None, **settings) -> Plan:
+def plan(varied: dict | None = None, **settings) -> SweepPlan:
     varied = varied or {"model.dense": SIZES}
-    return make_plan("digits", small_recipe("fit.epochs=16"), varied, Source("digits"), **settings)
+    return plan_sweep("digits", small_recipe("fit.epochs=16"), varied, Source("digits"), **settings)
 
 
-def begun(plan: Plan, count: int | None = None) -> list[dict]:
+def begun(plan: SweepPlan, count: int | None = None) -> list[dict]:
     """The events of a sweep whose first candidates were proposed."""
     events: list[dict] = [{"event": "plan", "version": VERSION, "plan": plan.to_json()}]
     ledger = Ledger(events)
