@@ -11,7 +11,7 @@ from tenfold.sweeps.journal import Event, Journal
 from tenfold.sweeps.ledger import Ledger, Trial
 from tenfold.sweeps.local_workers import Workers
 from tenfold.sweeps.propose import propose
-from tenfold.sweeps.trial import Report, Task
+from tenfold.sweeps.trial import Report, TrialTask
 
 # How long to wait for a report before looking at the clock, in seconds.
 TICK = 0.5
@@ -66,9 +66,9 @@ class Driver:
             else:
                 return None
 
-    def _task(self, trial: Trial) -> Task:
+    def _task(self, trial: Trial) -> TrialTask:
         candidate, plan = self.ledger.candidates[trial.candidate], self.ledger.plan
-        return Task(
+        return TrialTask(
             trial=trial.number,
             folder=str(self.folder / trial.folder),
             recipe=plan.candidate_recipe(candidate.values, trial.seed).to_toml(),

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 
-from tenfold.sweeps.trial import Report, Task
+from tenfold.sweeps.trial import Report, TrialTask
 
 # How long a worker may take to end by itself, in seconds; it is killed then.
 GRACE = 5.0
@@ -24,7 +24,7 @@ class Workers(Protocol):
         """Whether another trial can be started now."""
         ...
 
-    def start(self, task: Task) -> None:
+    def start(self, task: TrialTask) -> None:
         """Give a task to an idle worker."""
         ...
 
@@ -53,7 +53,7 @@ class LocalWorkers:
         """Whether a worker has nothing to do, or another one may be started."""
         return len(self.workers) < self.count or any(worker.trial is None for worker in self.workers)
 
-    def start(self, task: Task) -> None:
+    def start(self, task: TrialTask) -> None:
         """Give a task to an idle worker, or to a new one."""
         worker = next((worker for worker in self.workers if worker.trial is None), None) or self._hire()
         worker.start(task)
@@ -110,7 +110,7 @@ class _Worker:
         assert self.process.stdout is not None
         self.input, self.output = self.process.stdin, self.process.stdout
 
-    def start(self, task: Task) -> None:
+    def start(self, task: TrialTask) -> None:
         self.trial = task.trial
         try:
             self.input.write(json.dumps(task.to_json()).encode() + b"\n")

@@ -19,7 +19,7 @@ from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import atomic
 from tenfold.data import Source, Splits, load_splits
 from tenfold.recipe import Data, parse_recipe
-from tenfold.sweeps.trial import Report, Task, carry_out
+from tenfold.sweeps.trial import Report, TrialTask, carry_out
 
 try:
     ray: Any = import_module("ray")
@@ -56,7 +56,7 @@ class RayWorkers:
         """Whether an actor has nothing to do."""
         return any(slot.ready and slot.task is None for slot in self.slots)
 
-    def start(self, task: Task) -> None:
+    def start(self, task: TrialTask) -> None:
         """Send a task, its run folder as far as it got, and the way to its images."""
         slot = next(slot for slot in self.slots if slot.ready and slot.task is None)
         slot.task = task
@@ -93,7 +93,7 @@ class RayWorkers:
         options = {"num_cpus": self.threads, "num_gpus": self.gpus, "max_restarts": 0}
         return ray.remote(**options)(Trainer).remote(self.threads)
 
-    def _images(self, task: Task) -> list[Any]:
+    def _images(self, task: TrialTask) -> list[Any]:
         """A reference to the task's splits in the object store, or nothing where a node opens them itself."""
         data, source = parse_recipe(task.recipe).data, Source(**task.source)
         key = f"{data!r} {source!r}"
@@ -122,7 +122,7 @@ class _Slot:
 
     actor: Any
     ready: bool = False
-    task: Task | None = None
+    task: TrialTask | None = None
     waiting: Any = None
 
     def __post_init__(self) -> None:
@@ -173,7 +173,7 @@ class Trainer:
                     self.opened[key] = ray.get(images[0]) if images else load_splits(data, source)
                 return self.opened[key]
 
-            for report in carry_out(Task(**{**task, "folder": folder}), open_splits):
+            for report in carry_out(TrialTask(**{**task, "folder": folder}), open_splits):
                 yield {**report, "files": _pack(Path(folder))} if report["event"] == "ended" else report
 
 

@@ -22,7 +22,7 @@ OpenSplits = Callable[[Data, Source], Splits]
 
 
 @dataclass(frozen=True)
-class Task:
+class TrialTask:
     """What a worker is told: train the recipe (TOML) in `folder` until an epoch, or to the end.
 
     `memory` is how many MiB the trial may take on top of what the worker holds already.
@@ -42,7 +42,7 @@ class Task:
         return asdict(self)
 
 
-def carry_out(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
+def carry_out(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
     """Train, or go on training, yielding a report for each epoch and at last one whose "event" is "ended".
 
     Its state is done, paused (before the end, at `until`) or failed; then "error" says why, and nothing is raised.
@@ -59,7 +59,7 @@ def carry_out(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
         yield _failed(f"{type(error).__name__}: {error}")
 
 
-def _train(task: Task, open_splits: OpenSplits) -> Iterator[Report]:
+def _train(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
     recipe, device, run = parse_recipe(task.recipe), choose_device(task.device), Run(task.folder)
     splits = open_splits(recipe.data, Source(**task.source))
     model = new_model(recipe, splits)

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from tenfold.data import Source, Splits, load_splits
 from tenfold.recipe import Data
-from tenfold.sweeps.trial import Task, carry_out
+from tenfold.sweeps.trial import TrialTask, carry_out
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     open_data = OpenData()
     _send(reports, {"event": "ready"})
     while True:
-        task = Task(**tasks.get())
+        task = TrialTask(**tasks.get())
         for report in carry_out(task, open_data):
             _send(reports, {"trial": task.trial, **report})
 

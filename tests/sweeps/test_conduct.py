@@ -20,7 +20,7 @@ from tenfold.sweeps.journal import FILE, Journal
 from tenfold.sweeps.ledger import Ledger
 from tenfold.sweeps.local_workers import LocalWorkers
 from tenfold.sweeps.results import read_results
-from tenfold.sweeps.trial import Task
+from tenfold.sweeps.trial import TrialTask
 from tenfold.training.loop import fit
 
 # A sweep of a moment: with two workers, two sizes and two seeds.
@@ -320,7 +320,7 @@ def test_a_folder_that_is_no_sweep_is_left_alone(tmp_path, command):
 def test_a_worker_that_cannot_start_is_reported_and_where_its_words_are(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONHOME", str(tmp_path))
     workers = LocalWorkers(1, 1, tmp_path / "workers.log")
-    workers.start(Task(trial=7, folder=str(tmp_path / "trial-0007"), recipe="", source={}))
+    workers.start(TrialTask(trial=7, folder=str(tmp_path / "trial-0007"), recipe="", source={}))
     reports = workers.reports(30)
     workers.close()
     assert [(report["event"], report["trial"]) for report in reports] == [("lost", 7)]
