@@ -17,7 +17,7 @@ from tenfold.core.files import explained_write
 from tenfold.recipe import Recipe
 from tenfold.runs.environment import command_line
 from tenfold.runs.metrics import wilson_interval
-from tenfold.sweeps.display import Display, continue_command
+from tenfold.sweeps.display import SweepDisplay, continue_command
 from tenfold.sweeps.drive import Driver
 from tenfold.sweeps.journal import FILE, VERSION, Journal
 from tenfold.sweeps.ledger import Ledger
@@ -68,7 +68,7 @@ def sweep(
         results = tenfold.sweep("sweep-filters", {"model.filters": [16, 32, 64]}, seeds=3, workers=2)
         results.winner, results.test["accuracy"], results.verdict
     """
-    display = Display(progress)
+    display = SweepDisplay(progress)
     settings = {"seeds": seeds, "search": search, "trials": trials, "prune": prune}
     source = {"data": data, "train": train, "validation": validation, "test": test}
     folder = None if name is None else _folder(Path(out), name)

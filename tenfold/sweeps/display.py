@@ -28,7 +28,7 @@ LOG_WIDTH = 160
 SHOWN = 20
 
 
-class Display:
+class SweepDisplay:
     """Shows a sweep on a console; nothing at all if the console is quiet."""
 
     def __init__(self, progress: bool = True) -> None:

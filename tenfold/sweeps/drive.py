@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core.errors import InputError
-from tenfold.sweeps.display import Display
+from tenfold.sweeps.display import SweepDisplay
 from tenfold.sweeps.journal import Event, Journal
 from tenfold.sweeps.ledger import Ledger, Trial
 from tenfold.sweeps.local_workers import Workers
@@ -25,7 +25,7 @@ class Driver:
     journal: Journal
     ledger: Ledger
     workers: Workers
-    display: Display
+    display: SweepDisplay
     command: str = ""
     memory: int | None = None
     deadline: float = float("inf")

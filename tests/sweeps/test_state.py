@@ -18,7 +18,7 @@ from tenfold.core.errors import InputError, TenfoldError
 from tenfold.data import Source
 from tenfold.recipe import Stop
 from tenfold.sweeps import figures
-from tenfold.sweeps.display import Display
+from tenfold.sweeps.display import SweepDisplay
 from tenfold.sweeps.journal import FILE, VERSION, Journal, read_events
 from tenfold.sweeps.ledger import MOST_LOSSES, Ledger
 from tenfold.sweeps.plan import SweepPlan, plan_sweep
@@ -340,7 +340,7 @@ def test_the_live_table_shows_what_runs_and_how_far_it_is():
     for trial in (0, 1):
         ledger.apply({"event": "started", "trial": trial})
     screen = io.StringIO()
-    display = Display()
+    display = SweepDisplay()
     display.console = Console(file=screen, force_terminal=True, width=120, highlight=False, color_system=None)
     with display.running(ledger, Path("runs/x"), "2 workers of 1 thread"):
         display.epoch(1, {"epoch": 3, "loss": 0.5, "validation_accuracy": 0.75})
