@@ -60,7 +60,7 @@ class OneCycle(Schedule):
 
 
 @dataclass(kw_only=True)
-class Step(Schedule):
+class StepDecay(Schedule):
     """Times `gamma` at each of the `milestones`, given as shares of training."""
 
     milestones: tuple[Fraction, ...] = (0.5, 0.75)
@@ -113,7 +113,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "constant": Schedule,
     "cosine": Cosine,
     "one-cycle": OneCycle,
-    "step": Step,
+    "step": StepDecay,
     "plateau": Plateau,
 }
 
