@@ -7,6 +7,6 @@ Runs that differ in nothing but their seed are pooled as repeats of one recipe.
 """
 
 from tenfold.comparison.conduct import compare
-from tenfold.comparison.pairing import Comparison, Group, Pair, describe_rows, print_comparison
+from tenfold.comparison.pairing import Comparison, Pair, SeedGroup, describe_rows, print_comparison
 
-__all__ = ["Comparison", "Group", "Pair", "compare", "describe_rows", "print_comparison"]
+__all__ = ["Comparison", "Pair", "SeedGroup", "compare", "describe_rows", "print_comparison"]

@@ -16,7 +16,7 @@ from tenfold.report.page import HERE, chart_uri, render_page
 from tenfold.report.style import adaptive, settle, to_svg
 
 if TYPE_CHECKING:
-    from tenfold.comparison.pairing import Comparison, Group, Pair
+    from tenfold.comparison.pairing import Comparison, Pair, SeedGroup
 
 SHOWN_IMAGES = 18
 
@@ -99,7 +99,7 @@ def _pictures(
         return "", galleries, f"There are no pictures, because the images could not be opened: {error}"
 
 
-def _gallery(album: Album, right: "Group", wrong: "Group") -> tuple[str, list[dict[str, Any]]]:
+def _gallery(album: Album, right: "SeedGroup", wrong: "SeedGroup") -> tuple[str, list[dict[str, Any]]]:
     """Images that the first run of `right` got and that of `wrong` did not, those it was surest of first."""
     # The groups hold their answers in the order of the paths, the album in that of the split.
     place = np.argsort(np.asarray(album.predictions.paths), kind="stable")

@@ -22,7 +22,7 @@ ENOUGH_MISTAKES = 50
 
 
 @dataclass(frozen=True)
-class Group:
+class SeedGroup:
     """One recipe and its runs, with their answers on the common test images."""
 
     name: str
@@ -53,7 +53,7 @@ class Pair:
 class Comparison:
     """What `compare` found; `page` is the written page, `rows` the table, best accuracy first."""
 
-    groups: tuple[Group, ...]
+    groups: tuple[SeedGroup, ...]
     rows: list[dict[str, Any]]
     pairs: tuple[Pair, ...]
     page: Path
@@ -124,7 +124,7 @@ def _sizes(mine: dict[str, Any], theirs: dict[str, Any]) -> str:
 # Groups ------------------------------------------------------------------------------------------------------
 
 
-def _group(runs: "Sequence[Run]") -> tuple[Group, ...]:
+def _group(runs: "Sequence[Run]") -> tuple[SeedGroup, ...]:
     """Pool the runs whose recipe and training images are equal but for the seed, in the order given."""
     pooled: dict[str, list[Run]] = {}
     for run in runs:
@@ -134,12 +134,12 @@ def _group(runs: "Sequence[Run]") -> tuple[Group, ...]:
     return tuple(_make_group(members) for members in pooled.values())
 
 
-def _make_group(runs: "list[Run]") -> Group:
+def _make_group(runs: "list[Run]") -> SeedGroup:
     answers = [run.predictions("test") for run in runs]
     order = [np.argsort(np.asarray(answer.paths), kind="stable") for answer in answers]
     labels = answers[0].labels[order[0]]
     predicted = np.stack([answer.predicted[rows] for answer, rows in zip(answers, order, strict=True)])
-    return Group(_common_name([run.name for run in runs]), tuple(runs), labels, predicted)
+    return SeedGroup(_common_name([run.name for run in runs]), tuple(runs), labels, predicted)
 
 
 def _common_name(names: list[str]) -> str:
@@ -150,11 +150,11 @@ def _common_name(names: list[str]) -> str:
     return f"{stem} ({len(names)} seeds)"
 
 
-def _ranked(groups: Sequence[Group]) -> list[Group]:
+def _ranked(groups: Sequence[SeedGroup]) -> list[SeedGroup]:
     return sorted(groups, key=lambda group: -group.correct.mean())
 
 
-def _row(group: Group) -> dict[str, Any]:
+def _row(group: SeedGroup) -> dict[str, Any]:
     low, high = mean_interval(group.correct)
     accuracies = group.correct.mean(axis=1)
     saved = [run.metrics for run in group.runs]
@@ -174,7 +174,7 @@ def _row(group: Group) -> dict[str, Any]:
 # Pairs -------------------------------------------------------------------------------------------------------
 
 
-def _pairs(groups: Sequence[Group], class_names: Sequence[str]) -> tuple[Pair, ...]:
+def _pairs(groups: Sequence[SeedGroup], class_names: Sequence[str]) -> tuple[Pair, ...]:
     """Every pair, the less accurate one as `a`."""
     chosen = [tuple(_ranked(pair)[::-1]) for pair in combinations(groups, 2)]
     differences = [compare_correct(a.correct, b.correct) for a, b in chosen]
@@ -185,7 +185,9 @@ def _pairs(groups: Sequence[Group], class_names: Sequence[str]) -> tuple[Pair, .
     )
 
 
-def _pair(a: Group, b: Group, difference: Difference, p_holm: float, class_names: Sequence[str]) -> Pair:
+def _pair(
+    a: SeedGroup, b: SeedGroup, difference: Difference, p_holm: float, class_names: Sequence[str]
+) -> Pair:
     same_errors = error_distribution_p(a.labels, a.predicted[0], b.predicted[0])
     fewest = min(int((~group.correct[0]).sum()) for group in (a, b))
     sentence = _accuracy_sentence(a.name, b.name, difference, p_holm)
@@ -218,7 +220,7 @@ def p_text(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
-def _class_changes(a: Group, b: Group, class_names: Sequence[str]) -> dict[str, dict[str, float]]:
+def _class_changes(a: SeedGroup, b: SeedGroup, class_names: Sequence[str]) -> dict[str, dict[str, float]]:
     """Recall of each class in both groups, with the p-value of the change corrected for all classes."""
     changes, p_values = {}, []
     for k, name in enumerate(class_names):
