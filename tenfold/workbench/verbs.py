@@ -15,6 +15,7 @@ from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write, write_json
 from tenfold.data import Source, Splits, load_test_split
 from tenfold.data import load_splits as read_splits
+from tenfold.data.sources.given import Pair, keep_arrays
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split, predict_splits, write_contract
 from tenfold.models import Classifier, OwnModel, given_model
@@ -46,7 +47,7 @@ Folders = str | Path | Iterable[str | Path]
 def train(
     recipe: str | Path | Recipe | None = None,
     *,
-    data: str | Path | None = None,
+    data: "str | Path | Pair | Mapping[str, Pair] | None" = None,
     train: Folders = (),
     validation: Folders = (),
     test: Folders = (),
@@ -69,6 +70,8 @@ def train(
     `key=value` texts or a mapping such as `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow". With `minutes`
     and no recipe, one is chosen and scaled so that all is done by then, counted from `began` (a `time.perf_counter`;
     default: now); a recipe that is named trains for so long.
+    `data` may be `(images, labels)`, uint8 arrays or tensors, or such a pair for each split: see
+    `tenfold.data.sources.given`. They are kept in the cache; a run on them needs them there, or given again.
     `model` is a torch.nn.Module of your own, or a function (image_shape, classes) that makes one, trained in place of
     the recipe's; a module is copied, so that yours stays as it is. What goes on with such a run needs it again.
     Raises InputError for what cannot be used and TenfoldError for what goes wrong on the way.
@@ -78,7 +81,8 @@ def train(
     """
     began = time.perf_counter() if began is None else began
     check_tracker(track)
-    source = make_source(data, train, validation, test)
+    where_from = data if data is None or isinstance(data, str | Path) else keep_arrays(data)
+    source = make_source(where_from, train, validation, test)
     where = choose_device(device)
     display = display_for(progress)
     overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
