@@ -1,7 +1,5 @@
 """Arrays and tensors given in Python become a source like any other, or are refused with what would help."""
 
-import shutil
-
 import numpy as np
 import pytest
 import torch
@@ -13,11 +11,6 @@ from tenfold.data.sources.given import keep_arrays
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.integers(0, 256, (60, 9, 8, 3), dtype=np.uint8)
 LABELS = np.arange(60) % 3
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
 
 
 def test_channels_first_and_last_are_the_same_images():
@@ -63,8 +56,8 @@ def test_a_run_on_arrays_is_opened_again_and_missed_only_until_they_are_given_ag
     )
     accuracy = run.metrics["test"]["accuracy"]
     assert tenfold.evaluate(run.path, progress=False).metrics["test"]["accuracy"] == accuracy
-    shutil.rmtree(tmp_path / "cache")
-    with pytest.raises(InputError):
+    keep_arrays((IMAGES, LABELS)).unlink()
+    with pytest.raises(InputError, match="there is no such"):
         tenfold.evaluate(run.path, progress=False)
     keep_arrays((IMAGES, LABELS))
     assert tenfold.evaluate(run.path, progress=False).metrics["test"]["accuracy"] == accuracy
