@@ -140,6 +140,11 @@ def named_model(code: str | None, trusted: bool) -> OwnModel | None:
     return OwnModel(given_model(found).make, code)
 
 
+def own_choice(code: str, structure: str = "") -> Choice:
+    """What a recipe and model.json hold of a module of the user's own."""
+    return Choice.model_validate({"name": OWN, "code": code, "structure": structure})
+
+
 def build_own(choice: Choice, model: OwnModel, image_shape: Shape, classes: int) -> tuple[Network, Choice]:
     """The network, and what is written down of it. Raises InputError where it is not the one that `choice` notes."""
     if choice.name != OWN:
@@ -153,7 +158,7 @@ def build_own(choice: Choice, model: OwnModel, image_shape: Shape, classes: int)
             f"the model{f' {model.code}' if model.code else ''} has other layers than the one that was trained "
             f"({choice.options.get('code') or 'a module given in Python'}). Give that one, or train a new run."
         )
-    return network, Choice(name=OWN, code=model.code or choice.options.get("code", ""), structure=found)
+    return network, own_choice(model.code or choice.options.get("code", ""), found)
 
 
 def structure_of(network: Network) -> str:

@@ -19,9 +19,8 @@ from tenfold.data.sources.given import Pair, keep_arrays
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split, predict_splits, write_contract
 from tenfold.models import Classifier, OwnModel, given_model
-from tenfold.models.own import OWN, Make
+from tenfold.models.own import OWN, Make, own_choice
 from tenfold.recipe import Recipe, load_recipe
-from tenfold.recipe.components import Choice
 from tenfold.report import write_report
 from tenfold.runs.checkpoint import read_state
 from tenfold.runs.environment import command_line
@@ -88,8 +87,7 @@ def train(
     overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
     own = None if model is None else given_model(model)
     if own is not None:  # before the overrides, so that they are checked against it
-        choice = Choice(name=OWN, code=own.code, structure="")
-        recipe = load_recipe(recipe or PLAIN_RECIPE).model_copy(update={"model": choice})
+        recipe = load_recipe(recipe or PLAIN_RECIPE).model_copy(update={"model": own_choice(own.code)})
     if minutes is not None and recipe is None:
         with display.decoding() as note:
             plan = make_plan(source, minutes, where, seed or 0, note, began, _of_data(overrides))
