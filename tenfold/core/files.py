@@ -11,6 +11,13 @@ from typing import Any
 from tenfold.core.errors import TenfoldError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_REFUSED = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST),
+    *(errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EIO),
+}
+
+
+MARK = ".tenfold"  # a file in each folder of output that no source reads
 
 
 @contextmanager
@@ -24,7 +31,7 @@ def explained_write(path: Path) -> Iterator[None]:
                 f"{path}: the disk is full ({error.strerror}). Free some space there, or choose another "
                 "folder with --out or TENFOLD_CACHE; what was saved before is intact."
             ) from error
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR}:
+        if error.errno in _REFUSED:
             raise TenfoldError(
                 f"{path}: cannot be written ({error.strerror}). Choose a folder that you may write to."
             ) from error
@@ -57,6 +64,19 @@ def remove_leftovers(folder: Path) -> None:
     for pattern in (".*.[0-9]*.tmp", "*/.*.[0-9]*.tmp"):
         for temporary in folder.glob(pattern):
             temporary.unlink(missing_ok=True)
+
+
+def make_output_folder(path: Path) -> None:
+    """Make a folder for results, and mark one that is new or empty, so that no source takes it for images.
+
+    Raises TenfoldError where it cannot be made.
+    """
+    with explained_write(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if next(path.iterdir(), None) is None:
+            (path / MARK).write_text(
+                "Written by tenfold, which reads no images from this folder.\n", encoding="utf-8"
+            )
 
 
 def write_text(path: Path, text: str) -> None:

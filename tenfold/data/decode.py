@@ -1,62 +1,62 @@
 """One encoded picture -> one uint8 array of the wanted shape: every mode, EXIF orientation, resize and crop."""
 
 import hashlib
-import io
-import os
-import struct
-from dataclasses import dataclass
-from importlib import import_module
-from typing import NamedTuple
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
-)
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
-TINY = 1 << 16  # pixels
-LARGEST_FILE = 1 << 29  # bytes: what is larger is no picture to learn from, and would not fit in memory
+from tenfold.data.formats import BadPicture, Encoded, Unreadable, has_more_frames, open_picture, read_file
 
+Fit = Literal["crop", "pad", "squash"]
+Range = tuple[float, float]
 
-for plugin in ("Bmp", "Gif", "Jpeg", "Png", "Tiff", "WebP"):  # each registers its formats
-    import_module(f"PIL.{plugin}ImagePlugin")
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """In place of a picture that could not even be fetched: the reason."""
-
-    reason: str
-
-
-# A file's path, its contents, or (H, W, C) uint8 pixels.
-Encoded = str | bytes | np.ndarray | Unreadable
+FULL = 65535  # the largest 16-bit value
 
 
 @dataclass(frozen=True)
 class Target:
-    """The shape (pixels, channels) that images are brought to.
+    """The shape (pixels, channels) that images are brought to, and how: all of the decoding that a model depends on.
 
-    With `own_size` they must have that size already, with `only_gray` they must be gray: one that is not raises
-    Misfit, because those two were guessed from the first image.
+    fit: what becomes of another aspect ratio. "crop" cuts the longer side, "pad" adds black, "squash" distorts.
+    whole_range, real_range: the lowest and highest value of pictures of more than 8 bits, integer and floating
+    point, which become 0 and 255; without one, the format's own (65535, and 1 or 255).
+    guesses: what was guessed from few images; one that shows a guess to be wrong raises Misfit. "size": all have the
+    target's size already; "gray": all are gray; "range": none has more than 8 bits.
     """
 
     height: int
     width: int
     channels: int
-    own_size: bool = False
-    only_gray: bool = False
+    fit: Fit = "crop"
+    whole_range: Range | None = None
+    real_range: Range | None = None
+    guesses: frozenset[str] = frozenset()
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the guesses, as `data.json` has it."""
+        facts = asdict(replace(self, guesses=frozenset()))
+        del facts["guesses"]
+        return facts
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> "Target":
+        """What `to_json` gave."""
+        whole, real = (tuple(facts[name]) if facts[name] else None for name in ("whole_range", "real_range"))
+        return cls(facts["height"], facts["width"], facts["channels"], facts["fit"], whole, real)
 
 
 class Misfit(Exception):  # noqa: N818
-    """An image that shows the guess of the common "size" or of "gray" (its one argument) to be wrong."""
+    """An image that shows a guess of the target (its one argument) to be wrong."""
 
 
 class Original(NamedTuple):
-    """What an image was before: width and height upright (pixels), mode, and a 64-bit hash of its bytes.
+    """What an image was before: width and height upright (pixels), mode, and 64-bit hashes of its bytes and pixels.
 
-    `gray` says whether its three colour channels are equal.
+    `gray` says whether its three colour channels are equal. low, high: its extreme values where it has more than
+    8 bits, else nan. more_frames: whether it has more than one; the first is used.
     """
 
     width: int
@@ -64,65 +64,68 @@ class Original(NamedTuple):
     mode: str
     gray: bool
     content: int
+    picture: int = 0
+    low: float = math.nan
+    high: float = math.nan
+    more_frames: bool = False
 
 
 def decode(encoded: Encoded, target: Target | None) -> tuple[np.ndarray, Original]:
     """Read one picture and bring it to `target` (None: its own size, in RGB): (H, W, C) uint8, and what it was.
 
-    The shorter side is resized with antialiasing and the centre cropped. Transparent pixels are laid over white,
-    16-bit ones scaled to 8 bits, the EXIF orientation is applied, and of several frames the first is taken.
-    Raises OSError or ValueError with the reason when the picture cannot be read, and Misfit.
+    Resized with antialiasing as `target.fit` says. Transparent pixels are laid over white, values of more than
+    8 bits scaled to 8, the EXIF orientation is applied, and of several frames the first is taken.
+    Raises BadPicture with the reason when the picture cannot be read, and Misfit.
     """
-    contents, image, mode, size = _open(encoded, target)
+    try:
+        return _decode(encoded, target)
+    except (BadPicture, Misfit):
+        raise
+    except MemoryError:
+        raise BadPicture("there is not enough memory to decode it") from None
+    except OSError as error:
+        raise BadPicture(error.strerror or str(error)) from None
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        raise BadPicture(str(error) or type(error).__name__) from None
+
+
+def content_hash(encoded: Encoded) -> int | None:
+    """The `content` of the Original that decoding gives, without decoding; None for what cannot be read."""
+    try:
+        contents = read_file(encoded) if isinstance(encoded, str) else encoded
+    except (OSError, BadPicture):
+        return None
+    if isinstance(contents, Unreadable):
+        return None
+    return _hash(contents.tobytes() if isinstance(contents, np.ndarray) else contents)
+
+
+def _decode(encoded: Encoded, target: Target | None) -> tuple[np.ndarray, Original]:
+    contents, image, size = _open(encoded, target)
+    mode, more = image.mode, image.format is not None and has_more_frames(image, contents)
+    if image.format is not None and _turn_upright(image):
+        size = (size[1], size[0])
+    low = high = math.nan
+    if _is_wide(image):
+        image, low, high = _narrow(image, target)
     image = to_rgb(image)
     pixels = np.asarray(image)
     gray = _is_gray(pixels)
-    digest = hashlib.blake2b(contents, digest_size=8).digest()
-    original = Original(*size, mode, gray, int.from_bytes(digest, "little"))
+    picture = _pixels_hash(pixels)
+    original = Original(*size, mode, gray, _hash(contents), picture, low, high, more)
     return (pixels if target is None else _fit(image, pixels, gray, target)), original
 
 
-def _open(encoded: Encoded, target: Target | None) -> tuple[bytes, Image.Image, str, tuple[int, int]]:
-    """The picture's bytes, the picture upright, the mode that it was stored in, and its upright width and height."""
+def _open(encoded: Encoded, target: Target | None) -> tuple[bytes, Image.Image, tuple[int, int]]:
+    """The picture's bytes, the picture as it is stored, and its width and height."""
     if isinstance(encoded, Unreadable):
-        raise ValueError(encoded.reason)
+        raise BadPicture(encoded.reason)
     if isinstance(encoded, np.ndarray):
         image = Image.fromarray(encoded[..., 0] if encoded.shape[2] == 1 else encoded)
-        return encoded.tobytes(), image, image.mode, image.size
-    if isinstance(encoded, str):
-        encoded = _read(encoded)
-    if not encoded:
-        raise ValueError("the file is empty")
-    if (image := _tiny_png(encoded)) is not None:
-        return encoded, image, image.mode, image.size
-    try:
-        image = Image.open(io.BytesIO(encoded), formats=FORMATS)
-    except UnidentifiedImageError:
-        raise ValueError("not a picture in a known format, whatever its name says") from None
-    mode, size = image.mode, image.size
-    if target and image.format == "JPEG" and not target.own_size:
-        # A JPEG decoder can halve the picture while it decodes, up to thrice, which saves most of the time.
-        image.draft(None, (2 * target.width, 2 * target.height))
-    turned = _turn_upright(image)
-    return encoded, image, mode, (size[1], size[0]) if turned else size
-
-
-def _tiny_png(contents: bytes) -> Image.Image | None:
-    """A small 8-bit gray or RGB PNG file of nothing but pixels, or None for every other picture and damaged ones.
-
-    Image.open takes nearly as long as the decoding of such pictures, which data sets for learning are full of.
-    """
-    if contents[:8] != b"\x89PNG\r\n\x1a\n" or contents[37:41] != b"IDAT":
-        return None
-    width, height, depth, kind, _, _, interlaced, length = struct.unpack_from(">IIBBBBBxxxxI", contents, 16)
-    mode = {0: "L", 2: "RGB"}.get(kind)
-    ends = contents[length + 49 : length + 53] == b"IEND"
-    if mode is None or depth != 8 or interlaced or not ends or not 0 < width * height <= TINY:
-        return None
-    try:
-        return Image.frombytes(mode, (width, height), contents[41 : 41 + length], "zip", mode, False)
-    except (ValueError, OSError):
-        return None  # Image.open says better what is wrong
+        return encoded.tobytes(), image, image.size
+    contents = read_file(encoded) if isinstance(encoded, str) else encoded
+    twice = (2 * target.width, 2 * target.height) if target and "size" not in target.guesses else None
+    return contents, *open_picture(contents, encoded if isinstance(encoded, str) else "", twice)
 
 
 def _turn_upright(image: Image.Image) -> bool:
@@ -135,11 +138,15 @@ def _turn_upright(image: Image.Image) -> bool:
     return turned
 
 
-def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > LARGEST_FILE:
-            raise ValueError(f"the file is larger than {LARGEST_FILE >> 20} MiB")
-        return file.read()
+def _hash(contents: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(contents, digest_size=8).digest(), "little")
+
+
+def _pixels_hash(pixels: np.ndarray) -> int:
+    """64 bits of a hash of pixels and shape; SHA-256 because processors have instructions for it."""
+    digest = hashlib.sha256(pixels if pixels.flags.c_contiguous else pixels.tobytes())
+    digest.update(b"%d" % pixels.shape[1])
+    return int.from_bytes(digest.digest()[:8], "little")
 
 
 def _is_gray(pixels: np.ndarray) -> bool:
@@ -149,23 +156,30 @@ def _is_gray(pixels: np.ndarray) -> bool:
     return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all())
 
 
+# Shape -------------------------------------------------------------------------------------------------------
+
+
 def _fit(image: Image.Image, pixels: np.ndarray, gray: bool, target: Target) -> np.ndarray:
     size = (target.width, target.height)
     if image.size != size:
-        if target.own_size:
+        if "size" in target.guesses:
             raise Misfit("size")
-        pixels = np.asarray(resize(image, size))
+        pixels = np.asarray(resize(image, size, target.fit))
     if target.channels == 3:
         return pixels
     if gray:
         return pixels[..., :1]
-    if target.only_gray:
+    if "gray" in target.guesses:
         raise Misfit("gray")
     return np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
 
 
-def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The largest centred part with the shape of `size` (width, height), resized to it (bicubic, antialiased)."""
+def resize(image: Image.Image, size: tuple[int, int], fit: Fit = "crop") -> Image.Image:
+    """The picture brought to `size` (width, height), bicubic and antialiased; `fit` is as in Target."""
+    if fit == "squash":
+        return image.resize(size, Image.Resampling.BICUBIC)
+    if fit == "pad":
+        return _padded(image, size)
     scale = min(image.width / size[0], image.height / size[1])
     # Rounding can put a full side's box a hair outside the picture, which Pillow refuses.
     width, height = min(size[0] * scale, image.width), min(size[1] * scale, image.height)
@@ -174,19 +188,90 @@ def resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize(size, Image.Resampling.BICUBIC, box=box)
 
 
+def _padded(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inside = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    canvas = Image.new(image.mode, size)
+    place = ((size[0] - inside[0]) // 2, (size[1] - inside[1]) // 2)
+    canvas.paste(image.resize(inside, Image.Resampling.BICUBIC), place)
+    return canvas
+
+
+def cropped_share(width: Any, height: Any, target: Target) -> Any:
+    """The share of a picture's area that "crop" cuts away, from 0 to 1; for numbers or arrays."""
+    aspect = (width * target.height) / (height * target.width)
+    return 1 - np.minimum(aspect, 1 / aspect)
+
+
+# Values ------------------------------------------------------------------------------------------------------
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
-    """The picture in mode RGB, whatever its mode."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB")
+    """The picture in mode RGB, whatever its mode; more than 8 bits are scaled by the format's whole range."""
+    if _is_wide(image):
+        image = _narrow(image, None)[0]
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Scale the format's whole range to 0..255: up to 65535 for integers, up to 1 or 255 for floating point."""
-    top = 65535 if values.dtype.kind != "f" else 1 if values.max() <= 1 else 255
-    if not (values.min() >= 0 and values.max() <= top):  # NaN fails this as well
-        raise ValueError(f"its values reach from {values.min():g} to {values.max():g}, expected 0 to {top}")
-    return np.rint(values * (255 / top)).astype(np.uint8)
+def _is_wide(image: Image.Image) -> bool:
+    """Whether its values have more than 8 bits."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def _narrow(image: Image.Image, target: Target | None) -> tuple[Image.Image, float, float]:
+    """A picture of more than 8 bits scaled to 8, and its lowest and highest value."""
+    values = np.asarray(image)
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise BadPicture("it has values that are no numbers (NaN or infinite)")
+    if target and "range" in target.guesses:
+        raise Misfit("range")
+    real = values.dtype.kind == "f"
+    chosen = (target.real_range if real else target.whole_range) if target else None
+    if chosen is not None:  # what other images, met later, have outside of it is cut off
+        values = np.clip(values, *chosen)
+    bottom, top = chosen or (0, FULL if not real else 1 if high <= 1 else 255)
+    if chosen is None and not 0 <= low <= high <= top:
+        raise BadPicture(f"its values reach from {low:g} to {high:g}, expected 0 to {top}")
+    values = values.astype(np.float64) - bottom if bottom else values
+    return Image.fromarray(np.rint(values * (255 / (top - bottom))).astype(np.uint8)), low, high
+
+
+def extremes(encoded: Encoded) -> tuple[str, float, float] | None:
+    """("whole" or "real", lowest value, highest value) of a picture of more than 8 bits; None for all others.
+
+    None also for one that cannot be read: decode says why.
+    """
+    try:
+        _, image, _ = _open(encoded, None)
+        if not _is_wide(image):
+            return None
+        values = np.asarray(image)
+        low, high = float(values.min()), float(values.max())
+    except Exception:
+        return None
+    kind = "real" if values.dtype.kind == "f" else "whole"
+    return (kind, low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
+def whole_range(low: float, high: float) -> Range:
+    """The range to scale integers by that reach from `low` to `high` over a whole source.
+
+    From 0 to the largest value of as many bits as they take (4095 for 12), or their own range where they begin far
+    above 0.
+    """
+    top = next((2.0**bits - 1 for bits in range(8, 17) if high < 2**bits), None)
+    if top is None or low < 0 or low > top / 16:
+        return (low, high) if high > low else (low, low + 1)
+    return (0.0, top)
+
+
+def real_range(low: float, high: float) -> Range:
+    """The same for floating point: 0 to 1 or 0 to 255 where the values fill them, else their own range."""
+    for top in (1.0, 255.0):
+        if low >= 0 and top / 16 < high <= top:
+            return (0.0, top)
+    return (low, high) if high > low else (low, low + 1)

@@ -2,9 +2,11 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import TenfoldError
-from tenfold.data.decode import Encoded, Misfit, Original, Target, decode
+from tenfold.data.decode import Original, Target, decode, extremes
+from tenfold.data.formats import BadPicture, Encoded
 
 CHUNK_IMAGES = 256
 CHUNK_BYTES = 1 << 22  # of encoded pictures; bounds what waits between the processes
@@ -57,12 +60,25 @@ def chunks(images: Iterable[tuple[int, Encoded]]) -> Iterator[Chunk]:
 def decode_into(path: Path, offset: int, work: Iterator[Chunk], target: Target) -> Iterator[list[Outcome]]:
     """Decode every chunk and write its pixels into the file at `path`, rows beginning at byte `offset`.
 
-    Small work is done here; for more, processes are started that need no guard in the caller's main module.
     Raises Misfit as decode does, and OSError when the disk is full.
+    """
+    return _spread(partial(decode_chunk, path, offset, target), work)
+
+
+def measure(work: Iterator[Chunk]) -> Iterator[tuple[str, float, float]]:
+    """(kind, lowest, highest value) of every picture of more than 8 bits; see extremes."""
+    for found in _spread(measure_chunk, work):
+        yield from (values for values in found if values is not None)
+
+
+def _spread(function: Callable[[Chunk], list[Any]], work: Iterator[Chunk]) -> Iterator[list[Any]]:
+    """`function` of every chunk, in any order.
+
+    Small work is done here; for more, processes are started that need no guard in the caller's main module.
     """
     start = time.perf_counter()
     for chunk in work:
-        yield decode_chunk(path, offset, chunk, target)
+        yield function(chunk)
         if time.perf_counter() - start > INLINE_SECONDS:
             break
     first = next(work, None)
@@ -76,9 +92,7 @@ def decode_into(path: Path, offset: int, work: Iterator[Chunk], target: Target) 
         max_nbytes=None,
         idle_worker_timeout=IDLE_SECONDS,
     )
-    outcomes: Any = parallel(
-        joblib.delayed(decode_chunk)(path, offset, chunk, target) for chunk in chain([first], work)
-    )
+    outcomes: Any = parallel(joblib.delayed(function)(chunk) for chunk in chain([first], work))
     try:
         yield from outcomes
     except BrokenProcessPool:
@@ -88,26 +102,35 @@ def decode_into(path: Path, offset: int, work: Iterator[Chunk], target: Target) 
         ) from None
 
 
-def decode_chunk(path: Path, offset: int, chunk: Chunk, target: Target) -> list[Outcome]:
+def decode_chunk(path: Path, offset: int, target: Target, chunk: Chunk) -> list[Outcome]:
     """Decode one chunk in this process; see decode_into."""
     shape = (target.height, target.width, target.channels)
     pixels = np.empty((len(chunk.rows), *shape), np.uint8)
     outcomes: list[Outcome] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # Pillow warns of odd metadata; what matters is whether pixels come out
+    with _quiet():
         for place, (row, encoded) in enumerate(zip(chunk.rows, chunk.encoded, strict=True)):
             try:
                 pixels[place], original = decode(encoded, target)
                 outcomes.append((row, original))
-            except Misfit:
-                raise
-            except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            except BadPicture as error:
                 pixels[place] = 0
-                outcomes.append((row, str(error) or type(error).__name__))
+                outcomes.append((row, str(error)))
     _write(path, offset, chunk.rows, pixels)
     return outcomes
+
+
+def measure_chunk(chunk: Chunk) -> list[tuple[str, float, float] | None]:
+    """The extremes of one chunk's pictures; see measure."""
+    with _quiet():
+        return [extremes(encoded) for encoded in chunk.encoded]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings of odd metadata: what matters is whether pixels come out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _write(path: Path, offset: int, rows: list[int], pixels: np.ndarray) -> None:

@@ -9,8 +9,6 @@ brightness and compression hardly touch. docs/results.md has what this finds in 
 arXiv:1902.00423, list such pairs by hand).
 """
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -30,13 +28,15 @@ FIT_IMAGES = 20_000  # enough to estimate 64 components
 Progress = Callable[[int, int], None]
 
 
-def exact_duplicates(pixels: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
-    """Groups of at least two positions among `rows` whose images have equal pixels, in order of their first image."""
-    found: dict[bytes, list[int]] = defaultdict(list)
-    for start in range(0, len(rows), BLOCK):
-        for offset, image in enumerate(pixels[rows[start : start + BLOCK]]):
-            found[hashlib.blake2b(image.tobytes(), digest_size=16).digest()].append(start + offset)
-    return [np.array(group) for group in found.values() if len(group) > 1]
+def exact_duplicates(pictures: np.ndarray) -> list[np.ndarray]:
+    """Groups of at least two positions of equal hashes (N,), in order of their first image."""
+    _, first, inverse, counts = np.unique(
+        pictures, return_index=True, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(inverse, kind="stable")
+    groups = np.split(order, np.cumsum(counts)[:-1])
+    repeated = np.flatnonzero(counts > 1)
+    return [groups[place] for place in repeated[np.argsort(first[repeated])].tolist()]
 
 
 def near_duplicates(

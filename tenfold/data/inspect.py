@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from tenfold import recipe
 from tenfold.data.duplicates import exact_duplicates, near_duplicates
 from tenfold.data.pack import Pack, open_pack
-from tenfold.data.splits import BadFile, Source, Split, Splits, make_splits
+from tenfold.data.splits import BadFile, Source, Split, Splits, left_out_lines, make_splits
 
 MILD_IMBALANCE = 1.5  # the largest class over the smallest
 STRONG_IMBALANCE = 10.0
@@ -124,7 +124,14 @@ class Inspection:
 
     def _attention(self) -> Iterator[str]:
         if self.bad_files:
-            yield f"{len(self.bad_files)} file(s) cannot be read; training leaves them out."
+            share = len(self.bad_files) / (len(self.bad_files) + sum(map(len, self.splits)))
+            refuses = share > recipe.Data().bad_files_limit
+            then = (
+                f"more than data.bad_files_limit={recipe.Data().bad_files_limit:g}, so training refuses"
+                if refuses
+                else "training leaves them out"
+            )
+            yield f"{len(self.bad_files)} file(s) cannot be read; {then}."
         if self.balance >= STRONG_IMBALANCE:
             yield self.balance_verdict
         for split, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
@@ -157,6 +164,11 @@ class Inspection:
                 for found in self.duplicates
             ],
             "usual_similarity": self.usual_similarity,
+            **{
+                key: value
+                for key, value in self.splits.describe().items()
+                if key in {"layout", "decoding", "median_cropped", "left_out", "notices"}
+            },
             "attention": list(self.attention),
             "needs_attention": self.needs_attention,
         }
@@ -169,7 +181,7 @@ def inspect_source(data: recipe.Data, source: Source, progress: Progress | None 
     InputError where the source cannot be split at all.
     """
     pack = open_pack(data, source, progress)
-    splits = make_splits(pack.table, pack.pixels, data, source, pack.bad_files)
+    splits = make_splits(pack.table, pack.pixels, data, source, pack.reading, pack.bad_files)
     mean, std = channel_statistics(splits.train)
     duplicates, usual = _find_duplicates(splits)
     return Inspection(
@@ -213,7 +225,8 @@ def summary(inspection: Inspection) -> list[str]:
     """The inspection as lines of plain text."""
     splits = inspection.splits
     width = max(len(name) for name in ("class", *splits.class_names))
-    lines = ["".join([f"{'class':{width}}", *(f"{split.name:>12}" for split in splits)])]
+    lines = [f"understood as {splits.layout}"]
+    lines += ["".join([f"{'class':{width}}", *(f"{split.name:>12}" for split in splits)])]
     for name in splits.class_names:
         lines.append(
             f"{name:{width}}" + "".join(f"{inspection.counts[split.name][name]:12,}" for split in splits)
@@ -221,10 +234,12 @@ def summary(inspection: Inspection) -> list[str]:
     lines += [
         f"{'all':{width}}" + "".join(f"{len(split):12,}" for split in splits),
         inspection.balance_verdict,
-        f"original sizes: {_shares(inspection.sizes)}; modes: {_shares(inspection.modes)}",
+        f"original sizes: {_size_range(inspection.sizes)}; modes: {_shares(inspection.modes)}",
         f"channel means {_numbers(inspection.channel_mean)}, standard deviations {_numbers(inspection.channel_std)}",
         *_duplicate_lines(inspection),
         *(f"cannot be read: {bad.path}: {bad.reason}" for bad in inspection.bad_files[:LISTED]),
+        *(f"left out: {line}" for line in left_out_lines(replace(splits, bad_files=()))),
+        *(f"note: {notice}" for notice in splits.notices),
     ]
     return [*lines, *(f"attention: {sentence}" for sentence in inspection.attention)]
 
@@ -266,7 +281,7 @@ def _find_duplicates(splits: Splits) -> tuple[list[Duplicates], float | None]:
         inside = position - (int(bounds[number - 1]) if number else 0)
         return Place(split.paths[inside], split.name, splits.class_names[split.labels[inside]])
 
-    exact = exact_duplicates(pixels, rows)
+    exact = exact_duplicates(np.concatenate([split.pictures for split in order]))
     found = [Duplicates("exact", tuple(place(i) for i in group.tolist())) for group in exact]
     if min(splits.image_shape[1:]) < SMALLEST_FOR_NEAR:
         return found, None
@@ -291,6 +306,20 @@ def _sizes(pack: Pack) -> dict[str, int]:
 
 def _most_common(values: Sequence[str]) -> dict[str, int]:
     return dict(Counter(values).most_common())
+
+
+def _size_range(sizes: dict[str, int]) -> str:
+    """The few sizes that there are, or the range and the median of many."""
+    if len(sizes) <= 4:
+        return _shares(sizes)
+    each = np.array([[int(side) for side in size.split("x")] for size in sizes])
+    counts = np.array(list(sizes.values()))
+    low, high = each.min(0), each.max(0)
+    middle = [int(np.median(np.repeat(each[:, side], counts))) for side in (0, 1)]
+    return (
+        f"{len(sizes):,} different, {low[0]} to {high[0]} wide and {low[1]} to {high[1]} high, "
+        f"median {middle[0]}x{middle[1]}"
+    )
 
 
 def _shares(counts: dict[str, int], most: int = 4) -> str:

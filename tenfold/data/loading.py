@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import islice
 from statistics import median
+from typing import Any
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
-from tenfold.data.decode import decode
+from tenfold.data.decode import Target, decode
+from tenfold.data.formats import BadPicture
 from tenfold.data.pack import Pack, open_pack
 from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import open_source
@@ -17,17 +19,40 @@ BAD_FILES_SHOWN = 10
 
 
 def load_splits(
-    data: recipe.Data, source: Source, progress: Callable[[int, int], None] | None = None
+    data: recipe.Data,
+    source: Source,
+    progress: Callable[[int, int], None] | None = None,
+    target: Target | None = None,
+    class_names: tuple[str, ...] | None = None,
 ) -> Splits:
     """The training, validation and test images of `source`, decoded as `data` wants them.
 
     The images are decoded on the first call and mapped from the cache afterwards; `progress` is called with
-    (images decoded, images in all). Raises InputError, naming the thing and the remedy, when the source cannot be
-    used or more files are unreadable than `data.bad_files_limit` allows.
+    (images decoded, images in all). `target` and `class_names` are those of a run that exists: its images are
+    decoded as they were, and its classes keep their order. Raises InputError, naming the thing and the remedy, when
+    the source cannot be used or more files are unreadable than `data.bad_files_limit` allows.
     """
-    pack = open_pack(data, source, progress)
+    pack = open_pack(data, source, progress, target)
     _check_bad_files(pack, data.bad_files_limit)
-    return make_splits(pack.table, pack.pixels, data, source, pack.bad_files)
+    return make_splits(pack.table, pack.pixels, data, source, pack.reading, pack.bad_files, class_names)
+
+
+def reload_splits(data: recipe.Data, facts: dict[str, Any]) -> Splits:
+    """The splits that a run's `data.json` (`facts`) describes, read as they were read then.
+
+    Runs of version 0.1 do not say how their images were decoded: cropped, and from the whole range of each format.
+    """
+    if "decoding" not in facts:
+        data = data.model_copy(update={"nested": True})
+    return load_splits(data, Source(**facts["source"]), None, decoding_of(facts), tuple(facts["class_names"]))
+
+
+def decoding_of(facts: dict[str, Any]) -> Target:
+    """How the images of a run were decoded, from its `data.json` (`facts`)."""
+    if facts.get("decoding"):
+        return Target.from_json(facts["decoding"])
+    height, width, channels = facts["image_shape"]
+    return Target(height, width, channels)
 
 
 def load_test_split(
@@ -35,12 +60,14 @@ def load_test_split(
     source: Source,
     class_names: tuple[str, ...],
     progress: Callable[[int, int], None] | None = None,
+    target: Target | None = None,
 ) -> Split:
     """Labelled images to test a finished model on: a source's test split, or all of an unsplit source.
 
-    Raises InputError where the source cannot be used or has classes that are not among `class_names`.
+    With `target`, a run's, they are decoded as its own images were. Raises InputError where the source cannot be
+    used or has classes that are not among `class_names`.
     """
-    pack = open_pack(data, source, progress)
+    pack = open_pack(data, source, progress, target)
     _check_bad_files(pack, data.bad_files_limit)
     return make_test_split(pack.table, pack.pixels, class_names)
 
@@ -50,7 +77,7 @@ def typical_size(source: Source, images: int = 64) -> int:
 
     Raises InputError where the source cannot be used or none of those images can be read.
     """
-    groups = open_source(source).groups()
+    groups = open_source(source).groups(nested=True)
     sides = [side for group in groups for side in _sides(group, max(2, images // len(groups)))]
     if not sides:
         raise InputError(
@@ -61,7 +88,7 @@ def typical_size(source: Source, images: int = 64) -> int:
 
 def _sides(group: Group, images: int) -> Iterator[int]:
     for _, encoded in islice(group.encoded(), images):
-        with suppress(OSError, ValueError):
+        with suppress(BadPicture):
             original = decode(encoded, None)[1]
             yield min(original.width, original.height)
 

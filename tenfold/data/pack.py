@@ -1,8 +1,9 @@
 """Every image of a source, decoded once into a memory-mapped uint8 array that later runs open at once.
 
 A pack is a folder below the cache: `pixels.npy` (rows, H, W, C), `index.npz` (a column for each fact about the
-images) and `pack.json`. It is named after its source, the decode options and the state of the source's files, and
-never changes once it is there: a changed source makes a new pack, which takes the place of the old one.
+images) and `pack.json`. It is named after its source (the resolved path), the decode options and the state of the
+source's files, and never changes once it is there: a changed source makes a new pack, which takes the place of the
+old one.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +21,15 @@ from filelock import FileLock
 from tenfold import recipe
 from tenfold.core.errors import InputError, nearest
 from tenfold.core.files import cache_folder, explained_write, write_json
-from tenfold.data.decode import Encoded, Misfit, Original, Target, decode
-from tenfold.data.decode_pool import chunks, decode_into
+from tenfold.data.decode import Misfit, Original, Target, content_hash
+from tenfold.data.decode_pool import chunks, decode_into, measure
+from tenfold.data.formats import Encoded
+from tenfold.data.shaping import class_notices, corrected, first_target, median_crop, notices, reconsidered
 from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import OpenSource, open_source
-from tenfold.data.splits import BadFile, Source, Table, class_order
+from tenfold.data.splits import BadFile, LeftOut, Reading, Source, Table, class_name, class_order
 
-VERSION = 1  # of the decoding and of the files' layout; another version makes other packs
-LARGEST_OWN_SIZE = 1024
+VERSION = 2  # of the decoding and of the files' layout; another version makes other packs
 
 Progress = Callable[[int, int], None]  # images done, images in all
 
@@ -42,16 +44,20 @@ class Pack:
     originals: dict[str, np.ndarray]
     modes: tuple[str, ...]
     bad_files: tuple[BadFile, ...]
+    reading: Reading
 
 
-def open_pack(data: recipe.Data, source: Source, progress: Progress | None = None) -> Pack:
+def open_pack(
+    data: recipe.Data, source: Source, progress: Progress | None = None, target: Target | None = None
+) -> Pack:
     """The pack of `source`, made first if there is none for the present state of its files.
 
-    `progress` is called with (images decoded, images in all) while a pack is made. Raises InputError when the
-    source cannot be used and TenfoldError when the disk is full.
+    With a `target`, a run's, images are decoded to it, whatever the source would suggest. `progress` is called with
+    (images decoded, images in all) while a pack is made. Raises InputError when the source cannot be used and
+    TenfoldError when the disk is full.
     """
     opened = open_source(source)
-    place, state = _names(data, opened)
+    place, state = _names(data, opened, target)
     folder = _packs_folder() / f"{place}-{state}"
     pack = _read(folder)
     while pack is None:
@@ -60,7 +66,7 @@ def open_pack(data: recipe.Data, source: Source, progress: Progress | None = Non
             with FileLock(folder.parent / f"{place}.lock"):
                 if _read(folder) is None:  # nor has another process made it meanwhile
                     _remove(folder)
-                    _make(folder, data, opened, progress or (lambda done, total: None))
+                    _make(folder, data, opened, target, progress or (lambda done, total: None))
                 for other in folder.parent.glob(f"{place}-*"):
                     if other != folder:
                         _remove(other)
@@ -68,13 +74,51 @@ def open_pack(data: recipe.Data, source: Source, progress: Progress | None = Non
     return pack
 
 
-def _names(data: recipe.Data, opened: OpenSource) -> tuple[str, str]:
+def verify_packs(source: Source, progress: Progress | None = None) -> int:
+    """Compare every image of `source` with the hash of its contents in each of its packs.
+
+    Packs of another state of the files are removed, so that they are made anew. Gives how many images differed; 0
+    also where there is no pack. `progress` is called with (images compared, images in all).
+    """
+    opened = open_source(source)
+    found = list(_packs_folder().glob(f"{_source_name(opened)}-*-*/"))
+    packs = {folder: pack for folder in found if (pack := _read(folder))}
+    if not packs:
+        return 0
+    known = {
+        folder: dict(zip(pack.table.paths, pack.table.contents, strict=True))
+        for folder, pack in packs.items()
+    }
+    different: dict[Path, int] = dict.fromkeys(packs, 0)
+    groups = opened.groups(nested=True)
+    done, total = 0, sum(len(group.paths) for group in groups)
+    for group in groups:
+        for position, encoded in group.encoded():
+            content = content_hash(encoded)
+            for folder, contents in known.items():
+                recorded = contents.get(group.paths[position])
+                different[folder] += recorded is not None and content is not None and int(recorded) != content
+            done += 1
+            if progress:
+                progress(done, total)
+    for folder, count in different.items():
+        if count:
+            _remove(folder)
+    return max(different.values())
+
+
+def _names(data: recipe.Data, opened: OpenSource, target: Target | None) -> tuple[str, str]:
     """The part of a pack's name that says which source and options it is for, and the part for its files' state."""
+    options = [VERSION, data.image_size, data.unequal_size, data.channels, data.fit, data.nested]
+    kind = json.dumps([*options, target.to_json() if target else None])
+    return f"{_source_name(opened)}-{_hash(kind)}", _hash(opened.stamp)
+
+
+def _source_name(opened: OpenSource) -> str:
     source = opened.source
-    kind = json.dumps([VERSION, asdict(source), data.image_size, data.unequal_size, data.channels])
     label = Path(source.data or source.train[0]).name
     readable = "".join(letter if letter.isalnum() else "_" for letter in label)[:32]
-    return f"{readable}-{_hash(kind)}", _hash(opened.stamp)
+    return f"{readable}-{_hash(json.dumps(opened.place))}"
 
 
 def _hash(text: str) -> str:
@@ -98,7 +142,7 @@ def _read(folder: Path) -> Pack | None:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
     table = Table(
-        **{name: columns[name] for name in ("rows", "labels", "parts", "keys", "contents")},
+        **{name: columns[name] for name in ("rows", "labels", "parts", "keys", "contents", "pictures")},
         paths=columns["paths"].tobytes().decode().split("\0"),
         classes=tuple(about["classes"]),
         part_splits=tuple(about["part_splits"]),
@@ -111,22 +155,25 @@ def _read(folder: Path) -> Pack | None:
         originals={name: columns[name] for name in ("width", "height", "mode", "gray")},
         modes=tuple(about["modes"]),
         bad_files=tuple(BadFile(**bad) for bad in about["bad_files"]),
+        reading=Reading.from_json(about["reading"]),
     )
 
 
 # Making ------------------------------------------------------------------------------------------------------
 
 
-def _make(folder: Path, data: recipe.Data, opened: OpenSource, progress: Progress) -> None:
+def _make(
+    folder: Path, data: recipe.Data, opened: OpenSource, target: Target | None, progress: Progress
+) -> None:
     """Decode the whole source into `folder`, which appears only when it is complete."""
-    groups = opened.groups()
+    groups = opened.groups(data.nested)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
     partial.mkdir()
     try:
-        outcomes = _decode_all(partial / "pixels.npy", groups, data, progress)
-        _write_index(partial, groups, outcomes)
-        if _names(data, open_source(opened.source))[1] != folder.name.rpartition("-")[2]:
+        used, outcomes = _decode_all(partial / "pixels.npy", groups, data, target, progress)
+        _write_index(partial, groups, outcomes, data, used, opened.left_out())
+        if _names(data, open_source(opened.source), target)[1] != folder.name.rpartition("-")[2]:
             raise InputError(f"{folder.name}: the source's files changed while they were read. Try again.")
         partial.replace(folder)
     finally:
@@ -134,43 +181,22 @@ def _make(folder: Path, data: recipe.Data, opened: OpenSource, progress: Progres
 
 
 def _decode_all(
-    path: Path, groups: Sequence[Group], data: recipe.Data, progress: Progress
-) -> list[Original | str]:
-    """Decode every image into `path`; for each, what it was or why it cannot be read."""
-    target = _first_target(groups, data)
+    path: Path, groups: Sequence[Group], data: recipe.Data, target: Target | None, progress: Progress
+) -> tuple[Target, list[Original | str]]:
+    """Decode every image into `path`; the target, and for each image what it was or why it cannot be read."""
+    if target is not None:
+        return target, _decode_to(path, groups, target, progress)
+    target = first_target(lambda: _rows(groups), data)
     while True:
         try:
-            return _decode_to(path, groups, target, progress)
+            outcomes = _decode_to(path, groups, target, progress)
         except Misfit as misfit:
-            target = _relaxed(target, misfit, data.unequal_size)
-
-
-def _first_target(groups: Sequence[Group], data: recipe.Data) -> Target:
-    """The wanted shape; what the recipe leaves open is taken from the first image that can be read."""
-    pixels, original = _first_image(groups)
-    height, width = pixels.shape[:2]
-    own_size = data.image_size is None and max(height, width) <= LARGEST_OWN_SIZE
-    if not own_size:
-        height = width = data.image_size or data.unequal_size
-    only_gray = data.channels == "auto" and original.gray
-    channels = 1 if only_gray or data.channels == "grayscale" else 3
-    return Target(height, width, channels, own_size, only_gray)
-
-
-def _relaxed(target: Target, misfit: Misfit, size: int) -> Target:
-    if misfit.args == ("size",):
-        return replace(target, height=size, width=size, own_size=False)
-    return replace(target, channels=3, only_gray=False)
-
-
-def _first_image(groups: Sequence[Group]) -> tuple[np.ndarray, Original]:
-    reason = ""
-    for _, encoded in _rows(groups):
-        try:
-            return decode(encoded, None)
-        except Exception as error:
-            reason = reason or str(error)
-    raise InputError(f"none of the source's images can be read; the first one: {reason}")
+            target = corrected(target, misfit, data, lambda: measure(chunks(_rows(groups))))
+            continue
+        better = reconsidered(target, outcomes, data)
+        if better == replace(target, guesses=frozenset()):
+            return better, outcomes
+        return better, _decode_to(path, groups, better, progress)
 
 
 def _rows(groups: Sequence[Group]) -> Iterator[tuple[int, Encoded]]:
@@ -200,9 +226,17 @@ def _decode_to(
     return outcomes
 
 
-def _write_index(folder: Path, groups: Sequence[Group], outcomes: Sequence[Original | str]) -> None:
+def _write_index(
+    folder: Path,
+    groups: Sequence[Group],
+    outcomes: Sequence[Original | str],
+    data: recipe.Data,
+    target: Target,
+    left_out: list[LeftOut],
+) -> None:
     paths = [path for group in groups for path in group.paths]
-    names = [name for group in groups for name in group.classes]
+    spelled = [name for group in groups for name in group.classes]
+    names = [class_name(name) for name in spelled]
     classes = {name: number for number, name in enumerate(class_order(list(set(names))))}
     readable = [(row, outcome) for row, outcome in enumerate(outcomes) if isinstance(outcome, Original)]
     rows = np.array([row for row, _ in readable], np.int64)
@@ -216,17 +250,21 @@ def _write_index(folder: Path, groups: Sequence[Group], outcomes: Sequence[Origi
         parts=np.repeat(np.arange(len(groups)), [len(group.paths) for group in groups])[rows],
         keys=np.array([identity_key(path) for path in kept], np.uint64),
         contents=np.array([original.content for original in originals], np.uint64),
+        pictures=np.array([original.picture for original in originals], np.uint64),
         width=np.array([original.width for original in originals], np.int32),
         height=np.array([original.height for original in originals], np.int32),
         mode=np.array([modes.index(original.mode) for original in originals], np.int16),
         gray=np.array([original.gray for original in originals], bool),
         paths=np.frombuffer("\0".join(kept).encode(), np.uint8),
     )
+    said = [*class_notices(spelled), *notices(target, list(zip(kept, originals, strict=True)), data)]
+    reading = Reading(target, median_crop(originals, target), tuple(left_out), tuple(said))
     about = {
         "classes": list(classes),
         "part_splits": [group.split for group in groups],
         "part_folders": [group.name for group in groups],
         "modes": modes,
+        "reading": reading.to_json(),
         "bad_files": [
             {"path": path, "reason": outcome}
             for path, outcome in zip(paths, outcomes, strict=True)

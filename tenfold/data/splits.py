@@ -6,14 +6,17 @@ own class, and never one of another class.
 """
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
+from tenfold.core.text import natural
+from tenfold.data.decode import Target
 
 SPLIT_NAMES = ("train", "validation", "test")
 
@@ -37,12 +40,52 @@ class BadFile:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Files below a source that gave no images: their ending, why, how many, and one of them."""
+
+    ending: str
+    reason: str
+    files: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a source was read.
+
+    target: what its images were brought to; cropped: the median share of an image's area that cropping to that
+    shape cuts away; notices: what training should not pass over in silence, a sentence each.
+    """
+
+    target: Target
+    cropped: float = 0.0
+    left_out: tuple[LeftOut, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As `data.json` has it."""
+        return {
+            "decoding": self.target.to_json(),
+            "median_cropped": round(self.cropped, 4),
+            "left_out": [asdict(entry) for entry in self.left_out],
+            "notices": list(self.notices),
+        }
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> "Reading":
+        """What `to_json` gave."""
+        left_out = tuple(LeftOut(**entry) for entry in facts["left_out"])
+        target = Target.from_json(facts["decoding"])
+        return cls(target, facts["median_cropped"], left_out, tuple(facts["notices"]))
+
+
+@dataclass(frozen=True)
 class Table:
     """Every readable image of a source, in a fixed order: what the splits are made from.
 
     `rows` says where in the pixels each image lies; `labels` index `classes`; `parts` index `part_splits` and
     `part_folders`, which name the split that the source assigns (None: none) and the folder. `keys` are 64-bit
-    hashes of the identities in `paths`, `contents` of the encoded images.
+    hashes of the identities in `paths`, `contents` of the encoded images, `pictures` of their decoded pixels.
     """
 
     rows: np.ndarray
@@ -50,6 +93,7 @@ class Table:
     parts: np.ndarray
     keys: np.ndarray
     contents: np.ndarray
+    pictures: np.ndarray
     paths: list[str]
     classes: tuple[str, ...]
     part_splits: tuple[str | None, ...]
@@ -62,7 +106,7 @@ class Split:
 
     pixels: (rows of the whole source, H, W, C) uint8, memory-mapped and shared by the splits; rows, labels: (N,)
     int64; folders: how many of the N images came from each folder of the split, in order; fingerprint: a hash
-    of identities, labels and image contents.
+    of identities, labels and image contents; pictures: (N,) uint64 hashes of the decoded pixels at full size.
     """
 
     name: str
@@ -72,6 +116,7 @@ class Split:
     paths: Sequence[str]
     folders: tuple[int, ...]
     fingerprint: str
+    pictures: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -90,7 +135,10 @@ class Split:
         """The images at `positions` (n,) as a split of its own, seen as one folder."""
         paths = [self.paths[position] for position in positions]
         rows, labels = self.rows[positions], self.labels[positions]
-        return replace(self, rows=rows, labels=labels, paths=paths, folders=(len(positions),))
+        pictures = self.pictures[positions]
+        return replace(
+            self, rows=rows, labels=labels, paths=paths, folders=(len(positions),), pictures=pictures
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +150,8 @@ class Splits:
     test: Split
     class_names: tuple[str, ...]
     source: Source
+    reading: Reading | None = None
+    layout: str = ""
     bad_files: tuple[BadFile, ...] = ()
 
     def __iter__(self) -> Iterator[Split]:
@@ -137,8 +187,41 @@ class Splits:
             "class_names": list(self.class_names),
             "image_shape": list(self.stored_shape),
             "splits": {split.name: self._describe(split) for split in self},
+            "layout": self.layout,
+            **(self.reading or Reading(Target(*self.image_shape))).to_json(),
+            "notices": list(self.notices),
             "bad_files": [asdict(bad) for bad in self.bad_files],
+            "copies": {"test": self.copies("test", "train", "validation").tolist()},
         }
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What should not be passed over in silence, a sentence each, the gravest first."""
+        return tuple([*self._copied(), *self._lacking(), *(self.reading.notices if self.reading else ())])
+
+    def copies(self, name: str, *others: str) -> np.ndarray:
+        """Positions (n,) in the split `name` of images whose pixels are also those of an image in `others`."""
+        seen = np.concatenate([self[other].pictures for other in others])
+        return np.flatnonzero(np.isin(self[name].pictures, seen))
+
+    def _copied(self) -> Iterator[str]:
+        for name, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
+            found, size = len(self.copies(name, other)), len(self[name])
+            if found:
+                yield (
+                    f"{found:,} of {size:,} {name} images ({found / size:.1%}) are also in the {other} split: "
+                    "scores on them flatter the model"
+                )
+
+    def _lacking(self) -> Iterator[str]:
+        for split in (self.validation, self.test):
+            counts = np.bincount(split.labels, minlength=len(self.class_names))
+            lacking = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
+            if lacking:
+                yield (
+                    f"the {split.name} split has no image of class {_listed(lacking)}: "
+                    "nothing can be said about it there"
+                )
 
     def _describe(self, split: Split) -> dict[str, Any]:
         counts = np.bincount(split.labels, minlength=len(self.class_names)).tolist()
@@ -150,22 +233,64 @@ class Splits:
         }
 
 
+def left_out_lines(splits: Splits, most: int = 5) -> list[str]:
+    """What gave no images, for reading: the first unreadable files, then the counts of all others."""
+    bad = splits.bad_files
+    lines = [f"{file.path}: {file.reason}" for file in bad[:most]]
+    if len(bad) > most:
+        lines.append(f"{len(bad) - most:,} more unreadable files; all are in data.json")
+    entries = splits.reading.left_out if splits.reading else ()
+    if entries:
+        kinds = [f"{entry.files:,} {entry.ending or 'without ending'} ({entry.reason})" for entry in entries]
+        total = sum(entry.files for entry in entries)
+        lines.append(f"{total:,} file{'' if total == 1 else 's'} that gave no image: {_joined(kinds, 8)}")
+    return lines
+
+
 def make_splits(
-    table: Table, pixels: np.ndarray, data: recipe.Data, source: Source, bad_files: tuple[BadFile, ...] = ()
+    table: Table,
+    pixels: np.ndarray,
+    data: recipe.Data,
+    source: Source,
+    reading: Reading | None = None,
+    bad_files: tuple[BadFile, ...] = (),
+    class_names: tuple[str, ...] | None = None,
 ) -> Splits:
     """Assign each image of `table` to one split, and map every split onto the training classes.
 
     What the source does not say is drawn: test and validation from an unsplit source, and a missing one of the two
-    from the training images. Raises InputError for a class that cannot be learned or split.
+    from the training images. `class_names` is the order of the classes where a run has one already. Raises
+    InputError for a class that cannot be learned or split.
     """
     assigned = _assign(table, data)
-    class_names, mapping = _class_order(table, assigned)
+    order, mapping = _class_order(table, assigned, class_names)
     labels = mapping[table.labels]
     splits = {}
     for number, name in enumerate(SPLIT_NAMES):
         chosen = np.flatnonzero(assigned == number)
         splits[name] = _make_split(name, table, pixels, chosen, labels[chosen])
-    return Splits(**splits, class_names=class_names, source=source, bad_files=bad_files)
+    layout = _layout(table, order)
+    return Splits(
+        **splits, class_names=order, source=source, reading=reading, layout=layout, bad_files=bad_files
+    )
+
+
+def _layout(table: Table, class_names: Sequence[str]) -> str:
+    """The source as it was understood, on one line."""
+    counts = np.bincount(table.parts, minlength=len(table.part_folders)).tolist()
+    parts = [
+        f"{folder}{f' ({split})' if split else ''}: {count:,} images"
+        for folder, split, count in zip(table.part_folders, table.part_splits, counts, strict=True)
+    ]
+    drawn = [name for name in ("validation", "test") if name not in table.part_splits]
+    text = f"{len(class_names)} classes ({_listed(class_names)}) in {_joined(parts)}"
+    return f"{text}; {' and '.join(drawn)} drawn from training" if drawn else text
+
+
+def _joined(parts: Sequence[str], most: int = 6) -> str:
+    return (
+        ", ".join(parts) if len(parts) <= most else f"{', '.join(parts[:most])} and {len(parts) - most} more"
+    )
 
 
 def make_test_split(table: Table, pixels: np.ndarray, class_names: tuple[str, ...]) -> Split:
@@ -177,13 +302,14 @@ def make_test_split(table: Table, pixels: np.ndarray, class_names: tuple[str, ..
     if "test" in table.part_splits:
         chosen = chosen[np.array([split == "test" for split in table.part_splits])[table.parts]]
     present = [table.classes[label] for label in np.unique(table.labels[chosen]).tolist()]
-    strange = [name for name in present if name not in class_names]
+    known = [class_name(name) for name in class_names]
+    strange = [name for name in present if name not in known]
     if strange:
         raise InputError(
             f"the model does not know the class(es) {_listed(strange)}; it knows {_listed(class_names)}. Rename the "
             "folders to the model's names, or remove them."
         )
-    mapping = np.array([class_names.index(name) if name in class_names else -1 for name in table.classes])
+    mapping = np.array([known.index(name) if name in known else -1 for name in table.classes])
     return _make_split("test", table, pixels, chosen, mapping[table.labels[chosen]])
 
 
@@ -200,6 +326,7 @@ def _make_split(name: str, table: Table, pixels: np.ndarray, chosen: np.ndarray,
         paths=[table.paths[i] for i in chosen.tolist()],
         folders=tuple(int(count) for count in counts if count),
         fingerprint=digest.hexdigest(),
+        pictures=table.pictures[chosen],
     )
 
 
@@ -266,8 +393,13 @@ def _ranks(keys: np.ndarray, seed: int) -> np.ndarray:
 # Classes -----------------------------------------------------------------------------------------------------
 
 
-def _class_order(table: Table, assigned: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
-    """The sorted names of the training classes, and for each class of the table its place among them."""
+def _class_order(
+    table: Table, assigned: np.ndarray, given: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """The names of the training classes in order, and for each class of the table its place among them.
+
+    The order is `given` where that names the same classes.
+    """
     present = {
         name: set(np.unique(table.labels[assigned == i]).tolist()) for i, name in enumerate(SPLIT_NAMES)
     }
@@ -293,16 +425,25 @@ def _class_order(table: Table, assigned: np.ndarray) -> tuple[tuple[str, ...], n
             if names
             else "the source has no training images: give a folder of class folders with --train."
         )
+    cleaned = [class_name(name) for name in given or ()]
+    if given and sorted(cleaned) == sorted(names):
+        names, order = cleaned, given
+    else:
+        order = tuple(names)
     mapping = np.full(len(table.classes), -1, np.int64)
     for place, name in enumerate(names):
         mapping[table.classes.index(name)] = place
-    return tuple(names), mapping
+    return order, mapping
 
 
 def class_order(names: Sequence[str]) -> list[str]:
-    """Class names in their order for good: by number where all are numbers, else by character."""
-    numbers = all(name.isdecimal() for name in names)
-    return sorted(names, key=lambda name: (int(name) if numbers else 0, name))
+    """Class names in their order for good: by character, but numbers in them by value (`c2` before `c10`)."""
+    return sorted(names, key=natural)
+
+
+def class_name(name: str) -> str:
+    """A class's name as it is written everywhere: accents composed (NFC), no blanks at its ends."""
+    return unicodedata.normalize("NFC", name).strip() or name
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

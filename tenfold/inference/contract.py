@@ -14,7 +14,9 @@ import numpy as np
 
 from tenfold.core.errors import InputError
 from tenfold.core.files import write_json
-from tenfold.data.decode import Encoded, Target, decode
+from tenfold.data import decoding_of
+from tenfold.data.decode import Fit, Target, decode
+from tenfold.data.formats import Encoded
 
 FILE = "inference.json"
 VERSION = 1
@@ -31,13 +33,24 @@ class Reading:
     orientation: str = "rotated and mirrored according to EXIF"
     frames: str = "the first"
     transparency: str = "over white"
-    depth: str = "16-bit integers: value / 257, rounded; floating point: 0..1 or 0..255"
+    depth: str = (
+        "more than 8 bits: the range below becomes 0..255, rounded; without one 0..65535, and 0..1 or 0..255"
+    )
+    whole_range: tuple[float, float] | None = None
+    real_range: tuple[float, float] | None = None
     colours: str = "RGB; one channel: ITU-R 601-2 luma (0.299 R + 0.587 G + 0.114 B)"
-    fit: str = "crop"  # the largest centred part of the wanted shape
+    fit: Fit = (
+        "crop"  # the largest centred part of the wanted shape; "pad": all of it on black; "squash": distorted
+    )
     resampling: str = "bicubic, antialiased"
     jpeg: str = (
         "halved while decoded as long as both sides stay at least twice the wanted ones (libjpeg's draft)"
     )
+
+    @classmethod
+    def of(cls, target: Target) -> "Reading":
+        """The rules that a run's images were decoded by (`tenfold.data.decoding_of` its `data.json`)."""
+        return cls(fit=target.fit, whole_range=target.whole_range, real_range=target.real_range)
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,8 @@ class Contract:
     def target(self) -> Target:
         """What pictures are brought to."""
         channels, height, width = self.image
-        return Target(height, width, channels)
+        reading = self.reading
+        return Target(height, width, channels, reading.fit, reading.whole_range, reading.real_range)
 
     @property
     def temperature(self) -> float:
@@ -164,6 +178,14 @@ class Contract:
         write_json(folder / FILE, {"version": VERSION, **asdict(self)})
 
 
+def reading_of(folder: Path) -> Reading:
+    """The rules that the images of the run in `folder` were decoded by; the common ones where it is no run."""
+    path = folder / "data.json"
+    if not path.is_file():
+        return Reading()
+    return Reading.of(decoding_of(json.loads(path.read_text(encoding="utf-8"))))
+
+
 def read_contract(folder: Path) -> Contract:
     """The contract of a run or an exported folder. Raises InputError where it is missing, damaged or newer."""
     path = folder / FILE
@@ -192,7 +214,7 @@ def _parsed(saved: dict[str, Any], path: Path) -> Contract:
             class_names=tuple(saved["class_names"]),
             image=tuple(saved["image"]),
             weights=saved["weights"],
-            reading=Reading(**saved["reading"]),
+            reading=Reading(**_tuples(saved["reading"])),
             calibration=Calibration(**_tuples(calibration)) if calibration else None,
             familiarity=Familiarity(**_tuples(familiarity)) if familiarity else None,
         )

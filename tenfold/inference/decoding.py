@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import TenfoldError
-from tenfold.data.decode import Encoded, Target, decode
+from tenfold.data.decode import Target, decode
 from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, IDLE_SECONDS, INLINE_SECONDS
+from tenfold.data.formats import Encoded
 from tenfold.inference.pictures import Picture
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from tenfold.data import Split, Splits
 from tenfold.data.feeds import Feed, feed
 from tenfold.inference.calibrate import calibrate, learn_familiarity
-from tenfold.inference.contract import Contract
+from tenfold.inference.contract import Contract, reading_of
 from tenfold.inference.opening import weights_hash
 from tenfold.models import Classifier
 from tenfold.runs.predictions import Predictions
@@ -78,6 +78,7 @@ def write_contract(
         validation.class_names,
         tuple(classifier["image_shape"]),
         weights_hash(folder),
+        reading_of(folder),
         calibration=calibrate(validation.labels, validation.probabilities),
         familiarity=learn_familiarity(
             split_logits(model, training, device), split_logits(model, sample(held_out), device)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.inference.contract import FILE, Contract, read_contract
+from tenfold.inference.contract import FILE, Contract, read_contract, reading_of
 from tenfold.inference.hub import fetch_folder, is_hub_name
 from tenfold.inference.predictor import BATCH, MODEL, OnnxPredictor, Predictor
 
@@ -137,7 +137,11 @@ def _without_contract(folder: Path, weights: str, validation: Path | None, why: 
         calibration = calibrate(saved.labels, saved.probabilities)
         lacking = "nothing is called unlike the training images"
     contract = Contract(
-        tuple(described["class_names"]), tuple(described["image_shape"]), weights, calibration=calibration
+        tuple(described["class_names"]),
+        tuple(described["image_shape"]),
+        weights,
+        reading_of(folder),
+        calibration,
     )
     return Model(
         folder, contract, (f"{folder}: {why}: {lacking}. `tenfold evaluate {folder}` makes it whole.",)

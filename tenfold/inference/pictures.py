@@ -17,9 +17,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tenfold.core.errors import InputError
-from tenfold.data.decode import LARGEST_FILE, Encoded, Unreadable, to_rgb
-from tenfold.data.sources.folders import is_picture
-from tenfold.data.sources.trees import ARCHIVES, Tree, open_tree, printable
+from tenfold.core.text import printable
+from tenfold.data.decode import to_rgb
+from tenfold.data.formats import Encoded, Unreadable, is_picture
+from tenfold.data.limits import LARGEST_FILE
+from tenfold.data.sources.trees import ARCHIVES, Tree, open_tree
 
 STDIN = "-"
 _ADDRESSES = ("http://", "https://")

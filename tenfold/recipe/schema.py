@@ -50,12 +50,16 @@ class Data(Table):
     """How a source becomes equal-sized uint8 images in three splits.
 
     `image_size` (pixels a side) is what every image is brought to; without it images keep their own size, and are
-    brought to `unequal_size` where their sizes differ or are too large.
+    brought to `unequal_size` where their sizes differ or are too large. `fit` says how an image of another shape gets
+    there: its longer side is cropped, it is padded with black, or squashed; "auto" crops unless more than half of the
+    median image would go. With `nested`, folders below class folders belong to the class, whatever they are called.
     """
 
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
     unequal_size: Annotated[int, Field(ge=4, le=1024)] = 64
     channels: Literal["auto", "rgb", "grayscale"] = "auto"
+    fit: Literal["auto", "crop", "pad", "squash"] = "auto"
+    nested: bool = False
     validation_fraction: Share = 0.1
     test_fraction: Share = 0.1
     split_seed: int = 0

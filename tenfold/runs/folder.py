@@ -16,7 +16,7 @@ from torch import nn
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write, remove_leftovers, write_json, write_text
 from tenfold.core.notebook import History, run_html
-from tenfold.data import Source, Splits, load_splits
+from tenfold.data import Splits, reload_splits
 from tenfold.models import Classifier, OwnModel, given_model
 from tenfold.models.own import Make
 from tenfold.recipe import Recipe, load_recipe
@@ -107,7 +107,7 @@ class Run:
 
     def splits(self) -> Splits:
         """Open the run's data again. Raises InputError where the source is gone or has changed since."""
-        splits = load_splits(self.recipe.data, Source(**self.data["source"]))
+        splits = reload_splits(self.recipe.data, self.data)
         if splits.fingerprint != self.data["fingerprint"]:
             raise InputError(
                 f"{self.path}: its data have changed since it began (fingerprint {splits.fingerprint} now, "

@@ -19,14 +19,15 @@ from filelock import FileLock
 from PIL import Image
 
 from tenfold.core.files import atomic, explained_write
-from tenfold.data.decode import FORMATS
-from tenfold.data.sources.trees import JUNK, printable
+from tenfold.core.text import printable
+from tenfold.data.formats import FORMATS
+from tenfold.data.sources.trees import is_junk
 from tenfold.serving.refusals import Refused
 
 FILE = "corrections.csv"
 # What a stranger with a token can fill of the disk.
 MOST = 100_000
-SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "DIB": ".bmp"}
+SUFFIXES = {"JPEG": ".jpg", "MPO": ".jpg", "DIB": ".bmp", "JPEG2000": ".jp2"}
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def _lines(corrections: Sequence[Correction], *, header: bool) -> str:
 def _names_a_folder(label: str) -> bool:
     """Whether a folder of this name is read back as a class of this name."""
     separators = set(label) & {"/", "\\", "\0", ":"}
-    hidden = label.startswith(".") or label in JUNK or label != label.strip()
+    hidden = not label or is_junk(label) or label != label.strip()
     return not (separators or hidden or len(os.fsencode(label)) > 200 or printable(label) != label)
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tenfold.data.decode import FORMATS
+from tenfold.data.formats import FORMATS
 from tenfold.inference.contract import Contract
 from tenfold.inference.predictor import Predictor
 from tenfold.serving.limits import Limits

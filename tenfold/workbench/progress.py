@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from tenfold.data import Splits
+from tenfold.data import Splits, left_out_lines
 from tenfold.models import Classifier
 from tenfold.recipe import Stop
 from tenfold.runs.folder import Run
@@ -83,10 +83,11 @@ class Display:
             f"[bold]{run.recipe.model.name}[/], {trainable:,} parameters, on {device}, to {escape(str(run.path))}"
         )
         self.console.print(f"images of {height}x{width} in {len(splits.class_names)} classes: {counts}")
-        for bad in splits.bad_files[:5]:
-            self.console.print(f"[yellow]left out[/] {escape(f'{bad.path}: {bad.reason}')}")
-        if len(splits.bad_files) > 5:
-            self.console.print(f"[yellow]left out[/] {len(splits.bad_files) - 5} more; all are in data.json")
+        self.console.print(escape(f"understood as {splits.layout}"))
+        for notice in splits.notices:
+            self.console.print(f"[yellow]note[/] {escape(notice)}")
+        for line in left_out_lines(splits):
+            self.console.print(f"[yellow]left out[/] {escape(line)}")
         self.epochs, self.stop = epochs or run.recipe.fit.epochs, run.recipe.stop
         self.minutes, self.work = run.recipe.fit.minutes, run.recipe.fit.work(self.epochs)
         for record in run.history if (run.path / "history.csv").is_file() else ():

@@ -13,7 +13,7 @@ from torch import nn
 from tenfold.core.devices import choose_device, device_name, peak_memory_mib
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write, write_json
-from tenfold.data import Source, Splits, load_test_split
+from tenfold.data import Source, Splits, decoding_of, load_test_split
 from tenfold.data import load_splits as read_splits
 from tenfold.data.sources.given import Pair, keep_arrays
 from tenfold.findings.explain import explain, robustness
@@ -284,7 +284,7 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
     )
     with display.decoding() as note:
         try:
-            split = load_test_split(wanted, source, run.class_names, note)
+            split = load_test_split(wanted, source, run.class_names, note, decoding_of(run.data))
         except InputError as error:
             if source.data is None or not Path(source.data).exists():
                 raise

@@ -135,7 +135,8 @@ def test_many_pictures_are_decoded_by_several_processes_as_by_one(tmp_path, monk
 
 def test_a_misfit_found_by_another_process_changes_the_shape(tmp_path, monkeypatch):
     folder = class_folders(tmp_path / "p", {"a": 400, "b": 300})
-    save(folder / "b" / "zz.png", random_pixels(1, 9, 9))
+    for i in range(20):
+        save(folder / "b" / f"zz{i}.png", random_pixels(i, 9, 9))
     monkeypatch.setattr("tenfold.data.decode_pool.INLINE_SECONDS", 0)
     assert load(folder).image_shape == (3, 64, 64)
 

@@ -30,6 +30,7 @@ def table(
         labels=np.array([label for _, label, _ in facts]),
         parts=np.array([part for _, _, part in facts]),
         keys=np.array([identity_key(path) for path, _, _ in facts], np.uint64),
+        pictures=np.arange(len(facts), dtype=np.uint64),
         contents=np.arange(len(facts), dtype=np.uint64),
         paths=[path for path, _, _ in facts],
         classes=tuple(f"c{label}" for label in range(len(counts))),

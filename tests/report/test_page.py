@@ -13,7 +13,6 @@ from sklearn import metrics as sk
 
 from tenfold.core.files import write_json
 from tenfold.report import write_report
-from tenfold.report.about import leaks
 from tenfold.report.gallery import Album, by_cell, fill, sheet_css, tile_limit, tile_side
 from tenfold.runs.metrics import measure
 from tenfold.runs.predictions import Predictions
@@ -220,17 +219,6 @@ def test_more_classes_than_a_matrix_can_show(tmp_path):
     assert len(shown) == 8
     assert all(payload["matrix"][row][column] == matrix[int(row)][int(column)] for row, column in shown)
     assert len(page) < 3_000_000
-
-
-def test_copies_across_splits_are_warned_of():
-    labels = np.zeros(10, int)
-    pixels = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), dtype=np.uint8)
-    splits = pictured_splits(pixels, labels, [str(k) for k in range(10)], ("a", "b"))
-    assert [sentence.split(":")[0] for sentence in leaks(splits)] == [
-        "10 of 10 test images are also in the train split",
-        "10 of 10 test images are also in the validation split",
-        "10 of 10 validation images are also in the train split",
-    ]
 
 
 # Galleries -----------------------------------------------------------------------------------------------------

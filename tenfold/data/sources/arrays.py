@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tenfold.core.errors import InputError
-from tenfold.data.decode import Encoded
+from tenfold.data.formats import Encoded
 from tenfold.data.sources.groups import Group, split_named
 from tenfold.data.sources.trees import Tree
 

@@ -39,6 +39,12 @@ def find_cifar(tree: Tree) -> str | None:
     return None
 
 
+def cifar_files(tree: Tree, form: str) -> list[str]:
+    """The tree's files that belong to `form`."""
+    training, test, meta = _CIFAR_FORMS[form]
+    return [name for name in tree.files if name.rpartition("/")[2] in {*training, test, meta}]
+
+
 def read_cifar(tree: Tree, form: str) -> list[Group]:
     """CIFAR's original files: every batch a group, in the order of its number; of CIFAR-100 the 100 fine classes.
 

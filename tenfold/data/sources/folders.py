@@ -1,57 +1,55 @@
-"""Class folders, with or without folders of splits above them, on the disk or in an archive."""
+"""Class folders, with or without folders of splits above or below them, on the disk or in an archive."""
 
 import sys
 from bisect import bisect_left
 from collections import Counter
-from itertools import chain
+from dataclasses import dataclass
 
 from tenfold.core.errors import InputError
-from tenfold.data.decode import SUFFIXES
-from tenfold.data.sources.groups import ALIASES, Group, split_named
-from tenfold.data.sources.trees import Tree, printable
+from tenfold.core.text import printable
+from tenfold.data.formats import ending, is_picture
+from tenfold.data.sources.ambiguity import check_beside, check_classes
+from tenfold.data.sources.groups import ALIASES, Group, split_named, splits_named
+from tenfold.data.sources.trees import Tree
 
 LAYOUT = (
     "Expected one folder for each class (SOURCE/cat/1.png, SOURCE/dog/2.png, ...), or train, validation and test "
     "folders with class folders in them"
 )
+LABEL_FILES = (".csv", ".tsv", ".jsonl")
 
 
-def read_folders(tree: Tree) -> list[Group]:
+@dataclass(frozen=True)
+class _Part:
+    """Images (names in the tree) of one folder, with the class of each."""
+
+    split: str | None
+    folder: str
+    names: list[str]
+    classes: list[str]
+
+
+def read_folders(tree: Tree, nested: bool) -> list[Group]:
     """The images of class folders: one group for each split folder, or one without a split.
 
-    Raises InputError for a layout that does not say the class of every image.
+    With `nested`, folders below a class folder belong to its class whatever they are called. Raises InputError for a
+    layout that does not say the class of every image, or can be read in two ways.
     """
     images = [name for name in tree.files if is_picture(name)]
     if not images:
         raise InputError(f"{tree.path}: it holds no images{_other_files(tree, '')}. {LAYOUT}.")
-    root = _wrapping(images)
-    splits = _split_folders(tree, images, root)
-    return [_group(tree, images, root, folder, split) for folder, split in splits] or [
-        _group(tree, images, root, "", None)
-    ]
+    root = wrapping(images)
+    parts = _split_parts(tree, images, root) or _class_parts(tree, images, root, nested)
+    return [_group(tree, root, part) for part in parts]
 
 
-def _group(tree: Tree, images: list[str], root: str, folder: str, split: str | None) -> Group:
-    """All images of the class folders directly below `root` + `folder`."""
-    above = root + folder
-    inside = images[bisect_left(images, above) : bisect_left(images, above + chr(sys.maxunicode))]
-    stray = [name for name in inside if "/" not in name[len(above) :]]
-    if stray:
-        raise InputError(
-            f"{tree.path / above}: {len(stray)} image(s) lie directly in it, for instance "
-            f"{printable(stray[0][len(above) :])}, so their class is not known. {LAYOUT}."
-        )
-    classes = [printable(name[len(above) : name.index("/", len(above))]) for name in inside]
-    for empty in sorted({printable(name) for name in _folders_in(tree, above)} - set(classes)):
-        raise InputError(
-            f"{tree.path / above / empty}: the class folder holds no images{_other_files(tree, f'{above}{empty}/')}. "
-            "Put images of the class in it, or remove it."
-        )
-    paths = [printable(name[len(root) :]) for name in inside]
-    return Group(split, folder.rstrip("/") or tree.stem, paths, classes, lambda: tree.encoded(inside))
+def _group(tree: Tree, root: str, part: _Part) -> Group:
+    paths = [printable(name[len(root) :]) for name in part.names]
+    name = printable(part.folder.rstrip("/")) or tree.stem
+    return Group(part.split, name, paths, part.classes, lambda: tree.encoded(part.names))
 
 
-def _wrapping(images: list[str]) -> str:
+def wrapping(images: list[str]) -> str:
     """The folders, ending in "/", that an archive wraps around everything; "" for none.
 
     A lone folder that holds images itself is no wrapping but a class, and one called `train` is a split.
@@ -67,28 +65,119 @@ def _wrapping(images: list[str]) -> str:
         root = deeper
 
 
-def _split_folders(tree: Tree, images: list[str], root: str) -> list[tuple[str, str]]:
-    """(folder ending in "/", split) in the splits' order if the folders below `root` are splits, else []."""
-    named = {f"{folder}/": split for folder in _folders_in(tree, root) if (split := split_named(folder))}
+# Splits above classes ----------------------------------------------------------------------------------------
+
+
+def _split_parts(tree: Tree, images: list[str], root: str) -> list[_Part]:
+    """The parts in the splits' order if the folders below `root` are splits, else []."""
     counts = Counter(name[len(root) : name.find("/", len(root)) + 1] for name in images)
-    if not any(split == "train" and _has_classes(images, root + folder) for folder, split in named.items()):
+    splits = splits_named([folder.rstrip("/") for folder in counts if folder])
+    named = {f"{folder}/": split for folder, split in splits.items()}
+    if not _are_splits(images, root, named, counts):
         return []
     for other in sorted(counts.keys() - named.keys() - {""}):
         raise InputError(
-            f"{tree.path / root / other}: holds images, but is no split's folder as {', '.join(sorted(named))} are "
-            f"(their names: {', '.join(chain(*ALIASES.values()))}). Move or rename it, or name the "
-            "folders of each split with --train, --validation and --test."
+            f"{tree.path / root / other}: holds images, but is no split's folder as {', '.join(sorted(named))} are. "
+            f"{_say_splits(tree, root, named)}"
         )
-    for empty in sorted(named.keys() - counts.keys()):
+    empty = splits_named(_folders_in(tree, root)).keys() - splits.keys()
+    for folder in sorted(empty):
         raise InputError(
-            f"{tree.path / root / empty}: the split's folder holds no images. Fill it or remove it."
+            f"{tree.path / root / folder}: the split's folder holds no images. Fill it or remove it."
         )
     order = list(ALIASES)
-    return sorted(named.items(), key=lambda item: (order.index(item[1]), len(item[0]), item[0]))
+    ordered = sorted(named.items(), key=lambda item: (order.index(item[1]), len(item[0]), item[0]))
+    return [_split_part(tree, images, root, folder, split) for folder, split in ordered]
+
+
+def _are_splits(images: list[str], root: str, named: dict[str, str], counts: Counter[str]) -> bool:
+    """Whether the folders of splits' names are splits: one of training images with classes, or all of them."""
+    if any(split == "train" and _has_classes(images, root + folder) for folder, split in named.items()):
+        return True
+    return len(set(named.values())) > 1 and "train" in named.values() and named.keys() == counts.keys()
+
+
+def _say_splits(tree: Tree, root: str, named: dict[str, str]) -> str:
+    words = " ".join(
+        f"--{split} '{tree.path / root / folder.rstrip('/')}'" for folder, split in named.items()
+    )
+    return f"Move or rename it, or name the folders of the splits: {words}"
+
+
+def _split_part(tree: Tree, images: list[str], root: str, folder: str, split: str) -> _Part:
+    above = root + folder
+    inside = _below(images, above)
+    again = {name[len(above) :].partition("/")[0] for name in inside}
+    while len(again) == 1 and split_named(next(iter(again))) == split:  # seg_train/seg_train/CLASS
+        above += f"{again.pop()}/"
+        again = {name[len(above) :].partition("/")[0] for name in inside}
+    return _Part(split, folder, inside, _classes(tree, above, inside))
+
+
+# Classes -----------------------------------------------------------------------------------------------------
+
+
+def _class_parts(tree: Tree, images: list[str], root: str, nested: bool) -> list[_Part]:
+    """One part of class folders, or a part for each split where every class folder has folders of splits."""
+    classes = _classes(tree, root, images)
+    check_beside(tree, root, set(classes))
+    splits = [] if nested else _splits_in_classes(images, root)
+    if not splits:
+        if not nested:
+            check_classes(tree, images, root)
+        return [_Part(None, "", images, classes)]
+    parts = []
+    for wanted in ALIASES:
+        chosen = [place for place, split in enumerate(splits) if split == wanted]
+        if chosen:
+            names = [images[place] for place in chosen]
+            parts.append(_Part(wanted, wanted, names, [classes[place] for place in chosen]))
+    return parts
+
+
+def _splits_in_classes(images: list[str], root: str) -> list[str]:
+    """The split of each image by the folder within its class folder; [] unless all say one, and all classes train."""
+    below = [name[len(root) :].split("/") for name in images]
+    if any(len(parts) < 3 for parts in below):
+        return []
+    named = splits_named(sorted({parts[1] for parts in below}))
+    splits = [named.get(parts[1], "") for parts in below]
+    trained = {parts[0] for parts, split in zip(below, splits, strict=True) if split == "train"}
+    complete = "" not in splits and len(set(splits)) > 1 and trained == {parts[0] for parts in below}
+    return splits if complete else []
+
+
+def _classes(tree: Tree, above: str, inside: list[str]) -> list[str]:
+    """The class of each image in the class folders directly below `above`."""
+    stray = [name for name in inside if "/" not in name[len(above) :]]
+    if stray:
+        raise InputError(
+            f"{tree.path / above}: {len(stray)} image(s) lie directly in it, for instance "
+            f"{printable(stray[0][len(above) :])}, so their class is not known. {label_file_hint(tree)}{LAYOUT}."
+        )
+    classes = [printable(name[len(above) : name.index("/", len(above))]) for name in inside]
+    for empty in sorted({printable(name) for name in _folders_in(tree, above)} - set(classes)):
+        raise InputError(
+            f"{tree.path / above / empty}: the class folder holds no images"
+            f"{_other_files(tree, f'{above}{empty}/')}. Put images of the class in it, or remove it."
+        )
+    return classes
+
+
+def label_file_hint(tree: Tree) -> str:
+    """A sentence on a file that may hold the labels, or ""."""
+    files = [name for name in tree.files if ending(name) in LABEL_FILES]
+    if not files:
+        return ""
+    return f"{printable(files[0])} may hold the labels, but labels are read from the folders' names only. "
 
 
 def _has_classes(images: list[str], folder: str) -> bool:
     return any(name.startswith(folder) and "/" in name[len(folder) :] for name in images)
+
+
+def _below(images: list[str], above: str) -> list[str]:
+    return images[bisect_left(images, above) : bisect_left(images, above + chr(sys.maxunicode))]
 
 
 def _folders_in(tree: Tree, above: str) -> list[str]:
@@ -99,17 +188,8 @@ def _folders_in(tree: Tree, above: str) -> list[str]:
     ]
 
 
-def is_picture(name: str) -> bool:
-    """Whether the name ends as a picture's does; whether it is one shows when it is decoded."""
-    return _suffix(name) in SUFFIXES
-
-
-def _suffix(name: str) -> str:
-    return name[name.rindex(".") :].lower() if "." in name else ""
-
-
 def _other_files(tree: Tree, folder: str) -> str:
     """', only N files of other kinds (.txt, ...)' below `folder`, or '' when there are none."""
-    endings = Counter(_suffix(name) or "without ending" for name in tree.files if name.startswith(folder))
-    kinds = ", ".join(ending for ending, _ in endings.most_common(5))
+    endings = Counter(ending(name) or "without ending" for name in tree.files if name.startswith(folder))
+    kinds = ", ".join(found for found, _ in endings.most_common(5))
     return f", only {endings.total()} file(s) of other kinds ({kinds})" if endings else ""

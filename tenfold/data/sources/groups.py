@@ -1,20 +1,36 @@
 """What a source holds before anything is decoded: groups of images, one for each folder of a split."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tenfold.data.decode import Encoded
+from tenfold.data.formats import Encoded
 
+# What folders of splits are called, in English and in some other languages, without accents.
 ALIASES = {
-    "train": ("train", "training"),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test", "testing"),
+    "train": (
+        *("train", "training", "trainings", "treino", "treinamento", "entrenamiento", "entrainement"),
+        *("apprentissage", "addestramento", "trening", "训练", "训练集", "学習", "訓練", "обучение"),
+    ),
+    "validation": (
+        *("validation", "valid", "val", "validate", "dev", "validierung", "validierungs", "validacion"),
+        *("validacao", "validazione", "validatie", "验证", "验证集", "検証", "валидация"),
+    ),
+    "test": (
+        *("test", "testing", "tests", "teste", "prueba", "pruebas", "testes", "eval", "evaluation"),
+        *("测试", "测试集", "テスト", "тест"),
+    ),
 }
+ENGLISH = ("train", "training", "validation", "valid", "val", "dev", "validate", "test", "testing", "eval")
 
+_BEFORE = r"(?:seg|images?|imgs?|data|dataset|my|the)[-_ ]"
+_BEHIND = r"[-_ ]?(?:set|images?|imgs?|pics?|pictures?|photos?|data|daten|split|folder|samples?)"
 _NAMES = {
-    name: re.compile(rf"({'|'.join(aliases)})[-_ ]?\d*", re.IGNORECASE) for name, aliases in ALIASES.items()
+    split: re.compile(rf"(?:{_BEFORE})?(?:{'|'.join(names)})(?:{_BEHIND})?[-_ ]?\d*", re.IGNORECASE)
+    for split, names in ALIASES.items()
 }
+_EVALUATION = re.compile(rf"(?:{_BEFORE})?eval(?:uation)?(?:{_BEHIND})?[-_ ]?\d*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,8 +49,28 @@ class Group:
 
 
 def split_named(name: str) -> str | None:
-    """The split that a folder's name stands for (`val`, `Training`, `train3`, ...), or None."""
-    return next((split for split, pattern in _NAMES.items() if pattern.fullmatch(name)), None)
+    """The split that a folder's name stands for (`val`, `Training`, `train_set3`, ...), or None."""
+    plain = "".join(
+        letter for letter in unicodedata.normalize("NFKD", name) if not unicodedata.combining(letter)
+    )
+    for spelling in (plain, unicodedata.normalize("NFKC", name)):
+        for split, pattern in _NAMES.items():
+            if pattern.fullmatch(spelling.strip()):
+                return split
+    return None
+
+
+def splits_named(names: Sequence[str]) -> dict[str, str]:
+    """The split for each of those names that stand for one, seen together.
+
+    Folders called `eval` are test images, or validation images beside a folder of test images.
+    """
+    found = {name: split for name in names if (split := split_named(name))}
+    evaluation = {name for name in found if _EVALUATION.fullmatch(name)}
+    others = {split for name, split in found.items() if name not in evaluation}
+    if "test" in others and "validation" not in others:
+        found |= dict.fromkeys(evaluation, "validation")
+    return found
 
 
 def split_of_file(name: str) -> str | None:

@@ -8,13 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tenfold.core.errors import InputError
+from tenfold.core.text import printable
+from tenfold.data.formats import ending, is_picture, why_no_picture
 from tenfold.data.sources.arrays import read_digits, read_npz
-from tenfold.data.sources.cifar import find_cifar, read_cifar
+from tenfold.data.sources.cifar import cifar_files, find_cifar, read_cifar
 from tenfold.data.sources.download import DOWNLOADS, check, fetch
-from tenfold.data.sources.folders import is_picture, read_folders
+from tenfold.data.sources.folders import read_folders
 from tenfold.data.sources.groups import Group, split_of_file
 from tenfold.data.sources.trees import Tree, open_tree
-from tenfold.data.splits import SPLIT_NAMES, Source
+from tenfold.data.splits import SPLIT_NAMES, LeftOut, Source
 
 NAMED_SOURCES = ("digits", *DOWNLOADS)
 
@@ -36,19 +38,40 @@ class OpenSource:
         return [(split, f"{_relative(folder, above)}/", open_tree(folder)) for split, folder in folders]
 
     @property
+    def place(self) -> list[str]:
+        """What names the source on this machine: resolved paths, or a known name."""
+        if self.source.data in NAMED_SOURCES:
+            return [self.source.data]
+        return [f"{split}:{prefix}:{tree.path.resolve()}" for split, prefix, tree in self._trees]
+
+    @property
     def stamp(self) -> str:
         """A text that changes when a file of the source is added, removed or changed (by size or time)."""
         if self.source.data == "digits":
             return f"scikit-learn {version('scikit-learn')}"
         return " ".join(tree.stamp for _, _, tree in self._trees)
 
-    def groups(self) -> list[Group]:
-        """Every group of images, in the splits' order. Raises InputError for a layout that is not understood."""
+    def groups(self, nested: bool = False) -> list[Group]:
+        """Every group of images, in the splits' order. Raises InputError for a layout that is not understood.
+
+        `nested` is as in read_folders.
+        """
         if self.source.data == "digits":
             return read_digits()
         if self.source.data in DOWNLOADS:
             check(DOWNLOADS[self.source.data], fetch(self.source.data))
-        return [group for split, prefix, tree in self._trees for group in _read(split, prefix, tree)]
+        return [group for split, prefix, tree in self._trees for group in _read(split, prefix, tree, nested)]
+
+    def left_out(self) -> list[LeftOut]:
+        """The files that no group has, counted by ending and reason, most first."""
+        if self.source.data in NAMED_SOURCES:
+            return []
+        found: dict[tuple[str, str], list[str]] = {}
+        for _, prefix, tree in self._trees:
+            for name, reason in _unused(tree):
+                found.setdefault((ending(name), reason), []).append(prefix + name)
+        entries = [LeftOut(*key, len(names), printable(min(names))) for key, names in found.items()]
+        return sorted(entries, key=lambda entry: (-entry.files, entry.ending, entry.reason))
 
 
 def open_source(source: Source) -> OpenSource:
@@ -66,38 +89,53 @@ def open_source(source: Source) -> OpenSource:
     return OpenSource(source)
 
 
-def _read(split: str | None, prefix: str, tree: Tree) -> Iterator[Group]:
+def _read(split: str | None, prefix: str, tree: Tree, nested: bool) -> Iterator[Group]:
     """The groups of one tree, put into `split` where one is named for it."""
-    for group in _read_tree(tree):
-        if split and group.split:
-            raise InputError(
-                f"{tree.path}: it holds a {group.split} split of its own ({group.name}), so it cannot all be {split} "
-                f"images. Name the folder inside it with --{split}, or give the whole of it with --data."
-            )
-        yield (
-            replace(
-                group, split=split, name=prefix + group.name, paths=[prefix + path for path in group.paths]
-            )
-            if split
-            else group
+    kind, names = _kind(tree)
+    groups = _read_kind(tree, kind, names, nested)
+    if split and any(group.split not in {None, split} for group in groups):
+        raise InputError(
+            f"{tree.path}: it holds a {groups[0].split} split of its own ({groups[0].name}), so it cannot all be "
+            f"{split} images. Name the folder inside it with --{split}, or give the whole of it with --data."
         )
+    for group in groups:
+        paths = [prefix + path for path in group.paths]
+        yield replace(group, split=split, name=prefix + group.name, paths=paths) if split else group
 
 
-def _read_tree(tree: Tree) -> list[Group]:
-    """The groups of a folder, archive or file, whatever it turns out to hold."""
+def _kind(tree: Tree) -> tuple[str, list[str]]:
+    """What a folder, archive or file turns out to hold, and the files that are read of it."""
     if form := find_cifar(tree):
-        return read_cifar(tree, form)
+        return form, cifar_files(tree, form)
     tables = [name for name in tree.files if name.endswith(".parquet")]
     arrays = [name for name in tree.files if name.endswith(".npz")]
-    pictures = any(map(is_picture, tree.files))
+    pictures = [name for name in tree.files if is_picture(name)]
     # Beside pictures, a table without a split's name is metadata, and a picture beside splits is decoration.
     if tables and (not pictures or any(map(split_of_file, tables))):
+        return "parquet", tables
+    if len(arrays) == 1 and not pictures:
+        return "npz", arrays
+    return "folders", pictures
+
+
+def _read_kind(tree: Tree, kind: str, names: list[str], nested: bool) -> list[Group]:
+    if kind == "parquet":
         from tenfold.data.sources.parquet import read_parquet  # pyarrow is slow to load and seldom needed
 
-        return read_parquet(tree, tables)
-    if len(arrays) == 1 and not pictures:
-        return read_npz(tree, arrays[0])
-    return read_folders(tree)
+        return read_parquet(tree, names)
+    if kind == "npz":
+        return read_npz(tree, names[0])
+    return read_folders(tree, nested) if kind == "folders" else read_cifar(tree, kind)
+
+
+def _unused(tree: Tree) -> Iterator[tuple[str, str]]:
+    """(name, reason) of every file of a tree that gives no images."""
+    kind, names = _kind(tree)
+    used = set(names)
+    for name in tree.files:
+        if name not in used:
+            yield name, f"a picture beside {kind} files" if is_picture(name) else why_no_picture(name)
+    yield from tree.skipped()
 
 
 def _common_parent(folders: list[Path]) -> Path | None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tenfold.core.errors import InputError
-from tenfold.data.decode import Encoded, Unreadable
+from tenfold.data.formats import Encoded, Unreadable
 from tenfold.data.sources.groups import Group, split_of_file
 from tenfold.data.sources.trees import Tree
 

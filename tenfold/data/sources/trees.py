@@ -12,21 +12,43 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from tenfold.core.errors import InputError
-from tenfold.data.decode import LARGEST_FILE, Encoded, Unreadable
+from tenfold.core.files import MARK
+from tenfold.core.text import printable
+from tenfold.data.formats import LARGEST_FILE, Encoded, Unreadable
 
-JUNK = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "Icon\r"})
+# Files and folders of operating systems, network drives and tools, in lower case; never classes nor images.
+JUNK = frozenset(
+    {
+        *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
+        *("$recycle.bin", "recycler", "system volume information", "lost+found", "found.000"),
+        *("@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot"),
+        *("__pycache__", "node_modules"),
+    }
+)
+_RUN = {"recipe.toml", "data.json"}  # what every run folder holds
+
+
+def is_junk(name: str) -> bool:
+    """Whether a file or folder is hidden, or the litter of a system or tool."""
+    return name[0] == "." or name.lower() in JUNK
+
+
+def is_own(names: Collection[str]) -> bool:
+    """Whether tenfold made the folder that holds `names`: a run, an inspection, a comparison, a sweep."""
+    return MARK in names or set(names) >= _RUN
 
 
 class Tree(ABC):
-    """Files below the root `path`, without hidden ones and the litter of operating systems."""
+    """Files below the root `path`, without hidden ones, the litter of systems, and what tenfold made itself."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,9 +61,13 @@ class Tree(ABC):
 
     @property
     def stamp(self) -> str:
-        """A text that changes when a file is added, removed or changed (by its size or modification time)."""
+        """A text that changes when a file is added, removed or changed.
+
+        A change is told by size, modification time and change time, and by the bytes of a sample of the files.
+        """
         facts = self.path.stat()
-        return f"{self.path.name} {facts.st_size} {facts.st_mtime_ns}"
+        times = f"{facts.st_mtime_ns} {facts.st_ctime_ns}"
+        return f"{self.path.name} {facts.st_size} {times} {_sampled([str(self.path)])}"
 
     @property
     def files(self) -> dict[str, int]:
@@ -57,6 +83,10 @@ class Tree(ABC):
     def _listing(self) -> tuple[dict[str, int], set[str]]:
         files, folders = self._list()
         return dict(sorted(files.items())), folders | _parents(files)
+
+    @abstractmethod
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        """(name, reason) of every file that is not among `files`."""
 
     @abstractmethod
     def _list(self) -> tuple[dict[str, int], set[str]]: ...
@@ -94,7 +124,7 @@ class _Folder(Tree):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
-            self._scanned = list(_scan(str(path)))
+            self._scanned = _scan(str(path))
         except OSError as error:
             raise InputError(
                 f"{error.filename}: the folder cannot be read ({error.strerror}). Check its permissions."
@@ -103,16 +133,25 @@ class _Folder(Tree):
     @property
     def stamp(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
-        for folder, names, facts in self._scanned:
-            digest.update(os.fsencode("\0".join([folder, *names, ""])))
-            digest.update(facts.tobytes())
+        for scanned in self._scanned:
+            digest.update(os.fsencode("\0".join([scanned.folder, *scanned.names, ""])))
+            digest.update(scanned.facts.tobytes())
+        files = self.files
+        chosen = list(files)[:: -(-len(files) // SAMPLED) or 1]
+        digest.update(_sampled([f"{self.path}{os.sep}{name}" for name in chosen if files[name] > 0]).encode())
         return digest.hexdigest()
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        for scanned in self._scanned:
+            for name in scanned.skipped:
+                yield from _files_below(str(self.path), f"{scanned.folder}{name}", _why(name))
 
     def _list(self) -> tuple[dict[str, int], set[str]]:
         files: dict[str, int] = {}
-        for folder, names, facts in self._scanned:
-            files.update(zip([f"{folder}{name}" for name in names], facts[::2], strict=True))
-        return files, {folder.rstrip("/") for folder, _, _ in self._scanned} - {""}
+        for scanned in self._scanned:
+            names = [f"{scanned.folder}{name}" for name in scanned.names]
+            files.update(zip(names, scanned.facts[::FACTS], strict=True))
+        return files, {scanned.folder.rstrip("/") for scanned in self._scanned} - {""}
 
     def open(self, name: str) -> BinaryIO:
         return open(self.path / name, "rb")
@@ -128,6 +167,9 @@ class _Folder(Tree):
 
 class _SingleFile(Tree):
     """One file, taken for a folder that holds just it."""
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        return iter(())
 
     def _list(self) -> tuple[dict[str, int], set[str]]:
         return {self.path.name: self.path.stat().st_size}, set()
@@ -146,6 +188,10 @@ class _Zip(Tree):
     def _members(self) -> dict[str, zipfile.ZipInfo]:
         with _explained(self.path), zipfile.ZipFile(self.path) as archive:
             return {clean: info for info in archive.infolist() if (clean := _clean(info.filename))}
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        with _explained(self.path), zipfile.ZipFile(self.path) as archive:
+            return _skipped(info.filename for info in archive.infolist() if not info.is_dir())
 
     def _list(self) -> tuple[dict[str, int], set[str]]:
         files = {name: info.file_size for name, info in self._members.items() if not info.is_dir()}
@@ -170,7 +216,12 @@ class _Tar(Tree):
         with _explained(self.path), tarfile.open(self.path) as archive:
             members = archive.getmembers()
             _check_end(archive)
+        self._names = [info.name for info in members if not info.isdir()]
         return {clean: info for info in members if (clean := _clean(info.name))}
+
+    def skipped(self) -> Iterator[tuple[str, str]]:
+        _ = self._members
+        return _skipped(self._names)
 
     def _list(self) -> tuple[dict[str, int], set[str]]:
         files = {name: info.size for name, info in self._members.items() if not info.isdir()}
@@ -239,9 +290,25 @@ def _explained(path: Path) -> Iterator[None]:
 
 def _clean(name: str) -> str:
     """An archive member's name without '..', '.' and a leading '/'; '' for hidden files and litter."""
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in {"", ".", ".."}]
-    hidden = any(part.startswith(".") or part in JUNK for part in parts)
-    return "" if hidden else printable("/".join(parts))
+    parts = _parts(name)
+    return "" if any(map(is_junk, parts)) else printable("/".join(parts))
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in name.replace("\\", "/").split("/") if part not in {"", ".", ".."}]
+
+
+def _skipped(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """(name, reason) of those archive members that `_clean` leaves out."""
+    found = [(name, next((part for part in _parts(name) if is_junk(part)), None)) for name in names]
+    return iter([(printable(name), _why(junk)) for name, junk in found if junk])
+
+
+def _why(name: str) -> str:
+    """Why a file or folder was skipped, by its name."""
+    if name[0] == ".":
+        return "hidden"
+    return "of a system or tool" if is_junk(name) else "made by tenfold"
 
 
 def _parents(names: dict[str, int]) -> set[str]:
@@ -251,33 +318,80 @@ def _parents(names: dict[str, int]) -> set[str]:
     }
 
 
-def printable(name: str) -> str:
-    """A file's name as text that every file format can hold: bytes that are no UTF-8 as backslash escapes."""
-    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
 # Scanning ----------------------------------------------------------------------------------------------------
 
+FACTS = 4  # of each file: size, or -1 for what is no regular file; modification and change time (ns); inode
+SAMPLED = 256  # files whose bytes are looked at whenever a source is opened
+SAMPLED_BYTES = 1024  # at each of three places
 
-_Scanned = tuple[str, list[str], "array[int]"]
+
+@dataclass(frozen=True)
+class _Scanned:
+    """A folder below the root: its name there (ending in "/", or ""), its files, FACTS of each, what was skipped."""
+
+    folder: str
+    names: list[str]
+    facts: "array[int]"
+    skipped: list[str]
 
 
-def _scan(root: str) -> Iterator[_Scanned]:
-    """Every folder below `root`: its name there (ending in "/", or ""), the names of its files, and facts about them.
-
-    The facts are size and modification time (ns) in turn; a size of -1 marks what is no regular file.
-    """
+def _scan(root: str) -> list[_Scanned]:
+    """Every folder below `root`; those that tenfold made, and folders with nothing else in them, are skipped."""
+    found: dict[str, _Scanned] = {}
+    skipped: list[str] = []
     pending: list[tuple[str, str, tuple[str, ...]]] = [("", os.path.realpath(root), ())]
     while pending:
         folder, real, trail = pending.pop()
         path = f"{root}{os.sep}{folder}"
-        names, facts, below = _scan_folder(path)
-        yield folder, names, facts
+        names, facts, below, junk = _scan_folder(path)
+        if folder and is_own([*names, *junk]):
+            skipped.append(folder)
+            continue
+        found[folder] = _Scanned(folder, names, facts, junk)
         for name in reversed(below):
             if not Path(path, name).is_symlink():
                 pending.append((f"{folder}{name}/", f"{real}{os.sep}{name}", trail))
             elif not _circular(target := os.path.realpath(path + name), (*trail, real)):
                 pending.append((f"{folder}{name}/", target, (*trail, real)))
+    for folder in skipped:
+        _skip(found, folder)
+    return list(found.values())
+
+
+def _skip(found: dict[str, _Scanned], folder: str) -> None:
+    """Note `folder` as skipped in the folder above it, which goes as well if nothing else is in it."""
+    above, _, name = folder.rstrip("/").rpartition("/")
+    above = f"{above}/" if above else ""
+    scanned = found[above]
+    scanned.skipped.append(name)
+    inside = any(other.startswith(above) and other != above for other in found)
+    if above and not scanned.names and not inside:
+        del found[above]
+        _skip(found, above)
+
+
+def _files_below(root: str, name: str, reason: str) -> Iterator[tuple[str, str]]:
+    """(name, reason) of a skipped file, or of every file in a skipped folder; links are not followed."""
+    path = f"{root}{os.sep}{name}"
+    if not Path(path).is_dir() or Path(path).is_symlink():
+        yield printable(name), reason
+        return
+    for folder, _, files in os.walk(path):
+        inside = os.path.relpath(folder, root).replace(os.sep, "/")
+        for file in files:
+            yield printable(f"{inside}/{file}"), reason
+
+
+def _sampled(paths: Sequence[str]) -> str:
+    """A hash of the first, middle and last bytes of each file; one that cannot be read counts as empty."""
+    digest = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        with suppress(OSError), open(path, "rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            for place in sorted({0, max(0, size // 2), max(0, size - SAMPLED_BYTES)}):
+                file.seek(place)
+                digest.update(file.read(min(SAMPLED_BYTES, size)))
+    return digest.hexdigest()
 
 
 def _circular(target: str, trail: tuple[str, ...]) -> bool:
@@ -285,34 +399,36 @@ def _circular(target: str, trail: tuple[str, ...]) -> bool:
     return any(f"{real}{os.sep}".startswith(f"{target}{os.sep}") for real in trail)
 
 
-def _scan_folder(path: str) -> tuple[list[str], "array[int]", list[str]]:
-    """The names of a folder's files, facts about them, and the names of the folders in it, sorted.
+def _scan_folder(path: str) -> tuple[list[str], "array[int]", list[str], list[str]]:
+    """The names of a folder's files, FACTS about them, the folders in it, and what is skipped, sorted.
 
     This loop is most of the time that opening a packed source takes, hence its local names and the descriptor.
     """
     names: list[str] = []
     below: list[str] = []
+    skipped: list[str] = []
     facts = array("q")
-    status, add_name, add_fact, junk = os.stat, names.append, facts.append, JUNK
+    status, add_name, add_facts, junk = os.stat, names.append, facts.extend, JUNK
     descriptor = os.open(path, os.O_RDONLY) if os.stat in os.supports_dir_fd else None
     try:
         for name in sorted(os.listdir(path)):  # noqa: PTH208 (names alone are wanted, at full speed)
-            if name[0] == "." or name in junk:
+            if name[0] == "." or name.lower() in junk:
+                skipped.append(name)
                 continue
             try:
                 found = status(name, dir_fd=descriptor) if descriptor is not None else status(path + name)
             except OSError:  # a link to nothing: a bad file, when it comes to reading it
-                names.append(name)
-                facts.extend((-1, 0))
+                add_name(name)
+                add_facts((-1, 0, 0, 0))
                 continue
             kind = found.st_mode & 0o170000
             if kind == stat.S_IFDIR:
                 below.append(name)
                 continue
             add_name(name)
-            add_fact(found.st_size if kind == stat.S_IFREG else -1)
-            add_fact(found.st_mtime_ns)
+            size = found.st_size if kind == stat.S_IFREG else -1
+            add_facts((size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino & 0x7FFFFFFFFFFFFFFF))
     finally:
         if descriptor is not None:
             os.close(descriptor)
-    return names, facts, below
+    return names, facts, below, skipped

@@ -173,9 +173,9 @@ def test_empty_folder(tmp_path):
 
 def test_only_other_files(tmp_path):
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x.heic").write_bytes(b"x")
+    (tmp_path / "a" / "x.svg").write_bytes(b"x")
     (tmp_path / "a" / "y.txt").write_bytes(b"x")
-    refused(tmp_path, "only 2 file(s) of other kinds", ".heic")
+    refused(tmp_path, "only 2 file(s) of other kinds", ".svg")
 
 
 def test_one_class_only(tmp_path):

@@ -1,0 +1,36 @@
+"""Names that come from elsewhere, as text that is safe to print: the one place where that is decided."""
+
+import os
+import re
+import unicodedata
+
+_BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they let a name read as another one
+
+
+def printable(name: str, keep: str = "") -> str:
+    """A name as text that every file format holds and no terminal obeys.
+
+    Control characters (all but those in `keep`), line separators, text-direction marks and bytes that are no UTF-8
+    become backslash escapes.
+    """
+    if name.isprintable():
+        return name
+    text = os.fsencode(name).decode("utf-8", "backslashreplace") if not name.isascii() else name
+    return "".join(_escaped(letter) if letter not in keep else letter for letter in text)
+
+
+def _escaped(letter: str) -> str:
+    if unicodedata.category(letter) in {"Cc", "Zl", "Zp"} or ord(letter) in _BIDI:
+        return letter.encode("unicode_escape").decode()
+    return letter
+
+
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """A key that sorts names as people do: `c2` before `c10`."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 file`, `2,000 files`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,210 @@
+"""From the bytes of one picture to an opened Pillow image: which formats are read, and what is refused unseen.
+
+Formats are told by the contents; a file's ending only says whether it is looked at. HEIC and DICOM need an extra.
+"""
+
+import io
+import os
+import stat
+import struct
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+from PIL.GifImagePlugin import GifImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TgaImagePlugin import TgaImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+PLAIN = frozenset(
+    {
+        *(
+            ".jpg",
+            ".jpeg",
+            ".jpe",
+            ".jfif",
+            ".png",
+            ".apng",
+            ".webp",
+            ".bmp",
+            ".dib",
+            ".gif",
+            ".tif",
+            ".tiff",
+        ),
+        *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc"),
+        *(".tga", ".ico", ".avif", ".avifs"),
+    }
+)
+# For each ending that takes an extra: the extra's name, and the package that it brings.
+EXTRAS = {
+    ".heic": ("heic", "pillow_heif"),
+    ".heif": ("heic", "pillow_heif"),
+    ".dcm": ("dicom", "pydicom"),
+    ".dicom": ("dicom", "pydicom"),
+}
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "ICO")
+TINY = 1 << 16  # pixels
+LARGEST_FILE = 1 << 29  # bytes: what is larger is no picture to learn from, and would not fit in memory
+LARGEST_PICTURE = 1 << 26  # pixels: one of them takes about a gigabyte while it is decoded
+
+for plugin in (
+    "Bmp",
+    "Gif",
+    "Ico",
+    "Jpeg",
+    "Jpeg2K",
+    "Png",
+    "Ppm",
+    "Tiff",
+    "WebP",
+):  # each registers its formats
+    import_module(f"PIL.{plugin}ImagePlugin")
+
+
+class BadPicture(ValueError):  # noqa: N818
+    """A picture that cannot be read; its one argument says why."""
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """In place of a picture that could not even be fetched: the reason."""
+
+    reason: str
+
+
+# A file's path, its contents, or (H, W, C) uint8 pixels.
+Encoded = str | bytes | np.ndarray | Unreadable
+
+
+def ending(name: str) -> str:
+    """The ending of a file's name in lower case, with its dot; "" for none."""
+    stem, dot, last = name.rpartition("/")[2].rpartition(".")
+    return f".{last.lower()}" if dot and stem else ""
+
+
+def is_picture(name: str) -> bool:
+    """Whether the name ends as that of a picture that can be read here; whether it is one shows on decoding."""
+    found = ending(name)
+    return found in PLAIN or (found in EXTRAS and find_spec(EXTRAS[found][1]) is not None)
+
+
+def why_no_picture(name: str) -> str:
+    """Why a file that is no picture by its name is left out."""
+    found = ending(name)
+    if found in EXTRAS:
+        return f"needs the extra: pip install 'tenfold[{EXTRAS[found][0]}]'"
+    return "not a picture format that is read"
+
+
+def read_file(path: str) -> bytes:
+    """The contents of a regular file. Raises BadPicture for anything else, and OSError.
+
+    Devices, pipes and the kernel's pretended files (which have no size) are not read: that could last forever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(descriptor, "rb", buffering=0) as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise BadPicture("not a regular file")
+        if facts.st_size > LARGEST_FILE:
+            raise BadPicture(f"the file is larger than {LARGEST_FILE >> 20} MiB")
+        return file.read(facts.st_size)
+
+
+def open_picture(
+    contents: bytes, name: str, reduce_to: tuple[int, int] | None
+) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture in `contents`, not decoded yet, and its width and height as stored.
+
+    A JPEG file is decoded at half its size, or less, where it stays at least as large as `reduce_to` (width,
+    height; None: as it is). `name` is the file's, or "". Raises BadPicture for what is no picture, or would take
+    too much memory, and whatever Pillow raises on damaged files.
+    """
+    if not contents:
+        raise BadPicture("the file is empty")
+    if (image := _tiny_png(contents)) is not None:
+        return image, image.size
+    try:
+        image = Image.open(io.BytesIO(contents), formats=FORMATS)
+    except UnidentifiedImageError:
+        image = _open_rarer(contents, name)
+    except Image.DecompressionBombError as error:
+        raise BadPicture(f"{error}: it would take too much memory; make it smaller") from None
+    stored = image.size
+    if reduce_to and image.format == "JPEG":
+        image.draft(None, reduce_to)  # saves most of the time
+    if image.width * image.height > LARGEST_PICTURE:
+        raise BadPicture(
+            f"it has {stored[0]} x {stored[1]} pixels; more than {LARGEST_PICTURE:,} are not decoded, "
+            "because they would take too much memory: make it smaller"
+        )
+    return image, stored
+
+
+def has_more_frames(image: Image.Image, contents: bytes) -> bool:
+    """Whether an opened picture has more than one frame or page; only the first is used."""
+    if image.format == "GIF":  # it looks for the next frame, which must not disturb the first
+        image = Image.open(io.BytesIO(contents), formats=("GIF",))
+    if isinstance(image, GifImageFile | PngImageFile | TiffImageFile | WebPImageFile):
+        with suppress(Exception):  # a later frame is damaged: the first can still be used
+            return bool(image.is_animated)
+    return image.info.get("frames", 1) > 1
+
+
+def _tiny_png(contents: bytes) -> Image.Image | None:
+    """A small 8-bit gray or RGB PNG file of nothing but pixels, or None for every other picture and damaged ones.
+
+    Image.open takes nearly as long as the decoding of such pictures, which data sets for learning are full of.
+    """
+    if contents[:8] != b"\x89PNG\r\n\x1a\n" or contents[37:41] != b"IDAT":
+        return None
+    width, height, depth, kind, _, _, interlaced, length = struct.unpack_from(">IIBBBBBxxxxI", contents, 16)
+    mode = {0: "L", 2: "RGB"}.get(kind)
+    ends = contents[length + 49 : length + 53] == b"IEND"
+    if mode is None or depth != 8 or interlaced or not ends or not 0 < width * height <= TINY:
+        return None
+    try:
+        return Image.frombytes(mode, (width, height), contents[41 : 41 + length], "zip", mode, False)
+    except (ValueError, OSError):
+        return None  # Image.open says better what is wrong
+
+
+# Rarer formats -----------------------------------------------------------------------------------------------
+
+
+def _open_rarer(contents: bytes, name: str) -> Image.Image:
+    """A picture in a format whose reader is loaded only where it is needed."""
+    if contents[4:8] == b"ftyp":
+        return _open_boxed(contents)
+    if contents[128:132] == b"DICM":
+        if find_spec("pydicom") is None:
+            raise BadPicture(f"a DICOM file {why_no_picture('.dcm.dcm')}")
+        from tenfold.data.dicom import open_dicom
+
+        return open_dicom(contents)
+    # The format has no mark at its beginning: nearly anything would pass for it, so name or footer must say it.
+    if ending(name) == ".tga" or contents[-18:-2] == b"TRUEVISION-XFILE":
+        try:
+            return TgaImageFile(io.BytesIO(contents))
+        except SyntaxError:
+            pass
+    raise BadPicture("not a picture in a known format, whatever its name says")
+
+
+def _open_boxed(contents: bytes) -> Image.Image:
+    """AVIF or HEIC, which share a container."""
+    brands = contents[8:12] + contents[16 : int.from_bytes(contents[:4], "big")]
+    if b"avif" in brands or b"avis" in brands:
+        import_module("PIL.AvifImagePlugin")
+        return Image.open(io.BytesIO(contents), formats=("AVIF",))
+    if find_spec("pillow_heif") is None:
+        raise BadPicture(f"a HEIC file {why_no_picture('.heic.heic')}")
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return Image.open(io.BytesIO(contents), formats=("HEIF",))
