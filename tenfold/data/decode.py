@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from tenfold.data.formats import BadPicture, Encoded, Unreadable, has_more_frames, open_picture, read_file
+from tenfold.data.formats import Encoded, Unreadable, has_more_frames, open_picture, read_file
+from tenfold.data.limits import BadPicture
 
 Fit = Literal["crop", "pad", "squash"]
 Range = tuple[float, float]
@@ -144,7 +145,7 @@ def _hash(contents: bytes) -> int:
 
 def _pixels_hash(pixels: np.ndarray) -> int:
     """64 bits of a hash of pixels and shape; SHA-256 because processors have instructions for it."""
-    digest = hashlib.sha256(pixels if pixels.flags.c_contiguous else pixels.tobytes())
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
     digest.update(b"%d" % pixels.shape[1])
     return int.from_bytes(digest.digest()[:8], "little")
 

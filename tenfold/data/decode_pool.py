@@ -15,7 +15,8 @@ import numpy as np
 
 from tenfold.core.errors import TenfoldError
 from tenfold.data.decode import Original, Target, decode, extremes
-from tenfold.data.formats import BadPicture, Encoded
+from tenfold.data.formats import Encoded
+from tenfold.data.limits import BadPicture
 
 CHUNK_IMAGES = 256
 CHUNK_BYTES = 1 << 22  # of encoded pictures; bounds what waits between the processes

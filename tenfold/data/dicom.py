@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from tenfold.data.formats import LARGEST_PICTURE, BadPicture
+from tenfold.data.limits import LARGEST_PICTURE, BadPicture
 
 
 def open_dicom(contents: bytes) -> Image.Image:

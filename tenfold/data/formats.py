@@ -20,6 +20,8 @@ from PIL.TgaImagePlugin import TgaImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from tenfold.data.limits import LARGEST_FILE, LARGEST_PICTURE, BadPicture
+
 PLAIN = frozenset(
     {
         *(
@@ -49,8 +51,6 @@ EXTRAS = {
 }
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "ICO")
 TINY = 1 << 16  # pixels
-LARGEST_FILE = 1 << 29  # bytes: what is larger is no picture to learn from, and would not fit in memory
-LARGEST_PICTURE = 1 << 26  # pixels: one of them takes about a gigabyte while it is decoded
 
 for plugin in (
     "Bmp",
@@ -64,10 +64,6 @@ for plugin in (
     "WebP",
 ):  # each registers its formats
     import_module(f"PIL.{plugin}ImagePlugin")
-
-
-class BadPicture(ValueError):  # noqa: N818
-    """A picture that cannot be read; its one argument says why."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from tenfold import recipe
 from tenfold.core.errors import InputError
 from tenfold.data.decode import Target, decode
-from tenfold.data.formats import BadPicture
+from tenfold.data.limits import BadPicture
 from tenfold.data.pack import Pack, open_pack
 from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import open_source

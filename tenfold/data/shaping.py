@@ -11,7 +11,8 @@ from tenfold import recipe
 from tenfold.core.errors import InputError
 from tenfold.core.text import plural
 from tenfold.data.decode import Misfit, Original, Target, cropped_share, decode, real_range, whole_range
-from tenfold.data.formats import BadPicture, Encoded
+from tenfold.data.formats import Encoded
+from tenfold.data.limits import BadPicture
 from tenfold.data.splits import class_name
 
 LARGEST_OWN_SIZE = 1024

@@ -10,7 +10,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from tenfold.data.decode import Misfit, Target, decode
-from tenfold.data.formats import BadPicture, Unreadable, _tiny_png
+from tenfold.data.formats import Unreadable, _tiny_png
+from tenfold.data.limits import BadPicture
 
 PIXELS = random_pixels(1, 10, 12)
 

@@ -23,7 +23,8 @@ from typing import BinaryIO
 from tenfold.core.errors import InputError
 from tenfold.core.files import MARK
 from tenfold.core.text import printable
-from tenfold.data.formats import LARGEST_FILE, Encoded, Unreadable
+from tenfold.data.formats import Encoded, Unreadable
+from tenfold.data.limits import LARGEST_FILE
 
 # Files and folders of operating systems, network drives and tools, in lower case; never classes nor images.
 JUNK = frozenset(
