@@ -7,7 +7,7 @@ from pathlib import Path
 from tenfold.comparison.page import write_comparison
 from tenfold.comparison.pairing import Comparison, compare_runs
 from tenfold.core.errors import InputError
-from tenfold.core.files import explained_write, write_json
+from tenfold.core.files import make_output_folder, write_json
 from tenfold.runs.folder import Run, load_run
 
 
@@ -22,8 +22,7 @@ def compare(runs: Iterable[str | Path | Run], out: str | Path = "comparison") ->
         raise InputError("compare needs two different runs or more; `tenfold runs` lists those there are.")
     out = Path(out)
     comparison = compare_runs(opened, out / "comparison.html")
-    with explained_write(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_output_folder(out)
     pairs = [asdict(pair) for pair in comparison.pairs]
     write_json(out / "comparison.json", {"rows": comparison.rows, "pairs": pairs})
     write_comparison(comparison)

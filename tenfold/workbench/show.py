@@ -13,7 +13,7 @@ from rich.table import Column, Table
 
 from tenfold.augment import picture_augmentations
 from tenfold.core.errors import InputError
-from tenfold.core.files import atomic, cache_folder, explained_write
+from tenfold.core.files import atomic, cache_folder, make_output_folder
 from tenfold.data import Source, cache_entries, load_splits, remove_cache_entries
 from tenfold.data.inspect import inspect_source, sample_images, summary
 from tenfold.models import Classifier, build_model, summarise
@@ -81,8 +81,7 @@ def show_inspection(source: Source, *, out: Path, as_json: bool = False) -> bool
         print(json.dumps(inspection.to_json(), indent=2))
         return inspection.needs_attention
     console.print("\n".join(summary(inspection)))
-    with explained_write(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_output_folder(out)
     counts = {split: list(classes.values()) for split, classes in inspection.counts.items()}
     drawn = {
         "class_counts": class_counts(counts, inspection.splits.class_names),
