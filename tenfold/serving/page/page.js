@@ -7,6 +7,7 @@ const SMALL = 96; // pixels: smaller pictures are shown with sharp pixels
 let model = null;
 let past = []; // {file, address, name, answer, explanation, corrected}, newest first
 let current = null;
+let map = null; // the explanation that lies over the picture
 let everyBar = false;
 
 function make(tag, text, className) {
@@ -87,7 +88,8 @@ async function classify(file) {
 async function showInstead(image, item) {
   image.onerror = null;
   try {
-    image.src = (await explanationOf(item)).picture;
+    const { picture } = await explanationOf(item);
+    if (image !== byId("shown") || item === current) image.src = picture;
   } catch {
     image.alt = "this browser cannot show the picture";
   }
@@ -100,10 +102,6 @@ function open(item) {
   everyBar = false;
   byId("answer").hidden = false;
   const shown = byId("shown");
-  shown.onload = () => {
-    byId("heat").parentElement.classList.toggle("small", Math.max(shown.naturalWidth, shown.naturalHeight) <= SMALL);
-    item.small = Math.max(shown.naturalWidth, shown.naturalHeight) <= SMALL;
-  };
   shown.onerror = () => showInstead(shown, item);
   shown.src = item.address;
   shown.alt = item.name;
@@ -158,8 +156,9 @@ function explanationOf(item) {
 async function look() {
   const button = byId("look");
   if (button.getAttribute("aria-pressed") === "true") {
+    hideHeat();
     byId("shown").src = current.address;
-    return hideHeat();
+    return;
   }
   const item = current;
   button.disabled = true;
@@ -177,6 +176,7 @@ async function look() {
 }
 
 function hideHeat() {
+  map = null;
   byId("heat").hidden = true;
   byId("look-note").hidden = true;
   byId("look").setAttribute("aria-pressed", "false");
@@ -184,14 +184,8 @@ function hideHeat() {
 }
 
 function showHeat(found) {
-  const canvas = byId("heat");
-  const image = byId("shown");
-  image.onload = () => {
-    drawHeat(canvas, image, found.heat);
-    canvas.hidden = !found.decisive;
-    byId("heat").parentElement.classList.toggle("small", Math.max(image.naturalWidth, image.naturalHeight) <= SMALL);
-  };
-  image.src = found.picture; // the part that the model was given, at its size
+  map = found;
+  byId("shown").src = found.picture; // the part that the model was given, at its size
   byId("look").setAttribute("aria-pressed", "true");
   byId("look").textContent = "Show the picture";
   const note = byId("look-note");
@@ -199,6 +193,16 @@ function showHeat(found) {
   note.textContent = found.decisive
     ? `The picture as the model gets it. Where it is bright, covering it costs “${found.predicted}” most: up to ${percent(found.drop)} of probability.`
     : `The picture as the model gets it. No single part decides: covering any of them changes the answer by less than ${percent(Math.max(found.drop, 0.001))}.`;
+}
+
+// Whenever a picture has loaded: sharp pixels for a small one, and the map over the one that it belongs to.
+function dress() {
+  const image = byId("shown");
+  const canvas = byId("heat");
+  canvas.parentElement.classList.toggle("small", Math.max(image.naturalWidth, image.naturalHeight) <= SMALL);
+  const belongs = map !== null && map.decisive && image.src === map.picture;
+  if (belongs) drawHeat(canvas, image, map.heat);
+  canvas.hidden = !belongs;
 }
 
 // Bright where it matters, darkened elsewhere.
@@ -344,6 +348,7 @@ function listen() {
     byId("veil").hidden = true;
     take(event.dataTransfer?.files ?? []);
   });
+  byId("shown").addEventListener("load", dress);
   byId("look").addEventListener("click", look);
   byId("more").addEventListener("click", () => {
     everyBar = !everyBar;
@@ -364,7 +369,7 @@ async function begin() {
   byId("name").textContent = model.name;
   const classes = model.class_names;
   const some = classes.length > 12 ? `${classes.slice(0, 12).join(", ")} and ${classes.length - 12} more` : classes.join(", ");
-  const accuracy = model.accuracy == null ? "" : ` On its ${model.test_images} test images it was right in ${percent(model.accuracy)}.`;
+  const accuracy = model.accuracy == null ? "" : ` On its ${model.test_images.toLocaleString("en")} test images it was right in ${percent(model.accuracy)}.`;
   byId("about").textContent = `It tells ${classes.length} classes apart: ${some}.${accuracy}`;
   const empty = make("option", "choose a class");
   empty.value = "";
