@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,8 @@ class Engine:
         self._decoders = ThreadPoolExecutor(max(1, os.cpu_count() or 1), "decode")
         self._waiting: deque[_Job] = deque()
         self._patient: deque[_Job] = deque()  # run only where nothing else waits
-        self._large = threading.Lock()
+        # A large picture takes hundreds of megabytes while it is decoded, so only one is at a time.
+        self._large = ThreadPoolExecutor(1, "decode-large")
         self._change = threading.Condition()
         self._open = True
         self._warm_up()
@@ -81,7 +82,12 @@ class Engine:
 
     async def read(self, encoded: bytes) -> np.ndarray:
         """One encoded picture as the (1, H, W, C) uint8 pixels that the model is given. Raises Refused."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, self._decode, encoded)
+        loop = asyncio.get_running_loop()
+        pixels = await loop.run_in_executor(self._decoders, self._decode, encoded, LARGE)
+        if pixels is None:
+            pixels = await loop.run_in_executor(self._large, self._decode, encoded, self.limits.pixels)
+        assert pixels is not None
+        return pixels
 
     def close(self) -> None:
         """End the threads; what still waits is cancelled."""
@@ -89,18 +95,18 @@ class Engine:
             self._open = False
             self._change.notify()
         self._runner.join(5)
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._decoders, self._large):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _place(self) -> "_Place":
         if self.pending >= self.limits.waiting:
             raise busy(self.pending * self.seconds_an_image)
         return _Place(self)
 
-    def _decode(self, encoded: bytes) -> np.ndarray:
+    def _decode(self, encoded: bytes, most: int) -> np.ndarray | None:
+        """A picture's pixels (1, H, W, C); None for one of more than `most` pixels. Raises Refused."""
         try:
-            # A large picture takes hundreds of megabytes while it is decoded, so only one is at a time.
-            with self._large if self._pixels(encoded) > LARGE else nullcontext():
-                return self.contract.pixels(encoded)[None]
+            return self.contract.pixels(encoded)[None] if self._pixels(encoded) <= most else None
         except (OSError, ValueError, SyntaxError, MemoryError) as error:
             raise Refused(422, f"The picture cannot be read: {error}") from None
 

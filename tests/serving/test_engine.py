@@ -178,3 +178,13 @@ def test_the_explanation_finds_what_decides(client, digits):
     assert heat.min() >= 0
     assert reply.json["predicted"] == client.predict(encoded(picture)).json["predicted"]
     assert reply.json["picture"].startswith("data:image/png;base64,")
+
+
+def test_large_pictures_do_not_hold_up_small_ones(client):
+    large = encoded(np.zeros((6000, 9000), np.uint8))
+    with ThreadPoolExecutor(4) as pool:
+        slow = [pool.submit(client.predict, large) for _ in range(4)]
+        time.sleep(0.2)
+        assert client.predict(PICTURES[0]).status == 200
+        assert not all(reply.done() for reply in slow)
+        assert {reply.result().status for reply in slow} == {200}
