@@ -91,7 +91,11 @@ def _explained(where: str) -> Iterator[None]:
 
 def _find_columns(where: str, schema: pa.Schema) -> _Columns:
     features = _features(schema)
-    images = [field.name for field in schema if features.get(field.name, {}).get("_type") == "Image"]
+    images = [
+        field.name
+        for field in schema
+        if features.get(field.name, {}).get("_type") == "Image" and _holds_pictures(field.type)
+    ]
     images += [field.name for field in schema if _holds_pictures(field.type)]
     if not images:
         raise InputError(
@@ -117,8 +121,15 @@ def _find_columns(where: str, schema: pa.Schema) -> _Columns:
 
 
 def _holds_pictures(kind: pa.DataType) -> bool:
+    """Binary values only: text would be taken for the path of a file on this machine."""
     if pa.types.is_struct(kind):
-        return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
+        return any(
+            kind.field(i).name == "bytes" and _is_binary(kind.field(i).type) for i in range(kind.num_fields)
+        )
+    return _is_binary(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 

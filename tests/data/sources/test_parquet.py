@@ -104,3 +104,13 @@ def test_parquet_files_of_which_some_have_no_split(tmp_path):
     write_parquet(tmp_path / "train-0.parquet", 3, ["x", "y", "y"])
     write_parquet(tmp_path / "more.parquet", 3, ["x", "y", "y"])
     refused(tmp_path, "more.parquet does not say its split")
+
+
+def test_text_is_never_opened_as_a_path(tmp_path):
+    secret = save(tmp_path / "secret.png", random_pixels(1))
+    kind = pa.struct([("bytes", pa.string()), ("path", pa.string())])
+    rows = pa.array([{"bytes": str(secret), "path": ""}] * 6, kind)
+    table = pa.table({"image": rows, "label": [0, 1] * 3})
+    (tmp_path / "set").mkdir()
+    pq.write_table(table, tmp_path / "set" / "train.parquet")
+    refused(tmp_path / "set", "no image column")
