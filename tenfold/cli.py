@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tenfold.core.errors import TenfoldError
+from tenfold.core.text import printable
 
 if TYPE_CHECKING:
     from tenfold.models import OwnModel
@@ -495,7 +496,7 @@ def main() -> None:
     try:
         app(prog_name="tenfold")
     except TenfoldError as error:
-        print(f"tenfold: {error}", file=sys.stderr)
+        print(f"tenfold: {printable(str(error), keep=chr(10))}", file=sys.stderr)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         print(

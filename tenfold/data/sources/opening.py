@@ -81,6 +81,8 @@ def open_source(source: Source) -> OpenSource:
             "no training images were named: give a source with --data, or folders with --train "
             f"(or one of the names {', '.join(NAMED_SOURCES)})."
         )
+    if source.data is not None and not source.data.strip():
+        raise InputError("--data is empty: give a folder, an archive, a file, or a source's name.")
     if source.data is not None and (source.train or source.validation or source.test):
         raise InputError(
             f"both --data {source.data} and folders for single splits were given: give either "

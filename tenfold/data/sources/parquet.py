@@ -140,4 +140,6 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
         features = json.loads(text).get("info", {}).get("features", {})
     except (ValueError, AttributeError):
         return {}
+    if not isinstance(features, dict):
+        return {}
     return {name: feature for name, feature in features.items() if isinstance(feature, dict)}
