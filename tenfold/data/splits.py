@@ -188,7 +188,7 @@ class Splits:
             "image_shape": list(self.stored_shape),
             "splits": {split.name: self._describe(split) for split in self},
             "layout": self.layout,
-            **(self.reading or Reading(Target(*self.image_shape))).to_json(),
+            **(self.reading or Reading(Target(*self.stored_shape))).to_json(),
             "notices": list(self.notices),
             "bad_files": [asdict(bad) for bad in self.bad_files],
             "copies": {"test": self.copies("test", "train", "validation").tolist()},
