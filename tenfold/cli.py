@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -286,36 +286,14 @@ def sweep(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sweep of that name.")] = False,
 ) -> None:
     """Vary a recipe over values and seeds; test the winner once."""
+    given = _options(locals())
     from tenfold.sweeps.conduct import sweep as conduct
     from tenfold.sweeps.space import split_words
 
     recipe, rest = _recipe_and_overrides(words or [])
     space, overrides = split_words(rest)
     try:
-        conduct(
-            recipe,
-            space,
-            data=data,
-            train=train or (),
-            validation=validation or (),
-            test=test or (),
-            out=out,
-            name=name,
-            overwrite=overwrite,
-            seeds=seeds,
-            search=search,
-            trials=trials,
-            prune=prune,
-            workers=workers,
-            threads=threads,
-            memory=memory,
-            minutes=minutes,
-            cluster=cluster,
-            retry=retry,
-            finish=finish,
-            device=device,
-            overrides=overrides,
-        )
+        conduct(recipe, space, overrides=overrides, **given)
     except KeyboardInterrupt:  # The sweep has said how to go on.
         raise typer.Exit(1) from None
 
@@ -481,6 +459,17 @@ def weights(
     from tenfold.workbench.show import show_weights
 
     show_weights(names or [], verify)
+
+
+def _options(given: dict[str, Any]) -> dict[str, Any]:
+    """A verb's options by their names, which are the keywords of the function it calls: all but its words.
+
+    Those that may be repeated are empty where they are not given.
+    """
+    repeatable = ("train", "validation", "test")
+    return {
+        name: value or () if name in repeatable else value for name, value in given.items() if name != "words"
+    }
 
 
 def _own_model(code: str | None, trusted: bool) -> "OwnModel | None":

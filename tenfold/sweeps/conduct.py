@@ -1,16 +1,13 @@
 """The verb: settles a sweep or takes it up again, has it driven, names the winner, and only then tests it."""
 
-import os
-import secrets
 import shutil
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from itertools import count
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Unpack
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write
@@ -21,45 +18,35 @@ from tenfold.sweeps.display import SweepDisplay, continue_command
 from tenfold.sweeps.drive import Driver
 from tenfold.sweeps.journal import FILE, VERSION, Journal
 from tenfold.sweeps.ledger import Ledger
-from tenfold.sweeps.local_workers import LocalWorkers, Workers, threads_each
 from tenfold.sweeps.page import save_results
 from tenfold.sweeps.plan import SweepPlan, differences, plan_sweep
 from tenfold.sweeps.results import Results, importance_of
-from tenfold.workbench.verbs import Folders, choose_recipe, evaluate, make_source
+from tenfold.sweeps.settings import SweepOptions, values_of
+from tenfold.workbench.verbs import choose_recipe, evaluate, make_source
 
 
 def sweep(
     recipe: str | Path | Recipe | None = None,
     space: Mapping[str, Any] | None = None,
     *,
-    data: str | Path | None = None,
-    train: Folders = (),
-    validation: Folders = (),
-    test: Folders = (),
+    overrides: Iterable[str] | Mapping[str, Any] = (),
     out: str | Path = "runs",
     name: str | None = None,
     overwrite: bool = False,
-    seeds: int | None = None,
-    search: str | None = None,
-    trials: int | None = None,
-    prune: bool | None = None,
-    workers: int | None = None,
-    threads: int | None = None,
-    memory: int | None = None,
-    minutes: float | None = None,
-    cluster: str | None = None,
     retry: bool = False,
     finish: bool = False,
-    device: str = "auto",
-    overrides: Iterable[str] | Mapping[str, Any] = (),
     progress: bool = True,
+    **options: Unpack[SweepOptions],
 ) -> Results:
     """Vary a recipe over `space` and seeds, choose a winner on validation images, test it once, and report.
 
     `space` maps keys to lists of values or to ranges ("1e-4..1e-1:log"), on top of the recipe's `[sweep]` table.
-    `search` is grid, random or tpe; `trials` counts the candidates; `prune` leaves the weaker ones behind early
-    (successive halving). `workers` processes of `threads` threads train side by side, or the nodes of a Ray
-    `cluster`; `memory` (MiB) limits what one trial may take; `minutes` limits the whole.
+    The source is named as for `tenfold.train`: `data`, or `train`, `validation` and `test` folders.
+
+    `seeds` trains each candidate with so many seeds; `search` is grid, random or tpe; `trials` counts the candidates;
+    `prune` leaves the weaker ones behind early (successive halving). `minutes` limits the whole; `device` is where to
+    compute. `workers` processes of `threads` threads train side by side, or the nodes of a Ray `cluster`; `memory`
+    (MiB) limits what one trial may take.
 
     A `name` that exists goes on where it stands; without a recipe, with the settings that it has. `retry` tries
     failed trials again; `finish` names the winner of what is there. Raises InputError for what cannot be used, and
@@ -68,48 +55,30 @@ def sweep(
         results = tenfold.sweep("sweep-filters", {"model.filters": [16, 32, 64]}, seeds=3, workers=2)
         results.winner, results.test["accuracy"], results.verdict
     """
-    display = SweepDisplay(progress)
-    settings = {"seeds": seeds, "search": search, "trials": trials, "prune": prune}
-    source = {"data": data, "train": train, "validation": validation, "test": test}
+    settings, crew, words = values_of(space, options)
+    overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
     folder = None if name is None else _folder(Path(out), name)
     known = folder is not None and not overwrite and (folder / FILE).is_file()
-    if known and not any((recipe, space, *settings.values(), *source.values(), list(overrides))):
+    if known and not (recipe or overrides or settings.any_said or any(words.values())):
         plan = None
     else:
-        plan = _planned(recipe, space or {}, overrides, source, settings, minutes is not None, device)
-        folder = folder or _free_folder(Path(out), f"{plan.title}-sweep")
+        source = make_source(**words)
+        chosen, title = choose_recipe(recipe, source, overrides)
+        plan = plan_sweep(title, chosen, settings, source)
+        folder = folder or _free_folder(Path(out), f"{title}-sweep")
     assert folder is not None
     _make_folder(folder, overwrite)
     journal = Journal(folder)
     with journal.lock():
         ledger = _opened(journal, plan, retry)
-        if minutes is None and ledger.plan.trials is None and not finish:
-            raise InputError(
-                "time alone ends this search: give --minutes, or --finish to name its winner now."
-            )
-        if ledger.winner is None and not finish:
-            crew = _hire(cluster, workers, threads, folder)
-            if not _drive(Driver(folder, journal, ledger, crew, display, command_line(), memory), minutes):
-                display.paused(folder, f"the {minutes:g} minutes are over")
-                return _saved(folder, ledger)
-        _conclude(journal, ledger, folder)
-        results = _saved(folder, ledger)
-    display.finished(results)
-    return results
-
-
-def _planned(
-    recipe: str | Path | Recipe | None,
-    space: Mapping[str, Any],
-    overrides: Iterable[str] | Mapping[str, Any],
-    source: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    timed: bool,
-    device: str,
-) -> SweepPlan:
-    whence = make_source(**source)
-    chosen, title = choose_recipe(recipe, whence, overrides)
-    return plan_sweep(title, chosen, space, whence, timed=timed, device=device, **settings)
+        display = SweepDisplay(progress)
+        if finish or _trained(Driver(journal, ledger, crew, display, command_line()), settings.minutes):
+            _conclude(journal, ledger, folder)
+            results = _saved(folder, ledger)
+            display.finished(results)
+            return results
+        display.paused(folder, f"the {settings.minutes:g} minutes are over")
+        return _saved(folder, ledger)
 
 
 def _folder(out: Path, name: str) -> Path:
@@ -159,30 +128,18 @@ def _opened(journal: Journal, plan: SweepPlan | None, retry: bool) -> Ledger:
     return ledger
 
 
-def _hire(cluster: str | None, workers: int | None, threads: int | None, folder: Path) -> Workers:
-    if cluster is not None:
-        os.environ.update({name: text for name, text in _ray_settings(cluster) if name not in os.environ})
-        from tenfold.sweeps.ray_cluster import RayWorkers
+def _trained(driver: Driver, minutes: float | None) -> bool:
+    """Train what there is to train; False where the time was up before the plan was carried out.
 
-        return RayWorkers(cluster, workers, threads or 1)
-    return LocalWorkers(workers or 1, threads or threads_each(workers or 1), folder / "workers.log")
-
-
-def _ray_settings(cluster: str) -> Iterator[tuple[str, str]]:
-    """What Ray reads from the environment, and only once, when it is imported."""
-    if cluster.startswith(("127.", "localhost:", "local")):
-        # Otherwise Ray takes the loopback address for the machine's outer one.
-        yield "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"
-    if cluster == "local" and "ray" not in sys.modules:
-        yield "RAY_AUTH_MODE", "token"
-        yield "RAY_AUTH_TOKEN", secrets.token_hex(32)
-
-
-def _drive(driver: Driver, minutes: float | None) -> bool:
-    """Train what there is to train; False where the time was up before the plan was carried out."""
+    Raises InputError where nothing but time ends the search, and none is given.
+    """
+    display, ledger = driver.display, driver.ledger
     if minutes is not None:
         driver.deadline = time.monotonic() + 60 * minutes
-    display, ledger = driver.display, driver.ledger
+    elif ledger.plan.trials is None:
+        raise InputError("time alone ends this search: give --minutes, or --finish to name its winner now.")
+    if ledger.winner is not None:
+        return True
     try:
         with closing(driver.workers), display.running(ledger, driver.folder, driver.workers.described()):
             return driver.run() or ledger.plan.trials is None

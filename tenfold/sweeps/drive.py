@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tenfold.sweeps.journal import Event, Journal
 from tenfold.sweeps.ledger import Ledger, Trial
 from tenfold.sweeps.local_workers import Workers
 from tenfold.sweeps.propose import propose
+from tenfold.sweeps.settings import Crew
 from tenfold.sweeps.trial import Report, TrialTask
 
 # How long to wait for a report before looking at the clock, in seconds.
@@ -19,17 +21,25 @@ TICK = 0.5
 
 @dataclass
 class Driver:
-    """Carries a sweep on from where its journal stands. `deadline` is on the monotonic clock; memory in MiB."""
+    """Carries a sweep on from where its journal stands. `deadline` is on the monotonic clock."""
 
-    folder: Path
     journal: Journal
     ledger: Ledger
-    workers: Workers
+    crew: Crew
     display: SweepDisplay
     command: str = ""
-    memory: int | None = None
     deadline: float = float("inf")
     epochs_done: int = field(default=0, init=False)
+
+    @property
+    def folder(self) -> Path:
+        """The sweep's folder."""
+        return self.journal.folder
+
+    @cached_property
+    def workers(self) -> Workers:
+        """The crew, hired when it is first asked for."""
+        return self.crew.hire(self.folder)
 
     def run(self) -> bool:
         """Train until nothing is left (True), or until the time is up (False)."""
@@ -74,7 +84,7 @@ class Driver:
             recipe=plan.candidate_recipe(candidate.values, trial.seed).to_toml(),
             source=plan.source,
             until=plan.rungs[candidate.rung],
-            memory=self.memory,
+            memory=self.crew.memory,
             device=plan.device,
             command=self.command,
         )

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from tenfold.core.errors import InputError, nearest
+from tenfold.core.errors import InputError
 from tenfold.data import Source
 from tenfold.recipe import Recipe, Sweep, load_recipe, parse_recipe
+from tenfold.sweeps.settings import SweepSettings
 from tenfold.sweeps.space import Range, Space, grid, grid_size, label, read_space, write_space
 
-SEARCHES = ("grid", "random", "tpe")
 # More combinations than anybody means to train; --trials says otherwise.
 LARGEST_GRID = 2000
 DEFAULT_TRIALS = 20
@@ -63,33 +63,22 @@ class SweepPlan:
         return asdict(self)
 
 
-def plan_sweep(
-    title: str,
-    recipe: Recipe,
-    varied: Mapping[str, Any],
-    source: Source,
-    *,
-    seeds: int | None = None,
-    search: str | None = None,
-    trials: int | None = None,
-    prune: bool | None = None,
-    timed: bool = False,
-    device: str = "auto",
-) -> SweepPlan:
-    """Settle a sweep from the recipe's `[sweep]` table and what is given besides, which comes first.
+def plan_sweep(title: str, recipe: Recipe, settings: SweepSettings, source: Source) -> SweepPlan:
+    """Settle a sweep from the recipe's `[sweep]` table and the settings given besides, which come first.
 
     Raises InputError for an unknown key, an empty range, a value that no trial can take (naming the trial), and a
     grid larger than `trials` allows.
     """
     table = recipe.sweep or Sweep()
     base = recipe.model_copy(update={"sweep": None})
-    space = read_space(base, {**_flat(table.space), **varied})
-    seeds = seeds or table.seeds
+    space = read_space(base, {**_flat(table.space), **settings.space})
+    seeds = settings.seeds or table.seeds
     if not space and seeds == 1:
         raise InputError(
             "there is nothing to vary: give KEY=VALUE,VALUE (model.filters=16,32), KEY=LOW..HIGH "
             "(optimizer.lr=1e-4..1e-1:log) or --seeds N, or take a recipe with a [sweep] table such as sweep-filters."
         )
+    ranges = any(isinstance(dimension, Range) for dimension in space.values())
     plan = SweepPlan(
         title=title,
         recipe=base.to_toml(),
@@ -98,26 +87,18 @@ def plan_sweep(
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(source).items()
         },
         seeds=seeds,
-        search=_chosen_search(search or table.search, space),
-        trials=trials or table.trials,
-        prune=table.prune if prune is None else prune,
-        device=device,
+        search=settings.search or table.search or ("tpe" if ranges else "grid"),
+        trials=settings.trials or table.trials,
+        prune=table.prune if settings.prune is None else settings.prune,
+        device=settings.device,
     )
     if plan.prune and "fit.epochs" in space:
         raise InputError("fit.epochs cannot vary with --prune, which compares candidates after equal epochs.")
     if plan.search == "grid":
         return _checked_grid(plan, space)
     # Halving has to know how many candidates there will be.
-    return replace(plan, trials=plan.trials or (None if timed and not plan.prune else DEFAULT_TRIALS))
-
-
-def _chosen_search(search: str | None, space: Space) -> str:
-    if search is not None and search not in SEARCHES:
-        raise InputError(
-            f"--search {search}: there is no such search{nearest(search, SEARCHES)}; valid: {', '.join(SEARCHES)}"
-        )
-    ranges = any(isinstance(dimension, Range) for dimension in space.values())
-    return search or ("tpe" if ranges else "grid")
+    timed = settings.minutes is not None and not plan.prune
+    return replace(plan, trials=plan.trials or (None if timed else DEFAULT_TRIALS))
 
 
 def _checked_grid(plan: SweepPlan, space: Space) -> SweepPlan:

@@ -185,7 +185,9 @@ def renew_report(
         return write_report(run, splits)
 
 
-def make_source(data: "str | Path | None", train: Folders, validation: Folders, test: Folders) -> Source:
+def make_source(
+    data: str | Path | None = None, train: Folders = (), validation: Folders = (), test: Folders = ()
+) -> Source:
     """The source that `data` or the folders of each split name; without any, the bundled digits."""
     folders = {"train": _listed(train), "validation": _listed(validation), "test": _listed(test)}
     if data is None and not any(folders.values()):

@@ -1,21 +1,24 @@
 """What a sweep varies: words, ranges and grids, and what is refused before anything runs."""
 
 import json
+from dataclasses import fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small import small_recipe
 
+import tenfold
 from tenfold.core.errors import InputError
 from tenfold.data import Source
 from tenfold.recipe import load_recipe, parse_recipe
 from tenfold.sweeps.plan import SweepPlan, differences, plan_sweep
+from tenfold.sweeps.settings import Crew, SweepOptions, SweepSettings, values_of
 from tenfold.sweeps.space import Range, Values, grid, label, read_space, split_words, write_space
 
 
 def plan(varied: dict, *overrides: str, **settings) -> SweepPlan:
-    return plan_sweep("digits", small_recipe(*overrides), varied, Source("digits"), **settings)
+    return plan_sweep("digits", small_recipe(*overrides), SweepSettings(varied, **settings), Source("digits"))
 
 
 def test_words_with_several_values_vary_and_words_with_one_are_overrides():
@@ -123,20 +126,22 @@ def test_a_range_has_no_grid_and_prune_needs_equal_epochs():
 
 def test_settings_come_from_the_recipe_and_what_is_given_comes_first():
     recipe = load_recipe("sweep-best")
-    made = plan_sweep("sweep-best", recipe, {"model.dense": [8, 16]}, Source("digits"), seeds=2, trials=5)
+    made = plan_sweep(
+        "sweep-best", recipe, SweepSettings({"model.dense": [8, 16]}, seeds=2, trials=5), Source("digits")
+    )
     assert (made.search, made.trials, made.seeds, made.prune) == ("tpe", 5, 2, True)
     assert made.space["model.dense"] == [8, 16]
     assert list(made.space) == ["model.name", "model.filters", "model.dense", "optimizer.lr"]
     assert parse_recipe(made.recipe).sweep is None
     assert made.rungs == (4, 13, None)
     assert plan({"model.dense": [1, 2]}).rungs == (None,)
-    assert plan({"optimizer.lr": "1e-4..1e-1"}, timed=True).trials is None
-    assert plan({"optimizer.lr": "1e-4..1e-1"}, timed=True, prune=True).trials == 20
+    assert plan({"optimizer.lr": "1e-4..1e-1"}, minutes=1.0).trials is None
+    assert plan({"optimizer.lr": "1e-4..1e-1"}, minutes=1.0, prune=True).trials == 20
 
 
 @pytest.mark.parametrize("name", ["sweep-filters", "sweep-dense"])
 def test_the_homeworks_are_grids_of_their_sizes(name):
-    made = plan_sweep(name, load_recipe(name), {}, Source("digits"))
+    made = plan_sweep(name, load_recipe(name), SweepSettings(), Source("digits"))
     assert made.trials == {"sweep-filters": 7, "sweep-dense": 6}[name]
     assert made.base.fit.epochs == 20
 
@@ -147,3 +152,20 @@ def test_a_plan_is_the_same_after_a_journey_through_json():
     assert again == made
     assert again.dimensions == made.dimensions == read_space(made.base, write_space(made.dimensions))
     assert differences(made, plan({"model.filters": [[4], [8]]}, seeds=2)) != []
+
+
+def test_the_options_of_the_verb_are_the_fields_of_its_values():
+    values = {field.name for kind in (SweepSettings, Crew, Source) for field in fields(kind)} - {"space"}
+    assert values == set(SweepOptions.__annotations__)
+    settings, crew, words = values_of({"model.dense": [1, 2]}, {"seeds": 3, "workers": 2, "data": "digits"})
+    assert settings == SweepSettings({"model.dense": [1, 2]}, seeds=3)
+    assert (crew, words) == (Crew(workers=2), {"data": "digits"})
+
+
+@pytest.mark.parametrize(("option", "number"), [("seeds", 0), ("trials", -1), ("workers", 0), ("threads", 0)])
+def test_numbers_that_no_sweep_can_have_are_refused_before_anything_runs(option, number, tmp_path):
+    with pytest.raises(InputError, match=f"--{option} {number}: expected 1 or more"):
+        tenfold.sweep("sweep-filters", out=tmp_path, **{option: number})
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'seed'"):
+        tenfold.sweep("sweep-filters", out=tmp_path, seed=1)  # pyright: ignore[reportCallIssue]
+    assert not list(tmp_path.iterdir())

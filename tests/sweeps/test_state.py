@@ -24,6 +24,7 @@ from tenfold.sweeps.ledger import MOST_LOSSES, Ledger
 from tenfold.sweeps.plan import SweepPlan, plan_sweep
 from tenfold.sweeps.propose import propose
 from tenfold.sweeps.results import Results, importance_of, kept_epoch
+from tenfold.sweeps.settings import SweepSettings
 from tenfold.sweeps.space import Range
 from tenfold.sweeps.verdict import judge, noise_of
 
@@ -32,7 +33,9 @@ SIZES = [4, 8, 16, 32, 64]
 
 def plan(varied: dict | None = None, **settings) -> SweepPlan:
     varied = varied or {"model.dense": SIZES}
-    return plan_sweep("digits", small_recipe("fit.epochs=16"), varied, Source("digits"), **settings)
+    return plan_sweep(
+        "digits", small_recipe("fit.epochs=16"), SweepSettings(varied, **settings), Source("digits")
+    )
 
 
 def begun(plan: SweepPlan, count: int | None = None) -> list[dict]:
