@@ -71,10 +71,12 @@ def test_raw_probabilities_are_the_softmax_of_the_logits():
     assert answers.uncorrected().predicted == answers.predicted
 
 
-def test_sets_and_labels_follow_where_they_are_asked_for():
+def test_sets_follow_where_they_are_asked_for_and_labels_in_a_data_frame():
     answers = made(0.9, labels=["10", None] * 150)
     record = next(answers.records())
-    assert record["label"] == "10"
+    assert "label" not in record
+    assert answers.to_pandas()["label"].fillna("").to_list() == ["10", ""] * 150
+    assert answers.right == (sum(name == "10" for name in answers.predicted[::2]), 150)
     assert set(record["set"]) <= set(NAMES)
     row = next(csv.DictReader(io.StringIO(answers.csv_lines())))
     assert json.loads(row["set"]) == record["set"]
