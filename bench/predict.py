@@ -1,0 +1,197 @@
+"""How fast a run answers: command to answer for one picture, and pictures a second over a folder of files.
+
+    python bench/predict.py --run runs/fast --data cifar10/test --keras-python /path/to/keras/venv/bin/python
+
+Every measurement is a process of its own, in turn with the others (A B A B), with the files in the page cache.
+
+One picture: from starting the process to its end, with the answer printed. tenfold beside a Python process that only
+imports ONNX Runtime, and beside Keras, which loads a saved network of the same kind and predicts one picture.
+
+A folder: seconds that the process itself counts after its imports, for the whole of it: finding the files, decoding,
+predicting, writing CSV. Beside it decoding alone (the same processes, nothing predicted), ONNX Runtime alone and
+PyTorch alone (pixels in memory, batches of 256), and Keras' `predict` over `image_dataset_from_directory`.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+FOLDER = """
+import io, json, sys, time
+from pathlib import Path
+from tenfold.inference.opening import open_model
+from tenfold.inference.pictures import pictures_of
+from tenfold.inference.predict import Question, answered
+from tenfold.inference.writers import writer
+import tenfold.inference.torch_predictor
+run, folder, out = sys.argv[1:]
+began = time.perf_counter()
+model = open_model(run)
+pictures = pictures_of([folder], model.contract.class_names)
+count = 0
+with writer("csv", Path(out), None) as write:
+    for answers in answered(model, model.predictor(few=False, device="cpu"), pictures, Question()):
+        write.write(answers)
+        count += len(answers)
+print(json.dumps({"images": count, "seconds": time.perf_counter() - began}))
+"""
+
+DECODING = """
+import json, sys, time
+from tenfold.inference.decoding import blocks
+from tenfold.inference.opening import open_model
+from tenfold.inference.pictures import pictures_of
+run, folder, out = sys.argv[1:]
+model = open_model(run)
+began = time.perf_counter()
+pictures = pictures_of([folder], model.contract.class_names)
+count = sum(len(block.names) for block in blocks(pictures, model.contract.target, 256))
+print(json.dumps({"images": count, "seconds": time.perf_counter() - began}))
+"""
+
+ALONE = """
+import json, sys, time
+import numpy as np
+from tenfold.inference.opening import open_model
+run, few, count = sys.argv[1], sys.argv[2] == "onnx", int(sys.argv[3])
+model = open_model(run)
+predictor = model.predictor(few=few, device="cpu")
+assert predictor.name.startswith("ONNX") == few, predictor.name
+channels, height, width = model.contract.image
+pixels = np.random.default_rng(0).integers(0, 256, (256, height, width, channels), np.uint8)
+predictor.logits(pixels)
+began = time.perf_counter()
+for _ in range(0, count, 256):
+    predictor.logits(pixels)
+seconds = time.perf_counter() - began
+print(json.dumps({"images": -(-count // 256) * 256, "seconds": seconds}))
+"""
+
+# Keras gets a network of notebook 01's kind; what it loads and how it predicts is what its documents show.
+KERAS = """
+import json, os, sys, time
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import keras
+from keras import layers
+what, path, given = sys.argv[1:]
+if what == "save":
+    model = keras.Sequential([
+        layers.Input((32, 32, 3)), layers.Rescaling(1 / 255), layers.Conv2D(32, 3, activation="relu"),
+        layers.MaxPooling2D(), layers.Conv2D(64, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(),
+        layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax")])
+    model.save(path)
+elif what == "one":
+    model = keras.models.load_model(path)
+    image = keras.utils.img_to_array(keras.utils.load_img(given, target_size=(32, 32)))
+    print(model.predict(image[None], verbose=0).argmax())
+else:
+    model = keras.models.load_model(path)
+    began = time.perf_counter()
+    files = keras.utils.image_dataset_from_directory(
+        given, image_size=(32, 32), batch_size=256, shuffle=False, verbose=False)
+    answers = model.predict(files, verbose=0)
+    print(json.dumps({"images": len(answers), "seconds": time.perf_counter() - began}))
+"""
+
+
+def main() -> None:
+    options = parse()
+    files = sorted(options.data.rglob("*.png"))
+    for path in files:  # into the page cache, for all alike
+        path.read_bytes()
+    print(f"{platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}")
+    with tempfile.TemporaryDirectory() as folder:
+        network = str(Path(folder) / "network.keras")
+        if options.keras_python:
+            finish([options.keras_python, "-c", KERAS, "save", network, ""])
+        one_picture(options, str(files[0]), network)
+        whole_folder(options, len(files), str(Path(folder) / "answers.csv"), network)
+
+
+def one_picture(options: argparse.Namespace, picture: str, network: str) -> None:
+    command = [sys.executable, "-m", "tenfold", "predict", options.run, picture]
+    finish(command)  # the first makes the ONNX model
+    lines = {
+        "tenfold predict": command,
+        "only `import onnxruntime, numpy, PIL.Image`": [
+            *(sys.executable, "-c", "import onnxruntime, numpy, PIL.Image")
+        ],
+    }
+    if options.keras_python:
+        lines["Keras"] = [options.keras_python, "-c", KERAS, "one", network, picture]
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
+    for _ in range(options.rounds):
+        for name, line in lines.items():
+            seconds[name].append(finish(line)[1:])
+    print(f"one picture, command to answer, {options.rounds} rounds: the fastest, the median and the slowest")
+    for name, found in seconds.items():
+        show(name, [wall for wall, _ in found], "s", 2)
+        show("  of it processor time", [processor for _, processor in found], "s", 2)
+
+
+def whole_folder(options: argparse.Namespace, count: int, out: str, network: str) -> None:
+    data = str(options.data)
+    lines = {
+        "tenfold predict": [sys.executable, "-c", FOLDER, options.run, data, out],
+        "decoding alone": [sys.executable, "-c", DECODING, options.run, data, out],
+        "ONNX Runtime alone": [sys.executable, "-c", ALONE, options.run, "onnx", str(count)],
+        "PyTorch alone": [sys.executable, "-c", ALONE, options.run, "torch", str(count)],
+    }
+    if options.keras_python:
+        lines["Keras"] = [options.keras_python, "-c", KERAS, "folder", network, data]
+    speeds: dict[str, list[float]] = {name: [] for name in lines}
+    for _ in range(options.rounds):
+        for name, line in lines.items():
+            report = json.loads(finish(line)[0].splitlines()[-1])
+            speeds[name].append(report["images"] / report["seconds"])
+    print(f"{count:,} files, {options.rounds} rounds; the fastest, the median and the slowest")
+    for name, found in speeds.items():
+        show(name, found, "images/s", 0)
+    ours = speeds["tenfold predict"]
+    slower = map(min, speeds["decoding alone"], speeds["ONNX Runtime alone"])
+    show("tenfold / the slower limit", [a / b for a, b in zip(ours, slower, strict=True)], "times", 2)
+    if options.keras_python:
+        show("tenfold / Keras", [a / b for a, b in zip(ours, speeds["Keras"], strict=True)], "times", 2)
+
+
+def finish(line: list[str]) -> tuple[str, float, float]:
+    """A process's output, its seconds by the clock, and those of processors that it used."""
+    before = os.times()
+    began = time.perf_counter()
+    done = subprocess.run(line, capture_output=True, text=True)
+    wall = time.perf_counter() - began
+    after = os.times()
+    if done.returncode:
+        raise SystemExit(f"{line[:4]} failed:\n{done.stderr[-3000:]}")
+    processor = after.children_user + after.children_system - before.children_user - before.children_system
+    return done.stdout, wall, processor
+
+
+def show(name: str, values: list[float], unit: str, digits: int) -> None:
+    fastest, slowest = (max, min) if unit != "s" else (min, max)
+    middle = statistics.median(values)
+    print(
+        f"  {name:<46}{fastest(values):,.{digits}f}  {middle:,.{digits}f}  {slowest(values):,.{digits}f} {unit}"
+    )
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", required=True, help="a finished run, for CIFAR-10's images")
+    parser.add_argument("--data", type=Path, required=True, help="a folder of class folders of PNG files")
+    parser.add_argument("--keras-python", help="the Python of an environment with Keras and TensorFlow")
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
