@@ -27,7 +27,6 @@ from tenfold.inference.opening import open_model, weights_hash
 from tenfold.inference.quantize import FILE as INT8
 from tenfold.inference.quantize import make_int8
 from tenfold.models import Classifier
-from tenfold.models.backbone import Transfer
 from tenfold.runs.environment import describe_environment
 from tenfold.runs.folder import Run, load_run
 
@@ -181,7 +180,7 @@ def _write(
 
 
 def _is_frozen(model: Classifier) -> bool:
-    return isinstance(model.network, Transfer) and model.network.frozen
+    return model.network.frozen is not None
 
 
 def _machine() -> dict[str, Any]:

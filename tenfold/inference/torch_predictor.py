@@ -6,7 +6,6 @@ import torch
 from tenfold.data.feeds import channels_first, evaluation_batch
 from tenfold.inference.engines import Engine
 from tenfold.models import Classifier
-from tenfold.models.backbone import Transfer
 
 
 class TorchPredictor:
@@ -19,20 +18,20 @@ class TorchPredictor:
         self._model = model.to(device).eval()
         self._engine: Engine | None = None
         _, height, width = model.image_shape
-        if isinstance(model.network, Transfer) and model.network.frozen:
+        self._frozen = model.network.frozen
+        if self._frozen is not None:
             self._engine = Engine(model, model.image_shape, device)
             self.name = f"{self._engine.name}, then PyTorch"
-            height, width = model.network.extractor.feature_shape[1:]
+            height, width = self._frozen.shape[1:]
         self.batch = evaluation_batch(height, width, device)
 
     @torch.inference_mode()
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """Logits (n, K) float32 of `pixels` (n, H, W, C) uint8."""
-        if self._engine is None:
+        if self._engine is None or self._frozen is None:
             return self._model(self._images(pixels)).cpu().numpy()
         features = self._images(self._engine(pixels)).float()
-        assert isinstance(self._model.network, Transfer)
-        return self._model.network.head(features).float().cpu().numpy()
+        return self._frozen.head(features).float().cpu().numpy()
 
     @torch.inference_mode()
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
