@@ -1,14 +1,14 @@
 """`tenfold serve` on loopback: latency beside ONNX Runtime's own, many clients, memory, health, equal answers.
 
-    python bench/serve.py [FOLDER ...] [--requests 300] [--rounds 3] [--seconds 60]
+    python bench/serve.py [FOLDER ...] [--requests 300] [--seconds 60]
 
 Without exported folders, two are made of networks with random weights, which take as long as trained ones: the
 notebooks' `model-s-baseline` for 32x32 pixels (PNG), and `fine-tune`'s backbone for photographs of 500x375 (JPEG).
 
-Latency: one client on a kept connection, beside the same model in a process of its own, in turn, round after round:
-its ONNX Runtime alone, and with the decoding of the file, which the server does too. Load: so many clients, each
-asking again as soon as it is answered; one more asks for /health 20 times a second. The clients' process shares the
-machine.
+Latency: one client on a kept connection, beside the same model in a process of its own, in turn, request after
+request: its ONNX Runtime alone, and with the decoding of the file, which the server does too. Load: so many clients,
+each asking again as soon as it is answered; one more asks for /health 20 times a second. The clients' process shares
+the machine.
 """
 
 import argparse
@@ -33,26 +33,22 @@ from PIL import Image
 
 # What an idle server and a busy one may differ by: rounding, as batches of other sizes sum in another order.
 TOLERANCE = 1e-5
+# The pause before each measurement: threads that spin after the last one would take its time.
+PAUSE = 0.01
 OWN = """
-import sys, time, json
+import sys, time
 from pathlib import Path
 from tenfold.inference.contract import read_contract
 from tenfold.inference.predictor import OnnxPredictor
-folder, picture, count = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes(), int(sys.argv[3])
+folder, picture = Path(sys.argv[1]), Path(sys.argv[2]).read_bytes()
 contract, predictor = read_contract(folder), OnnxPredictor(folder)
 pixels = contract.pixels(picture)[None]
-def timed(work):
-    for _ in range(20):
-        work()
-    times = []
-    for _ in range(count):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return times
-alone = timed(lambda: predictor.logits(pixels))
-whole = timed(lambda: predictor.logits(contract.pixels(picture)[None]))
-print(json.dumps([alone, whole]))
+works = {"alone": lambda: predictor.logits(pixels), "whole": lambda: predictor.logits(contract.pixels(picture)[None])}
+for line in sys.stdin:
+    work = works[line.strip()]
+    began = time.perf_counter()
+    work()
+    print(time.perf_counter() - began, flush=True)
 """
 
 
@@ -113,54 +109,71 @@ class Served:
         self.process.wait()
 
 
-def latencies(port: int, picture: bytes, count: int) -> list[float]:
-    """Seconds from sending the first byte to the last byte of the answer."""
-    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture)}\r\n\r\n"
-    request, times = head.encode() + picture, []
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for number in range(count + 20):
-            began = time.perf_counter()
-            connection.sendall(request)
-            answer = connection.recv(1 << 16)
-            start = answer.index(b"\r\n\r\n") + 4
-            length = int(re.search(rb"content-length: (\d+)", answer)[1])  # pyright: ignore
-            while len(answer) < start + length:
-                answer += connection.recv(1 << 16)
+class Client:
+    """One client on a kept connection."""
+
+    def __init__(self, port: int, picture: bytes) -> None:
+        head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture)}\r\n\r\n"
+        self.request = head.encode() + picture
+        self.connection = socket.create_connection(("127.0.0.1", port))
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def seconds(self) -> float:
+        """From sending the first byte to the last byte of the answer."""
+        began = time.perf_counter()
+        self.connection.sendall(self.request)
+        answer = self.connection.recv(1 << 16)
+        start = answer.index(b"\r\n\r\n") + 4
+        length = int(re.search(rb"content-length: (\d+)", answer)[1])
+        while len(answer) < start + length:
+            answer += self.connection.recv(1 << 16)
+        took = time.perf_counter() - began
+        if b" 200 " not in answer[:20]:
+            raise SystemExit(f"an idle server answered {answer[:200]!r}")
+        return took
+
+
+class Own:
+    """The same model in a process of its own, without a server."""
+
+    def __init__(self, folder: Path, picture: bytes) -> None:
+        self.file = tempfile.NamedTemporaryFile()  # noqa: SIM115 (closed by `close`)
+        self.file.write(picture)
+        self.file.flush()
+        words = [sys.executable, "-c", OWN, str(folder), self.file.name]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def seconds(self, what: str) -> float:
+        print(what, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+        self.file.close()
+
+
+def compare_latency(folder: Path, served: Served, picture: bytes, requests: int) -> None:
+    """Each in turn, request after request, so that what else runs on the machine delays all alike."""
+    own, client = Own(folder, picture), Client(served.port, picture)
+    names = ("ONNX Runtime alone", "decoding + ONNX Runtime", "POST /predict")
+    works = (lambda: own.seconds("alone"), lambda: own.seconds("whole"), client.seconds)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(requests + 20):
+        for name, work in zip(names, works, strict=True):
+            time.sleep(PAUSE)
+            seconds = work()
             if number >= 20:
-                times.append(time.perf_counter() - began)
-            if b" 200 " not in answer[:20]:
-                raise SystemExit(f"an idle server answered {answer[:200]!r}")
-    return times
-
-
-def own_latencies(folder: Path, picture: bytes, count: int) -> tuple[list[float], list[float]]:
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(picture)
-        file.flush()
-        words = [sys.executable, "-c", OWN, str(folder), file.name, str(count)]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-    alone, whole = json.loads(done.stdout)
-    return alone, whole
-
-
-def compare_latency(folder: Path, served: Served, picture: bytes, requests: int, rounds: int) -> None:
-    alone, whole, http = [], [], []
-    for _ in range(rounds):
-        own = own_latencies(folder, picture, requests)
-        alone += own[0]
-        whole += own[1]
-        http += latencies(served.port, picture, requests)
-    print(f"\nbatch 1, {rounds} rounds of {requests}, ms:      median     p99")
-    for name, times in (
-        ("ONNX Runtime alone", alone),
-        ("decoding + ONNX Runtime", whole),
-        ("POST /predict", http),
-    ):
-        print(f"  {name:<32}{1e3 * np.median(times):10.3f}{1e3 * np.percentile(times, 99):10.3f}")
-    for name, times in (("ONNX Runtime alone", alone), ("decoding + ONNX Runtime", whole)):
-        ratios = [np.median(http) / np.median(times), np.percentile(http, 99) / np.percentile(times, 99)]
-        print(f"  over {name:<27}{ratios[0]:9.2f}x{ratios[1]:9.2f}x")
+                times[name].append(seconds)
+    own.close()
+    print(f"\nbatch 1, {requests} in turn, ms:             median     p99")
+    for name in names:
+        print(f"  {name:<32}{1e3 * np.median(times[name]):10.3f}{1e3 * np.percentile(times[name], 99):10.3f}")
+    http = times[names[-1]]
+    for name in names[:-1]:
+        ratio = np.median(http) / np.median(times[name])
+        tail = np.percentile(http, 99) / np.percentile(times[name], 99)
+        print(f"  over {name:<27}{ratio:9.2f}x{tail:9.2f}x")
 
 
 class Load:
@@ -257,7 +270,6 @@ def main() -> None:
     )
     parser.add_argument("folders", nargs="*", type=Path)
     parser.add_argument("--requests", type=int, default=300)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=60)
     options = parser.parse_args()
     print_machine({})
@@ -266,7 +278,7 @@ def main() -> None:
             print(f"\n== {folder.name} ==")
             served, pictures = Served(folder), make_pictures(folder)
             try:
-                compare_latency(folder, served, pictures[0], options.requests, options.rounds)
+                compare_latency(folder, served, pictures[0], options.requests)
                 load(served, pictures, 16, options.seconds / 4)
                 load(served, pictures, 64, options.seconds)
             finally:
