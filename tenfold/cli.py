@@ -230,7 +230,8 @@ def export(
         overwrite=overwrite,
     )
     Console(soft_wrap=True).print(exported)
-    print(f"{exported.path}: compared on {exported.certificate['images']}; see README.md there")
+    for line in exported.remarks():
+        print(line)
 
 
 @app.command()

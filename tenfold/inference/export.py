@@ -65,6 +65,29 @@ class Export:
     def _repr_html_(self) -> str:
         return table_html(self.rows())
 
+    def remarks(self) -> list[str]:
+        """What was compared, near ties and the cost of int8, and where the folder is: lines to read."""
+        proof = self.certificate
+        lines = [
+            f"compared on {proof['images']}, at most {proof['tolerance']['probability']:g} apart allowed"
+        ]
+        for name, found in proof["formats"].items():
+            if ties := found["near_ties"]:
+                lines.append(
+                    f"{name}: {len(ties)} of them got another class, whose saved probability was at most "
+                    f"{max(tie['gap'] for tie in ties):.1e} lower: see near_ties in {CERTIFICATE}"
+                )
+        if cost := proof.get("int8"):
+            before, after = (
+                f"{found['accuracy']:.2%} ({found['accuracy_ci95'][0]:.2%} to {found['accuracy_ci95'][1]:.2%})"
+                for found in (cost["before"], cost["after"])
+            )
+            images = cost["after"]["images"]
+            lines.append(
+                f"int8: accuracy {after} on {images:,} validation images, before {before}; 95 % intervals"
+            )
+        return [*lines, f"exported to {self.path}"]
+
     def rows(self) -> list[dict[str, Any]]:
         """A row for each format: files, size (bytes), images with the saved class, largest difference, images/s."""
         files = self.certificate["files"]

@@ -285,6 +285,19 @@ def test_numbers_that_are_none_and_a_wrong_temperature_are_beyond_tolerance():
         certified(np.log(saved), saved, temperature=2.0)
 
 
+def test_what_is_printed_says_what_was_compared_near_ties_and_where_it_lies(shapes):
+    proof = json.loads((shapes / "export" / "certificate.json").read_text())
+    exported = public.export(shapes, overwrite=True, format=("torch", "openvino"), license="cc0-1.0")
+    lines = exported.remarks()
+    assert lines == [
+        f"compared on {proof['images']}, at most 0.0001 apart allowed",
+        f"exported to {shapes / 'export'}",
+    ]
+    proof["formats"]["onnx"]["near_ties"] = [{"path": "a", "saved": "b", "exported": "c", "gap": 2e-5}]
+    lines = replace(exported, certificate=proof).remarks()
+    assert "onnx: 1 of them got another class, whose saved probability was at most 2.0e-05 lower" in lines[1]
+
+
 # In integers of 8 bits -----------------------------------------------------------------------------------------
 
 

@@ -121,6 +121,35 @@ def test_what_suits_the_kernels_is_exported_as_pytorchs_operators():
     assert operators == {"Conv", "MaxPool"}
 
 
+class Own(nn.Module):
+    """What a user may have brought: PyTorch's own layers, a residual and attention over places."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 16, 5, stride=4), nn.GroupNorm(4, 16), nn.GELU())
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.head = nn.Linear(16, len(NAMES))
+
+    def forward(self, images):
+        places = self.stem(images).flatten(2).transpose(1, 2)
+        mixed, _ = self.attention(places, places, places, need_weights=False)
+        return self.head((places + mixed).mean(1))
+
+
+def test_a_users_own_network_is_exported_too(tmp_path):
+    torch.manual_seed(4)
+    model = Classifier(
+        Own(), Choice(name="model-s"), SHAPE, len(NAMES), Preprocessing((120.0,), (60.0,))
+    ).eval()
+    write_onnx(model, tmp_path / "model.onnx", NAMES)
+    session = session_of(tmp_path / "model.onnx")
+    for count in (1, 7):
+        images = images_of(model, count)
+        with torch.inference_mode():
+            expected = model(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+        np.testing.assert_allclose(session.run(["logits"], {"images": images})[0], expected, atol=2e-5)
+
+
 class Counting(nn.Module):
     def forward(self, images):
         return images.flatten(1)[:, :2] * float(images.max())
