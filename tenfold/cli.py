@@ -211,6 +211,8 @@ def export(
         str | None, typer.Option(metavar="NAME", help="For the model card, such as apache-2.0.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    model: ModelOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Make a folder of a run that works without tenfold.
 
@@ -228,6 +230,7 @@ def export(
         out=out,
         license=license,
         overwrite=overwrite,
+        model=_own_model(model, trust_code),
     )
     Console(soft_wrap=True).print(exported)
     for line in exported.remarks():

@@ -26,12 +26,14 @@ from tenfold.inference.hub import CERTIFICATE, push_folder
 from tenfold.inference.opening import open_model, weights_hash
 from tenfold.inference.quantize import FILE as INT8
 from tenfold.inference.quantize import make_int8
-from tenfold.models import Classifier
 from tenfold.runs.environment import describe_environment
 from tenfold.runs.folder import Run, load_run
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from torch import nn
+
+    from tenfold.models.own import Make, OwnModel
 
 # A run's export, where no other folder is named.
 FOLDER = "export"
@@ -113,28 +115,31 @@ def export(
     out: str | Path | None = None,
     overwrite: bool = False,
     license: str | None = None,
+    model: "nn.Module | Make | OwnModel | None" = None,
 ) -> Export:
     """Export a finished run to the folder `out` (default: `RUN/export`), and prove that it answers as the run did.
 
     `format`: of "onnx", "torch" and "openvino"; ONNX is always among them. `quantize="int8"` adds `model-int8.onnx`,
     refused where it loses more than `max_loss` of the accuracy on validation. `license`: one of the hub's names, such
-    as "apache-2.0", for the model card. Raises InputError for what cannot be used (the run's images are needed),
-    and TenfoldError where a format cannot be written or answers otherwise; then nothing is left behind.
+    as "apache-2.0", for the model card. `model`: a module of your own, as in `load_run`. Raises InputError for what
+    cannot be used (the run's images are needed), and TenfoldError where a format cannot be written or answers
+    otherwise; then nothing is left behind.
 
         exported = tenfold.export(run, format="torch")
         exported.path, exported.certificate["formats"]["onnx"]["largest_difference"]
     """
-    run = run if isinstance(run, Run) else load_run(run)
+    run = load_run(run, model)
     formats = chosen_formats((format,) if isinstance(format, str) else tuple(format))
     _check(quantize, max_loss, license)
     path = run.path / FOLDER if out is None else Path(out)
     _check_place(path, overwrite)
     _ = run.metrics  # before anything is computed: InputError where the run was never evaluated
-    model, contract, splits = run.model(), open_model(run.path).contract, run.splits()
+    traced = Traced(run.model(), open_model(run.path).contract)
+    splits = run.splits()
     with _beside(path) as folder:
-        proof = _write(run, Traced(model, contract), formats, splits, folder, max_loss if quantize else None)
+        proof = _write(run, traced, formats, splits, folder, max_loss if quantize else None)
         files = _described(formats, quantize)
-        write_text(folder / "README.md", model_card(run, contract, proof, files, license))
+        write_text(folder / "README.md", model_card(run, traced.contract, proof, files, license))
         proof |= {"files": certificate.files_of(folder)}
         write_json(folder / CERTIFICATE, proof)
     return Export(path, proof)
@@ -181,7 +186,7 @@ def _write(
     contract.write(folder)
     shutil.copyfile(Path(__file__).with_name("standalone.py"), folder / "predict.py")
     sample = certificate.sample_of(run, splits.test)
-    tolerance = certificate.tolerance_of(run, _is_frozen(traced.classifier))
+    tolerance = certificate.tolerance_of(run, traced.classifier.network.frozen is not None)
     found = {}
     for name, form in formats.items():
         form.write(traced, folder)
@@ -200,10 +205,6 @@ def _write(
     if max_loss is not None:
         proof["int8"] = make_int8(folder, traced.classifier, splits, max_loss)
     return proof
-
-
-def _is_frozen(model: Classifier) -> bool:
-    return model.network.frozen is not None
 
 
 def _machine() -> dict[str, Any]:

@@ -15,10 +15,11 @@ import yaml
 from odd_pictures import odd_pictures
 from PIL import Image
 from small import SMALL, draw_pictures
+from torch import nn
 
 import tenfold as public
 from tenfold import load_run
-from tenfold.core.errors import TenfoldError
+from tenfold.core.errors import InputError, TenfoldError
 from tenfold.inference import certificate, standalone
 from tenfold.inference.certificate import Sample, Tolerance, certify
 from tenfold.inference.contract import Contract, read_contract
@@ -140,6 +141,28 @@ def test_every_kind_of_run_is_exported_and_answers_pictures_files_with_its_class
         np.testing.assert_allclose(list(answer["probabilities"].values()), expected, atol=2e-2)
         assert answer["probability"] == max(answer["probabilities"].values())
         assert answer["probabilities"][answer["predicted"]] == answer["probability"]
+
+
+def test_a_run_of_a_users_own_module_is_exported_with_the_module_given_again(pictures, tmp_path):
+    def module(shape, classes):
+        return nn.Sequential(
+            nn.Conv2d(shape[0], 8, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, classes)
+        )
+
+    run = public.train(
+        "digits",
+        data=pictures,
+        out=tmp_path,
+        name="run",
+        overrides=["augment=[]", "fit.epochs=1"],
+        progress=False,
+        model=module,
+    )
+    exported = public.export(run.path, model=module)
+    found = exported.certificate["formats"]["onnx"]
+    assert found["same_class"] == found["images"] > 0
+    with pytest.raises(InputError, match="module of your own"):
+        public.export(run.path, out=tmp_path / "other")
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 24), (1, 20, 20), (3, 18, 30)])

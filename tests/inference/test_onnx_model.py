@@ -10,7 +10,7 @@ from torch import nn
 from tenfold import kernels
 from tenfold.core.errors import TenfoldError
 from tenfold.inference.onnx_model import onnx_model, trace, write_onnx
-from tenfold.models import Classifier, Preprocessing, build_model
+from tenfold.models import Classifier, Preprocessing, build_model, wrap
 from tenfold.recipe.components import Choice
 
 SHAPE = (3, 40, 32)
@@ -156,7 +156,7 @@ class Counting(nn.Module):
 
 
 def test_a_network_whose_course_depends_on_the_images_is_refused_with_the_reason(tmp_path):
-    model = Classifier(Counting(), Choice(name="model-s"), (1, 4, 4), 2, Preprocessing())
+    model = Classifier(wrap(Counting()), Choice(name="model-s"), (1, 4, 4), 2, Preprocessing())
     with pytest.raises(TenfoldError, match=r"cannot be exported: .*forward method"):
         write_onnx(model, tmp_path / "model.onnx", ("a", "b"))
     assert not list(tmp_path.iterdir())
