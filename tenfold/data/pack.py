@@ -27,7 +27,7 @@ from tenfold.data.formats import Encoded
 from tenfold.data.shaping import class_notices, corrected, first_target, median_crop, notices, reconsidered
 from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import OpenSource, open_source
-from tenfold.data.splits import BadFile, LeftOut, Reading, Source, Table, class_name, class_order
+from tenfold.data.splits import BadFile, ImageTable, LeftOut, Reading, Source, class_name, class_order
 
 VERSION = 2  # of the decoding and of the files' layout; another version makes other packs
 
@@ -40,7 +40,7 @@ class Pack:
 
     folder: Path
     pixels: np.ndarray
-    table: Table
+    table: ImageTable
     originals: dict[str, np.ndarray]
     modes: tuple[str, ...]
     bad_files: tuple[BadFile, ...]
@@ -141,7 +141,7 @@ def _read(folder: Path) -> Pack | None:
         pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         return None
-    table = Table(
+    table = ImageTable(
         **{name: columns[name] for name in ("rows", "labels", "parts", "keys", "contents", "pictures")},
         paths=columns["paths"].tobytes().decode().split("\0"),
         classes=tuple(about["classes"]),

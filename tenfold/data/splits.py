@@ -80,7 +80,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Table:
+class ImageTable:
     """Every readable image of a source, in a fixed order: what the splits are made from.
 
     `rows` says where in the pixels each image lies; `labels` index `classes`; `parts` index `part_splits` and
@@ -248,7 +248,7 @@ def left_out_lines(splits: Splits, most: int = 5) -> list[str]:
 
 
 def make_splits(
-    table: Table,
+    table: ImageTable,
     pixels: np.ndarray,
     data: recipe.Data,
     source: Source,
@@ -275,7 +275,7 @@ def make_splits(
     )
 
 
-def _layout(table: Table, class_names: Sequence[str]) -> str:
+def _layout(table: ImageTable, class_names: Sequence[str]) -> str:
     """The source as it was understood, on one line."""
     counts = np.bincount(table.parts, minlength=len(table.part_folders)).tolist()
     parts = [
@@ -293,7 +293,7 @@ def _joined(parts: Sequence[str], most: int = 6) -> str:
     )
 
 
-def make_test_split(table: Table, pixels: np.ndarray, class_names: tuple[str, ...]) -> Split:
+def make_test_split(table: ImageTable, pixels: np.ndarray, class_names: tuple[str, ...]) -> Split:
     """The source's test images, or all of its images where it has no splits, labelled by `class_names`' order.
 
     Raises InputError for a class that is not among `class_names`.
@@ -313,7 +313,9 @@ def make_test_split(table: Table, pixels: np.ndarray, class_names: tuple[str, ..
     return _make_split("test", table, pixels, chosen, mapping[table.labels[chosen]])
 
 
-def _make_split(name: str, table: Table, pixels: np.ndarray, chosen: np.ndarray, labels: np.ndarray) -> Split:
+def _make_split(
+    name: str, table: ImageTable, pixels: np.ndarray, chosen: np.ndarray, labels: np.ndarray
+) -> Split:
     digest = hashlib.blake2b(digest_size=16)
     for column in (table.keys[chosen], table.contents[chosen], labels.astype(np.int64)):
         digest.update(column.tobytes())
@@ -333,7 +335,7 @@ def _make_split(name: str, table: Table, pixels: np.ndarray, chosen: np.ndarray,
 # Drawing -----------------------------------------------------------------------------------------------------
 
 
-def _assign(table: Table, data: recipe.Data) -> np.ndarray:
+def _assign(table: ImageTable, data: recipe.Data) -> np.ndarray:
     """(N,) numbers of SPLIT_NAMES: what the source says, else drawn by class."""
     given = [split or "train" for split in table.part_splits]
     assigned = np.array([SPLIT_NAMES.index(split) for split in given], np.int8)[table.parts]
@@ -394,7 +396,7 @@ def _ranks(keys: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _class_order(
-    table: Table, assigned: np.ndarray, given: tuple[str, ...] | None
+    table: ImageTable, assigned: np.ndarray, given: tuple[str, ...] | None
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """The names of the training classes in order, and for each class of the table its place among them.
 

@@ -7,7 +7,7 @@ from images import class_folders, load
 from tenfold.core.errors import InputError
 from tenfold.data import Source, Splits
 from tenfold.data.pack import identity_key
-from tenfold.data.splits import Table, make_splits
+from tenfold.data.splits import ImageTable, make_splits
 from tenfold.recipe import Data
 
 COUNTS = st.lists(st.integers(10, 60), min_size=2, max_size=6)
@@ -17,7 +17,7 @@ SEEDS = st.integers(0, 2**31)
 
 def table(
     counts: list[int], part_splits: tuple[str | None, ...] = (None,), missing: frozenset = frozenset()
-) -> Table:
+) -> ImageTable:
     """Classes c0, c1, ... with `counts` images each, dealt to the parts in turn, without the paths in `missing`."""
     facts = [
         (f"c{label}/{i:03}", label, i % len(part_splits))
@@ -25,7 +25,7 @@ def table(
         for i in range(count)
     ]
     facts = sorted((fact for fact in facts if fact[0] not in missing), key=lambda fact: fact[2])
-    return Table(
+    return ImageTable(
         rows=np.arange(len(facts)),
         labels=np.array([label for _, label, _ in facts]),
         parts=np.array([part for _, _, part in facts]),
@@ -39,7 +39,7 @@ def table(
     )
 
 
-def split(images: Table, **data) -> Splits:
+def split(images: ImageTable, **data) -> Splits:
     pixels = np.zeros((int(images.rows.max()) + 1, 4, 4, 1), np.uint8)
     return make_splits(images, pixels, Data(**data), Source("test"))
 
