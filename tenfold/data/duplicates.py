@@ -9,7 +9,7 @@ brightness and compression hardly touch. docs/results.md has what this finds in 
 arXiv:1902.00423, list such pairs by hand).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -24,8 +24,6 @@ DETAIL_WINDOW = 7
 SIMILAR = 0.75  # correlation of details of near duplicates, where pictures usually differ
 BLOCK = 2048
 FIT_IMAGES = 20_000  # enough to estimate 64 components
-
-Progress = Callable[[int, int], None]
 
 
 def exact_duplicates(pictures: np.ndarray) -> list[np.ndarray]:

@@ -1,13 +1,14 @@
 """A look at the data before anything is trained: counts, balance, sizes, unreadable files, duplicates and leaks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tenfold import recipe
+from tenfold.core.progress import Progress
 from tenfold.data.duplicates import exact_duplicates, near_duplicates
 from tenfold.data.pack import Pack, open_pack
 from tenfold.data.splits import BadFile, Source, Split, Splits, left_out_lines, make_splits
@@ -17,8 +18,6 @@ STRONG_IMBALANCE = 10.0
 SMALLEST_FOR_NEAR = 16  # pixels a side; below, similar pictures cannot be told from near duplicates
 BLOCK = 4096
 LISTED = 10
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """From a source to its splits: open the pack, mind the bad files, deal the images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from statistics import median
@@ -8,6 +8,7 @@ from typing import Any
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
+from tenfold.core.progress import Progress
 from tenfold.data.decode import Target, decode
 from tenfold.data.limits import BadPicture
 from tenfold.data.pack import Pack, open_pack
@@ -21,7 +22,7 @@ BAD_FILES_SHOWN = 10
 def load_splits(
     data: recipe.Data,
     source: Source,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     target: Target | None = None,
     class_names: tuple[str, ...] | None = None,
 ) -> Splits:
@@ -59,7 +60,7 @@ def load_test_split(
     data: recipe.Data,
     source: Source,
     class_names: tuple[str, ...],
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     target: Target | None = None,
 ) -> Split:
     """Labelled images to test a finished model on: a source's test split, or all of an unsplit source.

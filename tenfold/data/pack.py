@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from filelock import FileLock
 from tenfold import recipe
 from tenfold.core.errors import InputError, nearest
 from tenfold.core.files import cache_folder, explained_write, write_json
+from tenfold.core.progress import Progress
 from tenfold.data.decode import Misfit, Original, Target, content_hash
 from tenfold.data.decode_pool import chunks, decode_into, measure
 from tenfold.data.formats import Encoded
@@ -30,8 +31,6 @@ from tenfold.data.sources.opening import OpenSource, open_source
 from tenfold.data.splits import BadFile, ImageTable, LeftOut, Reading, Source, class_name, class_order
 
 VERSION = 2  # of the decoding and of the files' layout; another version makes other packs
-
-Progress = Callable[[int, int], None]  # images done, images in all
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import torch
 
 from tenfold.core.files import write_json
+from tenfold.core.progress import Progress
 from tenfold.data import Splits
 from tenfold.models import Classifier, OwnModel, build_model
 from tenfold.recipe import Recipe
 from tenfold.runs.environment import describe_environment
 from tenfold.runs.folder import Run
-from tenfold.training.feature_cache import Progress
 from tenfold.training.learner import Epoch
 from tenfold.training.loop import fit
 from tenfold.training.method import Watcher

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from filelock import FileLock
 from tenfold.augment import Pipeline
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import cache_folder, explained_write, write_json
+from tenfold.core.progress import Progress
 from tenfold.data import Split
 from tenfold.data.feeds import channels_first
 from tenfold.inference.engines import Encoder
@@ -28,8 +29,6 @@ from tenfold.models import Classifier
 
 VERSION = 1
 BLOCK = 512  # images between two notes of progress: a few seconds of work
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

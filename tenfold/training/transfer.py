@@ -17,12 +17,13 @@ from torch import Tensor
 from tenfold.augment import build_augmentations
 from tenfold.core.devices import release_freed_memory
 from tenfold.core.errors import InputError
+from tenfold.core.progress import Progress
 from tenfold.data import Split, Splits
 from tenfold.inference.engines import Engine
 from tenfold.inference.evaluation import sample
 from tenfold.models import Classifier, Preprocessing
 from tenfold.recipe import Recipe
-from tenfold.training.feature_cache import Progress, Views, as_split, compute, feature_set
+from tenfold.training.feature_cache import Views, as_split, compute, feature_set
 from tenfold.training.heads import StrengthPath, measure_features, sanity_lines
 from tenfold.training.method import MakeMethod
 from tenfold.training.steps import GradientSteps

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from tenfold.core.errors import InputError
+from tenfold.core.progress import Progress
 from tenfold.data import Source, Splits, load_splits, typical_size
 from tenfold.inference.engines import images_per_second
 from tenfold.models.weights import local_weights
@@ -22,7 +23,6 @@ from tenfold.report.style import settle, to_png, to_svg
 from tenfold.training.begin import new_model
 from tenfold.training.learner import Learner
 from tenfold.workbench.probe import CLEAR, Evidence, probe, without_mirroring
-from tenfold.workbench.progress import Note
 from tenfold.workbench.scaling import batched, epochs_for, passes_needed, scaled_to, sizing
 
 # From the quickest to the most accurate; each recipe's own epochs are those it takes on so many images.
@@ -80,7 +80,9 @@ class Rung:
 Overrides = Iterable[str] | Mapping[str, Any]
 
 
-def suitable_plan(source: Source, device: torch.device, seed: int, note: Note, data: Overrides = ()) -> Plan:
+def suitable_plan(
+    source: Source, device: torch.device, seed: int, note: Progress, data: Overrides = ()
+) -> Plan:
     """The built-in recipe for a source when none is named, scaled to its images, and why it is this one.
 
     `data` are overrides of a recipe's `[data]`; `note` hears of the images read. The same seed gives the same plan.
@@ -105,7 +107,7 @@ def make_plan(
     minutes: float,
     device: torch.device,
     seed: int,
-    note: Note,
+    note: Progress,
     began: float,
     data: Overrides = (),
 ) -> Plan:
@@ -139,7 +141,7 @@ class _Task:
     changes: dict[str, Any]
 
 
-def _read(source: Source, seed: int, note: Note, data: Overrides) -> _Task:
+def _read(source: Source, seed: int, note: Progress, data: Overrides) -> _Task:
     """Raises InputError where the source cannot be used."""
     recipe = load_recipe(load_recipe("backbone", {"fit.seed": seed}), data)
     size = recipe.data.image_size or typical_size(source)
@@ -206,7 +208,7 @@ def _from_scratch(
     deadline: float,
     device: torch.device,
     seed: int,
-    note: Note,
+    note: Progress,
 ) -> Plan:
     """The largest of the fast recipes that has time for its own epochs, or else the smallest."""
     splits: Splits | None = None

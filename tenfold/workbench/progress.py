@@ -1,7 +1,7 @@
 """What a person sees while a run goes on: a live line in a terminal, plain lines in a notebook or a log file."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +10,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, TaskID, TextColumn
+from rich.progress import Progress as Bar
 
+from tenfold.core.progress import Progress
 from tenfold.data import Splits, left_out_lines
 from tenfold.models import Classifier
 from tenfold.recipe import Stop
@@ -26,8 +28,6 @@ _REFRESHES_A_SECOND = 4
 # With fewer test images the right ones are counted, and no accuracy is stated: its interval would span 30 points.
 ENOUGH = 20
 
-Note = Callable[[int, int], None]
-
 
 def display_for(progress: bool) -> "Display":
     """A display on standard output that suits what it is: terminal, notebook or file; silent if not `progress`."""
@@ -41,7 +41,7 @@ class Display:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.live = console.is_terminal and not console.quiet
-        self.bar: Progress | None = None
+        self.bar: Bar | None = None
         self.task = TaskID(0)
         self.epochs = 0
         self.minutes: float | None = None
@@ -52,7 +52,7 @@ class Display:
         self.stop = Stop()
 
     @contextmanager
-    def decoding(self, what: str = "reading images") -> Iterator[Note]:
+    def decoding(self, what: str = "reading images") -> Iterator[Progress]:
         """Give a function (done, total) that shows how far reading the images, or other work on each, is."""
         with self._progress() as bar:
             task = bar.add_task(what, total=None, visible=False)
@@ -154,8 +154,8 @@ class Display:
         for name, text in rows:
             self.console.print(f"{name:<15}{text}")
 
-    def _progress(self) -> Progress:
-        return Progress(
+    def _progress(self) -> Bar:
+        return Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
             TextColumn("{task.percentage:>3.0f} %"),
