@@ -20,7 +20,7 @@ from tenfold.core.errors import InputError
 from tenfold.inference.contract import read_contract
 from tenfold.inference.opening import open_model
 
-CLASSES = ("10", "2", "Ärger", "日本")
+CLASSES = ("2", "10", "Ärger", "日本")
 # The largest difference of a probability between ONNX Runtime and PyTorch, and between one picture and a batch.
 ROUNDING = 2e-6
 QUICK = {"fit.epochs": 2, "model.filters": [4], "model.dense": 8, "augment": [], "data.image_size": 12}
