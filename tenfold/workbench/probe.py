@@ -78,7 +78,8 @@ class Forecast:
 class Evidence:
     """What the probe found: the points of either curve, and whether mirrored images helped.
 
-    `features` is empty where no backbone is at hand.
+    `features` is empty where no backbone is at hand. `features_rate` is how many images a second pass the backbone,
+    `features_setup` how many seconds it takes before the first; both 0 where that was not measured.
     """
 
     scratch: tuple[Point, ...]
@@ -86,6 +87,8 @@ class Evidence:
     mirror: bool
     mirror_words: str
     images: int
+    features_rate: float = 0.0
+    features_setup: float = 0.0
 
     @property
     def forecasts(self) -> tuple[Forecast, Forecast]:
@@ -157,6 +160,8 @@ def probe(
             features=(*found.features, features.point(images)) if features else (),
             mirror=scratch.mirror,
             mirror_words=scratch.mirror_words,
+            features_rate=features.rate if features else 0.0,
+            features_setup=features.setup if features else 0.0,
         )
         # The next part has twice the images, and takes the square root of two as long.
         if _clear(found, scratch) or time.perf_counter() + 1.4 * (time.perf_counter() - began) > until:
@@ -285,6 +290,7 @@ class _Features:
     """A backbone's features under a quick head; each image passes the backbone once."""
 
     def __init__(self, splits: Splits, recipe: Recipe, device: torch.device) -> None:
+        began = time.perf_counter()
         self.splits, self.device = splits, device
         self.recipe = load_recipe(
             recipe, {"model.strengths": STRENGTHS, "fit.epochs": len(STRENGTHS), "model.views": 1}
@@ -294,17 +300,31 @@ class _Features:
             self.recipe.model, shape, len(splits.class_names), seed=recipe.fit.seed, pretrained=True
         )
         self.engine = Engine(self.model, shape, device)
+        self.engine(splits.train.images(slice(0, 1)))
+        self.setup, self.seconds, self.encoded = time.perf_counter() - began, 0.0, 0
         self.known = np.empty((0,))
 
     @cached_property
     def judges(self) -> Split:
         """The features of the judges."""
         split = self.splits.validation
-        return as_split(split, self.engine(split.images(slice(None))), 1)
+        return as_split(split, self._encode(split.images(slice(None))), 1)
+
+    @property
+    def rate(self) -> float:
+        """Images a second, of all so far."""
+        return self.encoded / self.seconds
+
+    def _encode(self, images: np.ndarray) -> np.ndarray:
+        began = time.perf_counter()
+        features = self.engine(images)
+        self.seconds += time.perf_counter() - began
+        self.encoded += len(images)
+        return features
 
     def point(self, images: int) -> Point:
         """What a head reaches that learns from the first so many training images."""
-        new = self.engine(self.splits.train.images(slice(len(self.known), images)))
+        new = self._encode(self.splits.train.images(slice(len(self.known), images)))
         self.known = np.concatenate([self.known, new]) if len(self.known) else new
         train = as_split(self.splits.train.part(np.arange(images)), self.known, 1)
         few = replace(self.splits, train=train, validation=self.judges)

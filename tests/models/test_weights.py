@@ -59,15 +59,19 @@ def test_a_local_file_goes_in_by_name_and_its_classifier_is_left_out(tmp_path, s
     assert same(target, source)
 
 
-def test_the_installed_package_goes_in_in_order_and_its_checksum_is_right():
-    file = local_weights("tf_efficientnet_lite0")
+@pytest.mark.parametrize(
+    ("name", "stated", "count"),
+    [("lite0", "57934424", 247), ("lite1", "77cc7160", 322), ("lite2", "9656183e", 322)],
+)
+def test_the_installed_packages_go_in_in_order_and_their_checksums_are_right(name, stated, count):
+    file = local_weights(f"tf_efficientnet_{name}")
     assert file is not None
-    assert "579344248a93e230" in check_sum(file)
-    target = network(name="tf_efficientnet_lite0")
+    assert f"SHA-256 {stated}" in check_sum(file)
+    target = network(name=f"tf_efficientnet_{name}")
     put_weights(target, file, ("classifier",))
     theirs = [value for name, value in read_weights(file.path).items() if "num_batches" not in name]
     ours = [value for name, value in target.state_dict().items() if "num_batches" not in name]
-    assert len(theirs) == 247 == len(ours) + 2
+    assert len(theirs) == count == len(ours) + 2
     assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=False))
 
 
