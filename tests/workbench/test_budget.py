@@ -136,7 +136,7 @@ def test_more_time_gives_no_smaller_a_network(tmp_path, no_weights):
 
 
 def test_photographs_are_planned_at_the_largest_size_there_is_time_for(photographs):
-    plan = plan_for(Source(str(photographs)), 3.0)
+    plan = plan_for(Source(str(photographs)), 30.0)  # enough on any machine, however busy
     assert plan.name == "backbone"
     assert plan.recipe.model.options["image_size"] == 224
     task = planning._read(Source(str(photographs)), 0, silent, ())
