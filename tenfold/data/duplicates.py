@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.ndimage import uniform_filter
 
+from tenfold.core.progress import Progress
+
 DESCRIPTOR_SIZE = 16  # pixels a side of the thumbnails that are described
 COMPONENTS = 64
 SHRINKAGE = 0.1  # of the mean variance, added to each component's: noise is not blown up to content
