@@ -72,7 +72,9 @@ class Original(NamedTuple):
 
 
 def decode(encoded: Encoded, target: Target | None) -> tuple[np.ndarray, Original]:
-    """Read one picture and bring it to `target` (None: its own size, in RGB): (H, W, C) uint8, and what it was.
+    """Read one picture and bring it to `target`: (H, W, C) uint8, and what it was.
+
+    Without a target, to have a look at it, it keeps its size, becomes RGB, and its own range becomes 0 to 255.
 
     Resized with antialiasing as `target.fit` says. Transparent pixels are laid over white, values of more than
     8 bits scaled to 8, the EXIF orientation is applied, and of several frames the first is taken.
@@ -108,7 +110,7 @@ def _decode(encoded: Encoded, target: Target | None) -> tuple[np.ndarray, Origin
         size = (size[1], size[0])
     low = high = math.nan
     if _is_wide(image):
-        image, low, high = _narrow(image, target)
+        image, low, high = _narrow(image, target, own_range=target is None)
     image = to_rgb(image)
     pixels = np.asarray(image)
     gray = _is_gray(pixels)
@@ -222,8 +224,10 @@ def _is_wide(image: Image.Image) -> bool:
     return image.mode == "F" or image.mode.startswith("I")
 
 
-def _narrow(image: Image.Image, target: Target | None) -> tuple[Image.Image, float, float]:
-    """A picture of more than 8 bits scaled to 8, and its lowest and highest value."""
+def _narrow(
+    image: Image.Image, target: Target | None, own_range: bool = False
+) -> tuple[Image.Image, float, float]:
+    """A picture of more than 8 bits scaled to 8 (by the target's range, or its own), its lowest and highest value."""
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)):
@@ -232,6 +236,8 @@ def _narrow(image: Image.Image, target: Target | None) -> tuple[Image.Image, flo
         raise Misfit("range")
     real = values.dtype.kind == "f"
     chosen = (target.real_range if real else target.whole_range) if target else None
+    if own_range:
+        chosen = (low, max(high, low + 1))
     if chosen is not None:  # what other images, met later, have outside of it is cut off
         values = np.clip(values, *chosen)
     bottom, top = chosen or (0, FULL if not real else 1 if high <= 1 else 255)

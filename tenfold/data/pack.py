@@ -25,12 +25,20 @@ from tenfold.core.progress import Progress
 from tenfold.data.decode import Misfit, Original, Target, content_hash
 from tenfold.data.decode_pool import chunks, decode_into, measure
 from tenfold.data.formats import Encoded
-from tenfold.data.shaping import class_notices, corrected, first_target, median_crop, notices, reconsidered
+from tenfold.data.shaping import (
+    class_notices,
+    corrected,
+    depth_notices,
+    first_target,
+    median_crop,
+    notices,
+    reconsidered,
+)
 from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import OpenSource, open_source
 from tenfold.data.splits import BadFile, ImageTable, LeftOut, Reading, Source, class_name, class_order
 
-VERSION = 2  # of the decoding and of the files' layout; another version makes other packs
+VERSION = 3  # of the decoding and of the files' layout; another version makes other packs
 
 
 @dataclass(frozen=True)
@@ -256,7 +264,11 @@ def _write_index(
         gray=np.array([original.gray for original in originals], bool),
         paths=np.frombuffer("\0".join(kept).encode(), np.uint8),
     )
-    said = [*class_notices(spelled), *notices(target, list(zip(kept, originals, strict=True)), data)]
+    said = [
+        *class_notices(spelled),
+        *depth_notices(groups),
+        *notices(target, list(zip(kept, originals, strict=True)), data),
+    ]
     reading = Reading(target, median_crop(originals, target), tuple(left_out), tuple(said))
     about = {
         "classes": list(classes),

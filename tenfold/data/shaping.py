@@ -13,6 +13,7 @@ from tenfold.core.text import plural
 from tenfold.data.decode import Misfit, Original, Target, cropped_share, decode, real_range, whole_range
 from tenfold.data.formats import Encoded
 from tenfold.data.limits import BadPicture
+from tenfold.data.sources.groups import Group, split_named
 from tenfold.data.splits import class_name
 
 LARGEST_OWN_SIZE = 1024
@@ -170,6 +171,26 @@ def _frames(images: Sequence[tuple[str, Original]]) -> Iterator[str]:
             f"{plural(len(several), 'file')} with several frames or pages, for instance {several[0]}: only the "
             "first of each is used"
         )
+
+
+def depth_notices(groups: Sequence[Group]) -> list[str]:
+    """A sentence on images in folders within their class's folder, which count as images of that class."""
+    deep = [
+        (path, name)
+        for group in groups
+        for path, name in zip(group.paths, group.classes, strict=True)
+        if "/" in (inside := f"/{path}".rpartition(f"/{name}/")[2])
+        and f"/{name}/" in f"/{path}"
+        and split_named(inside.partition("/")[0]) != (group.split or "")
+    ]
+    if not deep:
+        return []
+    path, name = deep[0]
+    lie, they = ("lies", "it is") if len(deep) == 1 else ("lie", "they are")
+    return [
+        f"{plural(len(deep), 'image')} {lie} in folders within class folders, for instance {path}: "
+        f"{they} of class {name!r}"
+    ]
 
 
 def class_notices(names: Sequence[str]) -> list[str]:

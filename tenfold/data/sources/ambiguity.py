@@ -21,6 +21,10 @@ BESIDE = {
     "gt",
     "groundtruth",
 }
+MIXED_REMEDY = (
+    "Give every class folder the same folders of splits, or move the images into SPLIT/CLASS/ folders. If the inner "
+    "folders mean nothing and all images of a class may be mixed, say so with data.nested=true."
+)
 SHOWN = 6
 
 
@@ -45,11 +49,12 @@ def check_classes(tree: Tree, images: list[str], root: str) -> None:
     for parts in below:
         if len(parts) > 2:
             inner.setdefault(parts[0], Counter())[parts[1]] += 1
-    why = _repeated(direct, inner) or _lone(direct, inner) or _some_splits(inner)
+    mixed = _some_splits(inner)
+    why = mixed or _repeated(direct, inner) or _lone(direct, inner)
     if why:
+        remedy = MIXED_REMEDY if mixed else _remedy(tree, root, direct, inner)
         raise InputError(
-            f"{tree.path / root}: {why}, so the classes are not clear:\n{_sketch(direct, inner)}\n"
-            f"{_remedy(tree, root, direct, inner)}"
+            f"{tree.path / root}: {why}, so the classes are not clear:\n{_sketch(direct, inner)}\n{remedy}"
         )
 
 
