@@ -1,7 +1,6 @@
 """What a notebook shows for a run, a history or a table of runs: small HTML, with every name escaped."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,23 +10,23 @@ from markupsafe import Markup, escape
 _CELL = 'style="text-align:left;padding:.2em 1em .2em 0"'
 
 
-def run_html(folder: Path) -> str:
-    """A run's result, its learning curves, and where its report lies; what is missing is left out."""
-    parts = [Markup("<h4>{}</h4>").format(folder.name)]
-    if (folder / "metrics.json").is_file():
-        parts.append(_result(json.loads((folder / "metrics.json").read_text(encoding="utf-8"))))
-    if (folder / "figures" / "learning_curves.png").is_file():
-        data = base64.b64encode((folder / "figures" / "learning_curves.png").read_bytes()).decode()
+def run_html(name: str, metrics: Mapping[str, Any] | str, curves: Path, report: Path) -> str:
+    """A run's result (or why there is none), its learning curves, and where its report lies, as far as they exist."""
+    parts = [Markup("<h4>{}</h4>").format(name)]
+    if metrics:
+        parts.append(Markup("<p>{}</p>").format(metrics) if isinstance(metrics, str) else _result(metrics))
+    if curves.is_file():
+        data = base64.b64encode(curves.read_bytes()).decode()
         image = (
             '<img src="data:image/png;base64,{}" alt="learning curves" style="max-width:100%;width:760px">'
         )
         parts.append(Markup(image).format(data))
-    if (folder / "report.html").is_file():
-        parts.append(Markup("<p>Report: <code>{}</code></p>").format(folder / "report.html"))
+    if report.is_file():
+        parts.append(Markup("<p>Report: <code>{}</code></p>").format(report))
     return str(Markup("").join(parts))
 
 
-def _result(metrics: dict[str, Any]) -> Markup:
+def _result(metrics: Mapping[str, Any]) -> Markup:
     test, training = metrics["test"], metrics["training"]
     low, high = test["accuracy_ci95"]
     return Markup(

@@ -7,7 +7,7 @@ To add a rule, write the function in the module of its kind and name it in that 
 """
 
 from tenfold.findings import advice, answers, training, trust
-from tenfold.findings.base import Evidence, Finding, gather, repeat_command, short
+from tenfold.findings.base import Evidence, Finding, gather, short
 from tenfold.findings.training import best_epoch, learning_rate_drops, overfitting_epoch
 from tenfold.findings.trust import label_suspects
 
@@ -23,7 +23,6 @@ __all__ = [
     "label_suspects",
     "learning_rate_drops",
     "overfitting_epoch",
-    "repeat_command",
     "short",
 ]
 

@@ -1,7 +1,5 @@
 """What a finding is, and the evidence that the rules read."""
 
-import json
-import shlex
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,10 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tenfold.runs import metrics
+from tenfold.runs.folder import Run
 
 if TYPE_CHECKING:
     from tenfold.recipe import Recipe
-    from tenfold.runs.folder import Run
     from tenfold.runs.predictions import Predictions
 
 
@@ -80,42 +78,26 @@ class Evidence:
         return metrics.fit_temperature(held_out.labels, held_out.probabilities) if held_out else None
 
 
-def gather(run: "Run") -> Evidence:
+def gather(run: Run) -> Evidence:
     """Read a run's saved numbers. Raises InputError where recipe, data, history or metrics are missing."""
-    saved, data = run.metrics, run.data
+    saved, data, history = run.metrics, run.data, run.history
+    if len(history) != saved["training"]["epochs"]:
+        raise Run.history.damage(
+            run, f"has {len(history)} epochs, but metrics.json tells of {saved['training']['epochs']}"
+        )
     return Evidence(
-        history=run.history,
-        training=saved.get("training", {}),
-        test=saved.get("test", {}),
-        validation=saved.get("validation", {}),
+        history=history,
+        training=saved["training"],
+        test=saved["test"],
+        validation=saved["validation"],
         counts={split: entry["classes"] for split, entry in data["splits"].items()},
         class_names=tuple(data["class_names"]),
         recipe=run.recipe,
-        predictions=_predictions(run, "test"),
-        validation_predictions=_predictions(run, "validation"),
-        robustness=_robustness(run),
-        command=repeat_command(run),
+        predictions=run.predictions("test") if run.has(Run.test_predictions) else None,
+        validation_predictions=run.predictions("validation") if run.has(Run.validation_predictions) else None,
+        robustness=run.saved(Run.robustness),
+        command=run.train_command(),
     )
-
-
-def _predictions(run: "Run", split: str) -> "Predictions | None":
-    return run.predictions(split) if (run.path / "predictions" / f"{split}.parquet").is_file() else None
-
-
-def _robustness(run: "Run") -> dict[str, Any] | None:
-    path = run.path / "robustness.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def repeat_command(run: "Run") -> str:
-    """The command that trains the run's saved recipe on its source again."""
-    source = run.data["source"]
-    words = ["tenfold", "train", str(run.path / "recipe.toml")]
-    words += ["--data", source["data"]] if source.get("data") else []
-    for split in ("train", "validation", "test"):
-        for folder in source.get(split) or ():
-            words += [f"--{split}", folder]
-    return shlex.join(words)
 
 
 def short(name: str, limit: int = 18) -> str:

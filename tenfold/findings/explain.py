@@ -17,7 +17,6 @@ from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tenfold.core.files import atomic, write_json
 from tenfold.data.feeds import channels_first
 from tenfold.findings.picks import picks
 from tenfold.models import summarise
@@ -42,7 +41,7 @@ def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.
 
     False where the model has no convolution to look at, and so no pictures are saved.
     """
-    write_json(run.path / "layers.json", [asdict(layer) for layer in summarise(model)])
+    run.layers = [{**asdict(layer), "output_shape": list(layer.output_shape)} for layer in summarise(model)]
     answers = run.predictions("test")
     chosen = picks(answers.labels, answers.probabilities)
     positions = np.array(
@@ -59,8 +58,7 @@ def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.
     pictures = np.stack(
         [overlay(image, warmth) for image, warmth in zip(images, np.concatenate(heat), strict=True)]
     )
-    with atomic(run.path / "gradcam.npz") as path, path.open("wb") as file:
-        np.savez_compressed(file, positions=positions, pictures=pictures)
+    run.gradcam = positions, pictures
     return True
 
 
@@ -184,7 +182,7 @@ def robustness(
             for name, corrupt in CORRUPTIONS.items()
         },
     }
-    write_json(run.path / "robustness.json", saved)
+    run.robustness = saved
     return saved
 
 

@@ -1,17 +1,16 @@
 """A model on a split: loss and accuracy while training, predictions at the end."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from tenfold.data import Split, Splits
+from tenfold.data import Split
 from tenfold.data.feeds import Feed, feed
 from tenfold.inference.calibrate import calibrate, learn_familiarity
 from tenfold.inference.contract import Contract, reading_of
 from tenfold.inference.opening import weights_hash
 from tenfold.models import Classifier
+from tenfold.runs.folder import Run
 from tenfold.runs.predictions import Predictions
 
 # Images of a split that are looked at to learn what its logits are like.
@@ -61,7 +60,7 @@ def _outputs(model: Classifier, split: Split, device: torch.device, last: torch.
 
 
 def write_contract(
-    folder: Path,
+    run: Run,
     model: Classifier,
     validation: Predictions,
     training: Split,
@@ -77,14 +76,14 @@ def write_contract(
     contract = Contract(
         validation.class_names,
         tuple(classifier["image_shape"]),
-        weights_hash(folder),
-        reading_of(folder),
+        weights_hash(run.path),
+        reading_of(run.path),
         calibration=calibrate(validation.labels, validation.probabilities),
         familiarity=learn_familiarity(
             split_logits(model, training, device), split_logits(model, sample(held_out), device)
         ),
     )
-    contract.write(folder)
+    contract.write(run.path)
     return contract
 
 
@@ -93,15 +92,3 @@ def sample(split: Split, most: int = SAMPLE) -> Split:
     if len(split) <= most:
         return split
     return split.part(np.linspace(0, len(split) - 1, most).astype(np.int64))
-
-
-def predict_splits(
-    model: Classifier, splits: Splits, folder: Path, device: torch.device
-) -> dict[str, Predictions]:
-    """Predict validation and test, and save both below `folder/predictions/`; give them by split name."""
-    (folder / "predictions").mkdir(exist_ok=True)
-    predictions = {}
-    for split in (splits.validation, splits.test):
-        predictions[split.name] = predict_split(model, split, splits.class_names, device)
-        predictions[split.name].write(folder / "predictions" / f"{split.name}.parquet")
-    return predictions

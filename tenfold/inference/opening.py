@@ -12,6 +12,7 @@ from tenfold.core.errors import InputError, TenfoldError
 from tenfold.inference.contract import FILE, Contract, read_contract, reading_of
 from tenfold.inference.hub import fetch_folder, is_hub_name
 from tenfold.inference.predictor import BATCH, MODEL, OnnxPredictor, Predictor
+from tenfold.runs.folder import Run
 
 WEIGHTS, DESCRIPTION, RECIPE = "model.safetensors", "model.json", "recipe.toml"
 # Where a run folder keeps what ONNX Runtime loads: made when it is first wanted, and again for other weights.
@@ -131,9 +132,8 @@ def _without_contract(folder: Path, weights: str, validation: Path | None, why: 
     lacking = "probabilities are raw, nothing is called unsure or unlike the training images"
     if validation is not None and validation.is_file():
         from tenfold.inference.calibrate import calibrate
-        from tenfold.runs.predictions import read_predictions
 
-        saved = read_predictions(validation)
+        saved = Run.validation_predictions.read(Run(folder))
         calibration = calibrate(saved.labels, saved.probabilities)
         lacking = "nothing is called unlike the training images"
     contract = Contract(

@@ -1,16 +1,15 @@
 """What a report says of the data, the model and the machine."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from tenfold.findings import Evidence
+from tenfold.runs.folder import Run
 
 if TYPE_CHECKING:
     from tenfold.data import Splits
-    from tenfold.runs.folder import Run
 
 
-def about_data(run: "Run", splits: "Splits | None") -> dict[str, Any]:
+def about_data(run: Run, splits: "Splits | None") -> dict[str, Any]:
     """Source, size and shape of the images, files that were left out, and what `tenfold inspect` would warn of."""
     data = run.data
     height, width, channels = data["image_shape"]
@@ -25,16 +24,16 @@ def about_data(run: "Run", splits: "Splits | None") -> dict[str, Any]:
     }
 
 
-def source_of(run: "Run") -> str:
+def source_of(run: Run) -> str:
     """The source as it was given: a path or name, or the folders of the splits."""
     source = run.data["source"]
     folders = [folder for split in ("train", "validation", "test") for folder in source.get(split) or ()]
     return source.get("data") or ", ".join(folders)
 
 
-def about_model(run: "Run", evidence: Evidence) -> dict[str, Any]:
+def about_model(run: Run, evidence: Evidence) -> dict[str, Any]:
     """The model's summary, and its layers where `tenfold.findings.explain` saved them."""
-    saved = json.loads((run.path / "model.json").read_text(encoding="utf-8"))
+    saved = run.description
     architecture = dict(saved["architecture"])
     training = evidence.training
     model = {
@@ -43,11 +42,7 @@ def about_model(run: "Run", evidence: Evidence) -> dict[str, Any]:
         "input": " × ".join(map(str, saved["image_shape"])),
         "parameters": f"{training['parameters_total']:,} ({training['parameters_trainable']:,} trained)",
     }
-    layers = run.path / "layers.json"
-    return {
-        "model": model,
-        "layers": json.loads(layers.read_text(encoding="utf-8")) if layers.is_file() else [],
-    }
+    return {"model": model, "layers": run.saved(Run.layers) or []}
 
 
 def flat(values: dict[str, Any]) -> dict[str, str]:

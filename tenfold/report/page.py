@@ -23,10 +23,10 @@ from tenfold.report.about import about_data, about_model, flat, source_of
 from tenfold.report.draw import draw_figures
 from tenfold.report.gallery import Album, by_cell, fill, sheet_css, tile_limit
 from tenfold.report.style import adaptive
+from tenfold.runs.folder import Run
 
 if TYPE_CHECKING:
     from tenfold.data import Split, Splits
-    from tenfold.runs.folder import Run
 
 HERE = Path(__file__).parent
 SECTIONS = {
@@ -61,7 +61,7 @@ CELL_IMAGES = 12
 MATRIX_CLASSES = 120
 
 
-def write_report(run: "Run", splits: "Splits | None" = None) -> Path:
+def write_report(run: Run, splits: "Splits | None" = None) -> Path:
     """Draw a run's figures and write its report; both are made from saved files, so they can be made again.
 
     `splits` are for the pictures; without them the run's own data are opened again, and where those are gone the
@@ -79,7 +79,7 @@ def write_report(run: "Run", splits: "Splits | None" = None) -> Path:
     return run.report
 
 
-def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) -> str:
+def _render(run: Run, evidence: Evidence, splits: "Splits | None", note: str) -> str:
     album = Album(evidence.predictions, tile_limit(run.data["image_shape"])) if evidence.predictions else None
     found = find(evidence)
     verdict = _verdict(found)
@@ -111,7 +111,7 @@ def _render(run: "Run", evidence: Evidence, splits: "Splits | None", note: str) 
         command=evidence.command,
         predict_command=run.predict_command,
         recipe=run.recipe.to_toml(),
-        environment=flat(run.environment),
+        environment=flat(run.saved(Run.environment) or {}),
         version=version("tenfold"),
         **about_model(run, evidence),
         **pictured,
@@ -171,7 +171,7 @@ def _verdict(found: list[Finding]) -> list[Finding]:
     return [first[rule] for rule in VERDICT if rule in first]
 
 
-def _kicker(run: "Run", evidence: Evidence) -> str:
+def _kicker(run: Run, evidence: Evidence) -> str:
     seconds = duration(evidence.training["seconds"])
     return (
         f"{run.recipe.model.name} on {source_of(run)}, trained in {seconds} on {evidence.training['device']}"
@@ -213,11 +213,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
-def _charts(run: "Run") -> dict[str, str | None]:
+def _charts(run: Run) -> dict[str, str | None]:
     return {name: _chart(run, name) for name in CHARTS}
 
 
-def _chart(run: "Run", name: str) -> str | None:
+def _chart(run: Run, name: str) -> str | None:
     """A saved figure as a data URI whose colours follow the reader's scheme."""
     path = run.figures / f"{name}.svg"
     if not path.is_file():
@@ -233,9 +233,7 @@ def chart_uri(svg: str) -> str:
 # Pictures ----------------------------------------------------------------------------------------------------
 
 
-def _pictured(
-    run: "Run", album: Album | None, found: list[Finding], splits: "Splits | None"
-) -> dict[str, Any]:
+def _pictured(run: Run, album: Album | None, found: list[Finding], splits: "Splits | None") -> dict[str, Any]:
     """Findings by section, galleries and the script's data, with the sheets of the pictures that they show."""
     names = list(run.data["class_names"])
     payload = {
@@ -287,7 +285,7 @@ def _same_images(split: "Split", album: Album) -> bool:
     return list(split.paths) == list(album.predictions.paths)
 
 
-def _galleries(run: "Run", album: Album, names: list[str]) -> tuple[dict[str, list[dict[str, Any]]], str]:
+def _galleries(run: Run, album: Album, names: list[str]) -> tuple[dict[str, list[dict[str, Any]]], str]:
     """The telling images, each with its tile, its probabilities and its Grad-CAM if the run has one."""
     chosen = picks(album.predictions.labels, album.predictions.probabilities)
     positions, heat = _saved_cams(run)
@@ -309,13 +307,10 @@ def _item(album: Album, position: int, names: list[str], cams: list[int]) -> dic
     }
 
 
-def _saved_cams(run: "Run") -> tuple[list[int], np.ndarray]:
+def _saved_cams(run: Run) -> tuple[list[int], np.ndarray]:
     """Test positions and pictures (n, H, W, 3) that `tenfold.findings.explain` saved."""
-    path = run.path / "gradcam.npz"
-    if not path.is_file():
-        return [], np.zeros((0, 1, 1, 3), np.uint8)
-    with np.load(path, allow_pickle=False) as saved:
-        return saved["positions"].tolist(), saved["pictures"]
+    positions, pictures = run.saved(Run.gradcam) or (np.zeros(0, int), np.zeros((0, 1, 1, 3), np.uint8))
+    return positions.tolist(), pictures
 
 
 def _by_section(found: list[Finding], album: Album | None) -> dict[str, list[dict[str, Any]]]:

@@ -1,27 +1,44 @@
-"""The run folder: where everything of a run lies, and how it is read back."""
+"""The run folder: every file of a run is declared once: how it is read and written, what helps where it is damaged.
 
-import csv
-import json
+Nothing is read before it is asked for, and nothing heavy is imported before that.
+"""
+
 import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.core.files import explained_write, remove_leftovers, write_json, write_text
-from tenfold.core.notebook import History, run_html
-from tenfold.data import Splits, reload_splits
-from tenfold.models import Classifier, OwnModel, given_model
-from tenfold.models.own import Make
-from tenfold.recipe import Recipe, load_recipe
-from tenfold.runs.checkpoint import load_model
-from tenfold.runs.predictions import Predictions, read_predictions
+from tenfold.core.files import explained_write, remove_leftovers
+from tenfold.core.notebook import run_html
+from tenfold.runs import shapes
+from tenfold.runs.files import (
+    BEGUN,
+    TESTED,
+    TRAINED,
+    Folder,
+    FolderFile,
+    HistoryFile,
+    JsonFile,
+    PicturesFile,
+    Place,
+    PredictionsFile,
+    RecipeFile,
+    StateFile,
+    TensorsFile,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from tenfold.data import Splits
+    from tenfold.models import Classifier, OwnModel
+    from tenfold.models.own import Make
+    from tenfold.recipe import Recipe
+    from tenfold.runs.predictions import Predictions
+    from tenfold.runs.state import State
 
 HISTORY = (
     "epoch",
@@ -32,19 +49,115 @@ HISTORY = (
     "learning_rate",
     "seconds",
 )
+_ANEW = "Restore it from a copy, or train the run anew."
+_RESUME = "`tenfold resume {run}` writes it anew from the checkpoint."
+_EVALUATE = "`tenfold evaluate {run}` makes it anew."
 
 
-class Run:
-    """A run folder. Nothing is read before it is asked for; a missing part is an InputError that names it."""
+def _matrix_fault(metrics: Any) -> str | None:
+    """What is wrong with the confusion matrices of metrics.json."""
+    for split in ("test", "validation"):
+        measured = metrics.get(split)
+        if measured is None:
+            continue
+        matrix, classes = measured["confusion_matrix"], len(measured["per_class"])
+        if len(matrix) != classes or any(len(row) != classes for row in matrix):
+            return f"{split}.confusion_matrix: expected {classes} rows of {classes} counts"
+        if sum(map(sum, matrix)) != measured["n"]:
+            return f"{split}.confusion_matrix: its counts do not sum up to n={measured['n']}"
+    return None
 
-    def __init__(self, path: str | Path, own: OwnModel | None = None) -> None:
-        self.path, self.own = Path(path), own
 
-    def __repr__(self) -> str:
-        return f"Run({str(self.path)!r})"
+def _classes_fault(described: Any) -> str | None:
+    """What is wrong with the class names of data.json or model.json."""
+    names = described["class_names"]
+    if not names or len(set(names)) < len(names):
+        return "class_names: expected one name for each class"
+    for split, entry in described.get("splits", {}).items():
+        if list(entry["classes"]) != names:
+            return f"splits.{split}.classes: expected a count for each of class_names, in their order"
+    return None
+
+
+class Evaluation(Folder):
+    """What a run's model said of another source: a folder below `evaluations/`."""
+
+    predictions = PredictionsFile(
+        "predictions.parquet", remedy="`tenfold evaluate` with --data makes it anew."
+    )
+    metrics = JsonFile(
+        "metrics.json",
+        shapes.EvaluationShape,
+        check=_matrix_fault,
+        remedy="`tenfold evaluate` with --data makes it anew.",
+    )
+
+
+class Run(Folder):
+    """A run folder. A file that is missing or damaged is an InputError that names it and what helps.
+
+    Each attribute is a file: reading it reads the file, setting it writes the file atomically. `run.saved(Run.x)`
+    gives None where the file is not there. `own` is the user's model, where the run's is one.
+    """
+
+    def __init__(self, path: str | Path, own: "OwnModel | None" = None) -> None:
+        super().__init__(path)
+        self.own = own
+
+    # Written before training.
+    recipe = RecipeFile("recipe.toml", stage=BEGUN, remedy=_ANEW)
+    data = JsonFile(
+        "data.json", shapes.DataShape, stage=BEGUN, constant=True, check=_classes_fault, remedy=_ANEW
+    )
+    environment = JsonFile(
+        "environment.json",
+        dict[str, Any],
+        stage=BEGUN,
+        constant=True,
+        remedy="Restore it from a copy, or go on without: only the report shows it.",
+    )
+    transfer = JsonFile(
+        "transfer.json",
+        dict[str, Any],
+        remedy="Restore it from a copy, or go on without: it only says what the features took.",
+    )
+    # Written after each epoch.
+    state = StateFile("checkpoint/state.safetensors", stage=TRAINED, remedy=_ANEW)
+    history = HistoryFile("history.csv", HISTORY, stage=TRAINED, remedy=_RESUME)
+    # Written after each epoch that is the best so far; together, they are the classifier.
+    description = JsonFile(
+        "model.json", shapes.ModelShape, stage=TRAINED, check=_classes_fault, remedy=_RESUME
+    )
+    weights = TensorsFile("model.safetensors", stage=TRAINED, remedy=_RESUME)
+    # Written when the model is tested.
+    validation_predictions = PredictionsFile("predictions/validation.parquet", remedy=_EVALUATE)
+    test_predictions = PredictionsFile("predictions/test.parquet", remedy=_EVALUATE)
+    metrics = JsonFile("metrics.json", shapes.MetricsShape, check=_matrix_fault, remedy=_EVALUATE)
+    layers = JsonFile("layers.json", list[shapes.LayerShape], remedy=_EVALUATE)
+    gradcam = PicturesFile("gradcam.npz", remedy=_EVALUATE)
+    robustness = JsonFile(
+        "robustness.json",
+        shapes.RobustnessShape,
+        remedy="`tenfold report {run} --corruptions` measures it anew.",
+    )
+    report = Place("report.html")
+    figures = Place("figures")
+    checkpoint = Place("checkpoint")
+    evaluations = Place("evaluations")
+    tensorboard = Place("tensorboard")
+    # What `tenfold.inference` measures for those who ask the model, and the form in which it answers at once.
+    contract = Place("inference.json")
+    onnx = Place("onnx")
 
     def _repr_html_(self) -> str:
-        return run_html(self.path)
+        return run_html(self.name, self._result(), self.figures / "learning_curves.png", self.report)
+
+    def _result(self) -> "dict[str, Any] | str":
+        """The metrics, or why there are none to show."""
+        try:
+            return self.saved(Run.metrics) or ""
+        except InputError as error:
+            return str(error)
 
     @property
     def name(self) -> str:
@@ -52,61 +165,34 @@ class Run:
         return self.path.name
 
     @property
-    def figures(self) -> Path:
-        """The folder of the figures."""
-        return self.path / "figures"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The folder of what resume needs."""
-        return self.path / "checkpoint"
-
-    @property
-    def report(self) -> Path:
-        """The report page."""
-        return self.path / "report.html"
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """The resolved recipe."""
-        return load_recipe(self._existing("recipe.toml"))
-
-    @cached_property
-    def data(self) -> dict[str, Any]:
-        """Source, fingerprint, class names, counts and a hash of each split (`data.json`)."""
-        return self._json("data.json")
-
-    @cached_property
-    def environment(self) -> dict[str, Any]:
-        """Hardware, versions and command of the run (`environment.json`)."""
-        return self._json("environment.json")
-
-    @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes in the order of the logits, as written down with the weights."""
-        return tuple(self._json("model.json")["class_names"])
+        """The classes in the order of the logits, as written down with the weights.
 
-    @property
-    def metrics(self) -> dict[str, Any]:
-        """All metrics (`metrics.json`)."""
-        return self._json("metrics.json")
+        Raises InputError where data.json tells of others.
+        """
+        names, known = self.description["class_names"], self.saved(Run.data)
+        if known is not None and known["class_names"] != names:
+            raise Run.description.damage(self, "has other class names than data.json, or in another order")
+        return tuple(names)
 
-    @property
-    def history(self) -> History:
-        """One record per finished epoch (`history.csv`), numbers as numbers."""
-        with self._existing("history.csv").open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-        return History(
-            {key: int(value) if key == "epoch" else float(value) for key, value in row.items()}
-            for row in rows
-        )
-
-    def predictions(self, split: str) -> Predictions:
+    def predictions(self, split: str) -> "Predictions":
         """Saved predictions on "validation" or "test"."""
-        return read_predictions(self._existing(f"predictions/{split}.parquet"))
+        files = {"validation": Run.validation_predictions, "test": Run.test_predictions}
+        if split not in files:
+            raise InputError(f"predictions({split!r}): there are predictions on {' and '.join(files)}.")
+        found, known = files[split].read(self), self.saved(Run.data)
+        if known is not None and list(found.class_names) != known["class_names"]:
+            raise files[split].damage(self, "has other classes than data.json, or in another order")
+        return found
 
-    def splits(self) -> Splits:
+    def evaluation(self, name: str) -> Evaluation:
+        """The evaluation on another source of that name."""
+        return Evaluation(self.evaluations / name)
+
+    def splits(self) -> "Splits":
         """Open the run's data again. Raises InputError where the source is gone or has changed since."""
+        from tenfold.data import reload_splits
+
         splits = reload_splits(self.recipe.data, self.data)
         if splits.fingerprint != self.data["fingerprint"]:
             raise InputError(
@@ -115,9 +201,17 @@ class Run:
             )
         return splits
 
-    def model(self) -> Classifier:
+    def model(self) -> "Classifier":
         """The best epoch's classifier, on the CPU, in evaluation mode."""
-        return load_model(self.path, self.own)
+        from tenfold.models.saving import build_described, put_tensors
+
+        description, weights = self.description, self.weights
+        assert self.class_names
+        with Run.description.named(self):
+            model = build_described(description, self.own)
+        with Run.weights.named(self):
+            put_tensors(weights, model)
+        return model.eval()
 
     @property
     def predict_command(self) -> str:
@@ -130,24 +224,46 @@ class Run:
 
         return tenfold.predict(self, images, **options)
 
-    def begin(self, recipe: Recipe, splits: Splits, environment: dict[str, Any]) -> None:
+    def save_model(self, model: "Classifier", weights: "dict[str, Tensor]", classes: Sequence[str]) -> None:
+        """Write `weights` of `model`, and what describes it: with these two files it can be used anywhere."""
+        Run.description.write(self, {**model.describe(), "class_names": list(classes)})
+        Run.weights.write(self, model.complete(weights))
+
+    def shared_files(self) -> list[Path]:
+        """The files to hand on, as far as they are there: the model, its recipe and results, and the report."""
+        files = (Run.weights, Run.description, Run.recipe, Run.metrics)
+        paths = [*map(self.path_of, files), self.report]
+        return [path for path in paths if path.is_file()]
+
+    def begin(self, recipe: "Recipe", splits: "Splits", environment: dict[str, Any]) -> None:
         """Write down, in a new run's folder, all that is known before the first epoch."""
-        write_text(self.path / "recipe.toml", recipe.to_toml())
-        write_json(self.path / "data.json", splits.describe())
-        write_json(self.path / "environment.json", environment)
+        Run.recipe.write(self, recipe)
+        Run.data.write(self, splits.describe())
+        Run.environment.write(self, environment)
 
-    def write_history(self, records: list[dict[str, Any]]) -> None:
-        """Write `history.csv`, whole."""
-        lines = [",".join(HISTORY), *(",".join(str(record[key]) for key in HISTORY) for record in records)]
-        write_text(self.path / "history.csv", "\n".join(lines) + "\n")
+    def train_command(self, *overrides: str) -> str:
+        """The command that trains the run's recipe on its source again, with `key=value` overrides."""
+        source = self.data["source"]
+        words = ["tenfold", "train", str(self.path_of(Run.recipe)), *overrides]
+        words += ["--data", source["data"]] if source["data"] else []
+        for split in ("train", "validation", "test"):
+            words += [word for folder in source[split] for word in (f"--{split}", folder)]
+        return shlex.join(words)
 
-    def write_metrics(self, metrics: dict[str, Any]) -> None:
-        """Write `metrics.json`, whole."""
-        write_json(self.path / "metrics.json", metrics)
+    def failure(self, state: "State") -> str:
+        """Why training came to nothing, and what to lower."""
+        rate = self.recipe.optimizer.options["lr"]
+        again = self.train_command(f"optimizer.lr={rate / 10:.3g}")
+        return (
+            f"The run failed, and no epoch ended with a usable model: {state.stop_reason}. Lower optimizer.lr "
+            f"(it was {rate:g}): `{again}`."
+        )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for writing, and remove what killed writers left. Raises TenfoldError where it is held."""
+        from filelock import FileLock, Timeout
+
         with explained_write(self.path):
             self.checkpoint.mkdir(parents=True, exist_ok=True)
             try:
@@ -160,25 +276,29 @@ class Run:
             remove_leftovers(self.path)
             yield
 
-    def _existing(self, name: str) -> Path:
-        path = self.path / name
-        if not path.is_file():
-            raise InputError(f"{path}: there is no such file. {self._advice()}")
-        return path
-
-    def _advice(self) -> str:
-        if not (self.path / "recipe.toml").is_file():
+    def advice(self, file: FolderFile[Any]) -> str:
+        """What helps where a file is missing: going on with the run, or the file's own remedy."""
+        if not self.has(Run.recipe):
             return f"{self.path} is not a run folder; `tenfold train` makes one below runs/."
-        return f"The run has not got that far; `tenfold resume {self.path}` goes on with it."
-
-    def _json(self, name: str) -> Any:
-        path = self._existing(name)
+        if file.stage == BEGUN or (self.has(Run.metrics) and self.has(Run.state)):
+            return file.remedy_in(self)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(
-                f"{path}: is not valid JSON ({error}). Restore it, or train the run again."
-            ) from None
+            state = self.saved(Run.state)
+        except InputError as error:
+            return f"And {error}"
+        if state is None:
+            return self._without_checkpoint(file)
+        if state.came_to_nothing:
+            return self.failure(state)
+        if state.stop_reason is None and file.stage == TESTED:
+            return f"The run has not got that far; `tenfold resume {shlex.quote(str(self.path))}` goes on with it."
+        return file.remedy_in(self)
+
+    def _without_checkpoint(self, file: FolderFile[Any]) -> str:
+        begun = [self.has(known) for known in (Run.weights, Run.history, Run.metrics)]
+        if not any(begun):
+            return f"The run has not got that far; `tenfold resume {shlex.quote(str(self.path))}` begins it."
+        return f"There is no checkpoint either ({self.path_of(Run.state)}). {_ANEW}"
 
 
 def load_run(path: "str | Path | Run", model: "nn.Module | Make | OwnModel | None" = None) -> Run:
@@ -186,15 +306,27 @@ def load_run(path: "str | Path | Run", model: "nn.Module | Make | OwnModel | Non
 
     `model` is needed where the run's model is a module of your own: that module again, or the function that makes it.
     """
-    own = None if model is None else given_model(model)
+    own = None if model is None else _given(model)
     if isinstance(path, Run):
         return path if own is None else Run(path.path, own)
-    for candidate in (Path(path), Path("runs") / path):
-        if (candidate / "recipe.toml").is_file():
-            return Run(candidate, own)
+    for candidate in (Run(path, own), Run(Path("runs") / path, own)):
+        if candidate.has(Run.recipe):
+            return candidate
     raise InputError(
         f"{path}: is not a run folder (it has no recipe.toml). `tenfold train` makes one below runs/."
     )
+
+
+def _given(model: "nn.Module | Make | OwnModel") -> "OwnModel":
+    from tenfold.models import given_model
+
+    return given_model(model)
+
+
+def find_runs(folder: Path) -> list[Run]:
+    """The run folders in a folder, by name."""
+    runs = [Run(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+    return [run for run in runs if run.has(Run.recipe)]
 
 
 def create_run(out: Path, name: str | None, default_name: str, *, overwrite: bool = False) -> Run:
@@ -230,7 +362,7 @@ def _claim(out: Path, name: str | None, default_name: str, overwrite: bool) -> P
             raise InputError(
                 f"{path}: exists already. Choose another --name, or give --overwrite to replace it."
             )
-        if not (path / "recipe.toml").is_file():
+        if not Run(path).has(Run.recipe):
             raise InputError(f"{path}: is not a run folder, so it is not overwritten. Choose another --name.")
         with Run(path).lock():
             shutil.rmtree(path)

@@ -47,7 +47,7 @@ def list_runs(
     round. `where` are conditions such as "accuracy>=0.7", "model=model-s" or "name=base*"; a run whose value is
     missing meets none. Raises InputError for a folder that is not there and for unknown columns.
     """
-    from tenfold.runs.folder import Run
+    from tenfold.runs.folder import find_runs
 
     folder = Path(folder)
     if not folder.is_dir():
@@ -56,7 +56,7 @@ def list_runs(
         )
     conditions = [_condition(text) for text in where]
     key = _column(sort.removeprefix("-"), "sort")
-    rows = [_row(Run(path.parent)) for path in sorted(folder.glob("*/recipe.toml"))]
+    rows = [_row(run) for run in find_runs(folder)]
     rows = [row for row in rows if all(condition(row) for condition in conditions)]
     return _sorted(rows, key, turned=sort.startswith("-"))
 
@@ -66,14 +66,22 @@ def _row(run: "Run") -> dict[str, Any]:
     row |= {"name": run.name, "state": "unreadable"}
     try:
         recipe = run.recipe
-        row |= {"state": "unfinished", "model": recipe.model.name, "optimizer": recipe.optimizer.name}
+        row |= {"model": recipe.model.name, "optimizer": recipe.optimizer.name}
         row |= {"seed": recipe.fit.seed, "data": _source(run)}
-        if (run.path / "metrics.json").is_file():
-            row |= {"state": "done", **_measured(run.metrics)}
-    except (TenfoldError, KeyError, TypeError):
+        row |= _progress(run)
+    except TenfoldError:
         # A folder half written or from another version is listed, not hidden, and not a reason to list nothing.
         row["state"] = "unreadable"
     return row
+
+
+def _progress(run: "Run") -> dict[str, Any]:
+    """The state of a run, and its results where it has any."""
+    metrics = run.saved(type(run).metrics)
+    if metrics is not None:
+        return {"state": "failed" if metrics["training"].get("failed") else "done", **_measured(metrics)}
+    state = run.saved(type(run).state)
+    return {"state": "failed" if state is not None and state.failed else "unfinished"}
 
 
 def _source(run: "Run") -> str:
@@ -179,4 +187,5 @@ def _accuracy(row: dict[str, Any]) -> str:
     if row["accuracy"] is None:
         return row["state"]
     low, high = row["accuracy_ci95"]
-    return f"{row['accuracy']:.2%} ({100 * low:.1f} to {100 * high:.1f})"
+    failed = ", failed later" if row["state"] == "failed" else ""
+    return f"{row['accuracy']:.2%} ({100 * low:.1f} to {100 * high:.1f}){failed}"

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tenfold.core.errors import InputError
 from tenfold.core.files import atomic
 
 _PROBABILITY = "probability:"
+# How far the probabilities of one image, float32 or bfloat16, may be from a sum of 1.
+_SUM_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Predictions:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read what `Predictions.write` saved. Raises InputError where the file is not of that form."""
+    """Read what `Predictions.write` saved. Raises ValueError where the file is not of that form."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -63,13 +64,24 @@ def read_predictions(path: Path) -> Predictions:
         columns = [name for name in table.column_names if name.startswith(_PROBABILITY)]
         class_names = tuple(name.removeprefix(_PROBABILITY) for name in columns)
         index = {name: number for number, name in enumerate(class_names)}
-        return Predictions(
+        predictions = Predictions(
             paths=table["path"].to_pylist(),
             labels=np.array([index[name] for name in table["label"].to_pylist()], np.int64),
             probabilities=np.stack([table[name].to_numpy() for name in columns], axis=1),
             class_names=class_names,
         )
-    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path}: is not a file of tenfold's predictions ({error}). `tenfold evaluate` makes it anew."
-        ) from None
+    except (pa.ArrowException, KeyError, ValueError, TypeError, OSError) as error:
+        raise ValueError(f"is not a file of tenfold's predictions ({error})") from None
+    _check(predictions)
+    return predictions
+
+
+def _check(predictions: Predictions) -> None:
+    """Raise ValueError where a column holds what no model says of an image."""
+    probabilities = predictions.probabilities
+    if not all(isinstance(name, str) for name in predictions.paths):
+        raise ValueError("is damaged: its paths are not all texts")
+    if probabilities.dtype.kind != "f" or not np.isfinite(probabilities).all():
+        raise ValueError("is damaged: its probabilities are not all numbers")
+    if len(probabilities) and np.abs(probabilities.sum(axis=1) - 1).max() > _SUM_TOLERANCE:
+        raise ValueError("is damaged: the probabilities of an image do not sum up to 1")

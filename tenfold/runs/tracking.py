@@ -19,8 +19,6 @@ from tenfold.core.errors import InputError, nearest
 if TYPE_CHECKING:
     from tenfold.runs.folder import Run
 
-_MODEL_FILES = ("model.safetensors", "model.json", "recipe.toml", "report.html", "metrics.json")
-
 
 class Tracker(Protocol):
     """Told of every epoch when it ends, and of the run when it is tested; `close` in any case."""
@@ -45,7 +43,7 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         self.run = run
-        self.writer = SummaryWriter(str(run.path / "tensorboard"))
+        self.writer = SummaryWriter(str(run.tensorboard))
 
     def epoch(self, record: Mapping[str, Any]) -> None:
         """Log one record of history.csv; training and validation share a chart."""
@@ -97,9 +95,8 @@ class MLflow:
         for name, value in _results(self.run).items():
             self.client.log_metric(self.id, name, value)
         self.client.log_artifacts(self.id, str(self.run.figures), "figures")
-        for name in _MODEL_FILES:
-            if (self.run.path / name).is_file():
-                self.client.log_artifact(self.id, str(self.run.path / name))
+        for path in self.run.shared_files():
+            self.client.log_artifact(self.id, str(path))
         self.ended = "FINISHED"
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write
 from tenfold.recipe import Recipe
 from tenfold.runs.environment import command_line
+from tenfold.runs.folder import Run
 from tenfold.runs.metrics import wilson_interval
 from tenfold.sweeps.display import SweepDisplay, continue_command
 from tenfold.sweeps.drive import Driver
@@ -169,7 +170,7 @@ def _tested(ledger: Ledger, folder: Path) -> dict[str, Any]:
     assert ledger.winner is not None
     runs = Results(folder, ledger).runs(ledger.winner)
     for run in runs:
-        if not (run.path / "metrics.json").is_file():
+        if not run.has(Run.metrics):
             evaluate(run, device=ledger.plan.device, progress=False)
     measured = [run.metrics["test"] for run in runs]
     accuracies, n = [test["accuracy"] for test in measured], measured[0]["n"]

@@ -57,7 +57,7 @@ def write_page(results: Results, drawn: list[str]) -> None:
         tiles=_tiles(results),
         columns=results.columns,
         rows=results.rows,
-        runs=[(run.name, (run.path / "report.html").is_file()) for run in results.winning_runs],
+        runs=[(run.name, run.report.is_file()) for run in results.winning_runs],
         charts=charts,
         space={
             key: value if isinstance(value, str) else ", ".join(map(value_label, value))

@@ -13,9 +13,9 @@ from tenfold.core.devices import choose_device
 from tenfold.core.errors import TenfoldError
 from tenfold.data import Source, Splits
 from tenfold.recipe import Data, parse_recipe
-from tenfold.runs.checkpoint import State, read_state
 from tenfold.runs.folder import Run
-from tenfold.training.begin import epochs, has_begun, new_model, what_is_fitted, write_beginning
+from tenfold.runs.state import State
+from tenfold.training.begin import epochs, new_model, what_is_fitted, write_beginning
 
 Report = dict[str, Any]
 OpenSplits = Callable[[Data, Source], Splits]
@@ -65,10 +65,10 @@ def _train(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
     model = new_model(recipe, splits)
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
-        begun = has_begun(run)
+        begun = run.has(Run.state)
         if not begun:
             write_beginning(run, recipe, splits, device, task.command)
-        if not begun or _unfinished(read_state(run.path), task.until):
+        if not begun or _unfinished(run.state, task.until):
             # Nothing that trains gets to see the test images.
             locked = replace(splits, test=splits.validation)
             fitting = what_is_fitted(run, model, locked, recipe, device, lambda done, total: None)
@@ -76,7 +76,7 @@ def _train(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
                 yield {"event": "epoch", **asdict(epoch)}
                 if epoch.epoch == task.until:
                     break
-        yield _ended(read_state(run.path), model.parameter_counts()[0])
+        yield _ended(run.state, model.parameter_counts()[0])
 
 
 def _unfinished(state: State, until: int | None) -> bool:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import torch
 
-from tenfold.core.files import write_json
 from tenfold.core.progress import Progress
 from tenfold.data import Splits
 from tenfold.models import Classifier, OwnModel, build_model
@@ -28,11 +27,6 @@ def new_model(recipe: Recipe, splits: Splits, own: OwnModel | None = None) -> Cl
     return model
 
 
-def has_begun(run: Run) -> bool:
-    """Whether there is an epoch to go on from."""
-    return (run.checkpoint / "state.safetensors").is_file()
-
-
 def write_beginning(run: Run, recipe: Recipe, splits: Splits, device: torch.device, command: str) -> None:
     """Write down in a new run's folder all that is known before the first epoch."""
     run.begin(recipe, splits, describe_environment(device, command, recipe.fit.precision))
@@ -46,8 +40,8 @@ def what_is_fitted(
     `progress` hears of features computed.
     """
     fitting = on_features(model, splits, recipe, device, progress)
-    if fitting.features and not has_begun(run):
-        write_json(run.path / "transfer.json", fitting.features)
+    if fitting.features and not run.has(Run.state):
+        run.transfer = fitting.features
     return fitting
 
 
@@ -59,7 +53,7 @@ def epochs(fitting: Fitting, run: Run, device: torch.device, watch: Watcher | No
         fitting.recipe,
         run,
         device=device,
-        resume=has_begun(run),
+        resume=run.has(Run.state),
         watch=watch,
         method=fitting.method,
     )

@@ -8,7 +8,7 @@ from tenfold.core.devices import keep_freed_memory
 from tenfold.data import Splits
 from tenfold.models import Classifier
 from tenfold.recipe import Recipe
-from tenfold.runs.checkpoint import load_checkpoint, save_checkpoint, save_model
+from tenfold.runs.checkpoint import load_checkpoint, save_checkpoint
 from tenfold.runs.folder import Run
 from tenfold.training.learner import Epoch, Learner, Memory
 from tenfold.training.method import MakeMethod, Watcher
@@ -41,7 +41,7 @@ def fit(
     while learner.state.stop_reason is None:
         record = learner.run_epoch()
         if record is not None and learner.improved:
-            save_model(run.path, learner.model, learner.best, splits.class_names)
+            run.save_model(learner.model, learner.best, splits.class_names)
         _save(learner, run)
         if record is not None:
             yield record
@@ -52,4 +52,4 @@ def _save(learner: Learner, run: Run) -> None:
     """Write checkpoint and history, in this order: a kill between them costs nothing."""
     memory = learner.memory
     save_checkpoint(run.path, memory.state, learner.model, memory.best, learner.optimizer, memory.images)
-    run.write_history(memory.state.history)
+    run.history = memory.state.history

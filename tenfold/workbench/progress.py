@@ -90,7 +90,7 @@ class Display:
             self.console.print(f"[yellow]left out[/] {escape(line)}")
         self.epochs, self.stop = epochs or run.recipe.fit.epochs, run.recipe.stop
         self.minutes, self.work = run.recipe.fit.minutes, run.recipe.fit.work(self.epochs)
-        for record in run.history if (run.path / "history.csv").is_file() else ():
+        for record in run.saved(Run.history) or ():
             self._is_best(Epoch(**record))
         self.began = self.logged = time.monotonic()
         with self._progress() as self.bar:

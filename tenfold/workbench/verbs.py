@@ -12,22 +12,21 @@ from torch import nn
 
 from tenfold.core.devices import choose_device, device_name, peak_memory_mib
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.core.files import explained_write, write_json
 from tenfold.data import Source, Splits, decoding_of, load_test_split
 from tenfold.data import load_splits as read_splits
 from tenfold.data.sources.given import Pair, keep_arrays
 from tenfold.findings.explain import explain, robustness
-from tenfold.inference.evaluation import predict_split, predict_splits, write_contract
+from tenfold.inference.evaluation import predict_split, write_contract
 from tenfold.models import Classifier, OwnModel, given_model
 from tenfold.models.own import OWN, Make, own_choice
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.report import write_report
-from tenfold.runs.checkpoint import read_state
 from tenfold.runs.environment import command_line
+from tenfold.runs.files import FolderFileError
 from tenfold.runs.folder import Run, create_run, load_run
 from tenfold.runs.metrics import measure
 from tenfold.runs.tracking import check_tracker, tracking
-from tenfold.training.begin import epochs, has_begun, new_model, what_is_fitted, write_beginning
+from tenfold.training.begin import epochs, new_model, what_is_fitted, write_beginning
 from tenfold.training.transfer import Fitting, for_evaluation, split_on_features, training_sample
 from tenfold.workbench.budget import Overrides, make_plan, suitable_plan
 from tenfold.workbench.progress import Display, display_for
@@ -136,7 +135,10 @@ def resume(
     where = choose_device(device)
     splits = run.splits()
     # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
-    classifier = run.model() if has_begun(run) else new_model(run.recipe, splits, run.own)
+    try:
+        classifier = run.model()
+    except FolderFileError:  # Missing or damaged: it is written anew from the checkpoint.
+        classifier = new_model(run.recipe, splits, run.own)
     return _carry_out(run, classifier, splits, where, display_for(progress))
 
 
@@ -238,6 +240,10 @@ def _carry_out(
     track: str | None = None,
 ) -> Run:
     with run.lock(), tracking(track, run) as tracker:
+        resuming = run.has(Run.state)
+        if resuming:
+            # A kill may have come between the two.
+            run.history = run.state.history
         try:
             with display.decoding(_FEATURES) as note:
                 task = what_is_fitted(run, model, splits, run.recipe, device, note)
@@ -245,9 +251,11 @@ def _carry_out(
                 for epoch in epochs(task, run, device, display.step):
                     display.epoch(epoch)
                     tracker.epoch(asdict(epoch))
-            state = read_state(run.path)
-            if not state.best_epoch:
-                raise TenfoldError(f"{run.path}: no epoch ended with a usable model: {state.stop_reason}.")
+            state = run.state
+            if state.came_to_nothing:
+                raise TenfoldError(f"{run.path}: {run.failure(state)}")
+            if resuming:
+                run.save_model(task.model, task.model.state_dict(), splits.class_names)
             _finish(run, task, splits, device)
             tracker.finished()
         except KeyboardInterrupt:
@@ -263,17 +271,18 @@ def _carry_out(
 
 def _finish(run: Run, task: Fitting, splits: Splits, device: torch.device) -> None:
     """Predictions, metrics, figures and report of a trained model: the one time that the test split is read."""
-    predictions = predict_splits(task.model, task.splits, run.path, device)
-    measured = {name: measure(p.labels, p.probabilities, p.class_names) for name, p in predictions.items()}
-    run.write_metrics(
-        {
-            "test": measured["test"],
-            "validation": measured["validation"],
-            "training": _cost(run, task.model, task.splits, device),
-        }
+    validation, test = (
+        predict_split(task.model, split, splits.class_names, device)
+        for split in (task.splits.validation, task.splits.test)
     )
+    run.validation_predictions, run.test_predictions = validation, test
+    run.metrics = {
+        "test": measure(test.labels, test.probabilities, test.class_names),
+        "validation": measure(validation.labels, validation.probabilities, validation.class_names),
+        "training": _cost(run, task.model, task.splits, device),
+    }
     training = training_sample(task, splits, device, lambda done, total: None)
-    write_contract(run.path, task.model, predictions["validation"], training, task.splits.validation, device)
+    write_contract(run, task.model, validation, training, task.splits.validation, device)
     explain(run, run.model(), splits.test, device)
     write_report(run, splits)
 
@@ -297,18 +306,16 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
     with display.decoding(_FEATURES) as note:
         model, split = split_on_features(model, split, device, note)
     predictions = predict_split(model, split, run.class_names, device)
-    folder = run.path / "evaluations" / Path(source.data or "").stem
     measured = measure(predictions.labels, predictions.probabilities, run.class_names)
-    with explained_write(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    predictions.write(folder / "predictions.parquet")
-    write_json(folder / "metrics.json", {"test": measured, "source": asdict(source)})
-    display.tested(run, measured, folder)
+    evaluation = run.evaluation(Path(source.data or "").stem)
+    evaluation.predictions = predictions
+    evaluation.metrics = {"test": measured, "source": asdict(source)}
+    display.tested(run, measured, evaluation.path)
 
 
 def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> dict[str, Any]:
     """What training took, for `metrics.json`."""
-    state = read_state(run.path)
+    state = run.state
     seconds = sum(record["seconds"] for record in state.history)
     images = sum(run.recipe.fit.shares(state.epoch)) * len(splits.train)
     trainable, total = model.parameter_counts()

@@ -1,8 +1,9 @@
 import pytest
 from constructed import digits_run
 
-from tenfold.core.notebook import History, run_html, table_html
+from tenfold.core.notebook import History, table_html
 from tenfold.report import write_report
+from tenfold.runs.folder import Run
 
 
 @pytest.fixture(scope="module")
@@ -15,10 +16,10 @@ def test_a_run_shows_what_it_has(run, tmp_path):
     assert "test images right" in before
     assert "<img" not in before
     write_report(run)
-    after = run_html(run.path)
+    after = run._repr_html_()
     assert "data:image/png;base64" in after
     assert "report.html" in after
-    assert run_html(tmp_path) == f"<h4>{tmp_path.name}</h4>"
+    assert Run(tmp_path)._repr_html_() == f"<h4>{tmp_path.name}</h4>"
 
 
 def test_names_are_escaped(run):

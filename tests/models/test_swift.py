@@ -9,7 +9,7 @@ from tenfold.core.errors import InputError
 from tenfold.models import build_model
 from tenfold.models.swift import Convolution, _largest
 from tenfold.recipe.components import Choice
-from tenfold.runs.checkpoint import load_model, save_model
+from tenfold.runs.folder import Run
 
 CPU = torch.device("cpu")
 SMALL = {"widths": (4, 6), "depths": (1, 2)}
@@ -178,5 +178,5 @@ def test_a_saved_and_loaded_model_predicts_the_same(tmp_path):
     model = swift(views=6)
     model.initialise(images)
     model.train()(images)  # moves the averages of batch norm
-    save_model(tmp_path, model, model.state_dict(), tuple("abcde"))
-    assert torch.equal(load_model(tmp_path)(images), model.eval()(images))
+    Run(tmp_path).save_model(model, model.state_dict(), tuple("abcde"))
+    assert torch.equal(Run(tmp_path).model()(images), model.eval()(images))

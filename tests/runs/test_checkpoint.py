@@ -9,15 +9,15 @@ from safetensors.torch import load_file, save_file
 
 from tenfold.core.errors import InputError
 from tenfold.models import Preprocessing, build_model
+from tenfold.recipe import load_recipe
 from tenfold.recipe.components import Choice
 from tenfold.runs.checkpoint import (
     State,
     load_checkpoint,
-    load_model,
     read_state,
     save_checkpoint,
-    save_model,
 )
+from tenfold.runs.folder import Run
 from tenfold.training.optimizers import OPTIMIZERS, build_optimizer
 
 SHAPE, CLASSES = (1, 8, 8), 3
@@ -173,7 +173,7 @@ def test_another_version_is_refused(saved):
 def test_a_file_of_another_program_is_refused(saved):
     folder, *_ = saved
     save_file({"a": torch.zeros(1)}, folder / "checkpoint" / "state.safetensors")
-    with pytest.raises(InputError, match=r"written in format none, this tenfold reads format 1"):
+    with pytest.raises(InputError, match=r"was not written by tenfold"):
         load_checkpoint(folder, *fresh())
 
 
@@ -203,14 +203,14 @@ def model_folder(tmp_path):
         3,
         preprocessing=Preprocessing((120.0,), (60.0,)),
     )
-    save_model(tmp_path, model, weights_of(model), ("ape", "bee", "cat"))
+    Run(tmp_path).save_model(model, weights_of(model), ("ape", "bee", "cat"))
     return tmp_path, model.eval()
 
 
 def test_a_saved_model_gives_the_same_logits(model_folder):
     folder, model = model_folder
     images = torch.randint(0, 256, (4, *SHAPE), dtype=torch.uint8)
-    loaded = load_model(folder)
+    loaded = Run(folder).model()
     assert not loaded.training
     assert torch.equal(loaded(images), model(images))
     assert json.loads((folder / "model.json").read_text())["class_names"] == ["ape", "bee", "cat"]
@@ -221,7 +221,7 @@ def test_a_model_whose_weights_do_not_fit_its_description_is_refused(model_folde
     text = (folder / "model.json").read_text()
     (folder / "model.json").write_text(text.replace('"dense": 5', '"dense": 6'))
     with pytest.raises(InputError, match=r"model\.safetensors: 3 tensors do not fit .*expected \(6, 64\)"):
-        load_model(folder)
+        Run(folder).model()
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"architecture": {"name": "none"}}'])
@@ -229,9 +229,13 @@ def test_a_damaged_description_is_named(content, model_folder):
     folder, _ = model_folder
     (folder / "model.json").write_text(content)
     with pytest.raises(InputError, match=r"model\.json: "):
-        load_model(folder)
+        Run(folder).model()
 
 
 def test_a_run_without_a_model_says_how_to_get_one(tmp_path):
-    with pytest.raises(InputError, match="has no model yet; `tenfold resume"):
-        load_model(tmp_path)
+    Run(tmp_path).recipe = load_recipe("digits")
+    with pytest.raises(
+        InputError,
+        match=r"model\.json: there is no such file\. The run has not got that far; `tenfold resume",
+    ):
+        Run(tmp_path).model()

@@ -126,35 +126,29 @@ def test_predictions_of_any_class_names_read_back_equal(tmp_path):
 def test_damaged_predictions_are_named_with_the_remedy(content, copied):
     path = copied.path / "predictions" / "test.parquet"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"test\.parquet: .*`tenfold evaluate` makes it anew"):
+    with pytest.raises(InputError, match=r"test\.parquet: .*`tenfold evaluate .*` makes it anew"):
         copied.predictions("test")
 
 
 @pytest.mark.parametrize(
-    ("name", "read"),
+    ("name", "read", "remedy"),
     [
-        ("data.json", lambda run: run.data),
-        ("environment.json", lambda run: run.environment),
-        ("metrics.json", lambda run: run.metrics),
-        ("history.csv", lambda run: run.history),
-        ("predictions/test.parquet", lambda run: run.predictions("test")),
-        ("model.json", lambda run: run.model()),
+        ("data.json", lambda run: run.data, "train the run anew"),
+        ("environment.json", lambda run: run.environment, "only the report shows it"),
+        ("metrics.json", lambda run: run.metrics, "`tenfold evaluate {run}` makes it anew"),
+        ("history.csv", lambda run: run.history, "`tenfold resume {run}` writes it anew"),
+        ("predictions/test.parquet", lambda run: run.predictions("test"), "`tenfold evaluate {run}` makes"),
+        ("model.json", lambda run: run.model(), "`tenfold resume {run}` writes it anew"),
+        ("model.safetensors", lambda run: run.model(), "`tenfold resume {run}` writes it anew"),
     ],
 )
-def test_a_missing_part_is_named_with_the_way_to_it(name, read, copied):
+def test_a_missing_part_of_a_finished_run_is_named_with_what_makes_it_again(name, read, remedy, copied):
     (copied.path / name).unlink()
     with pytest.raises(InputError) as caught:
         read(copied)
-    assert str(copied.path) in str(caught.value)
-    assert f"`tenfold resume {copied.path}` goes on with" in str(caught.value)
-
-
-def test_a_damaged_json_is_named(copied):
-    (copied.path / "metrics.json").write_text("{")
-    with pytest.raises(
-        InputError, match=r"metrics\.json: is not valid JSON .* Restore it, or train the run again"
-    ):
-        _ = copied.metrics
+    assert f"{copied.path / name}: there is no such file." in str(caught.value)
+    assert remedy.format(run=copied.path) in str(caught.value)
+    assert "has not got that far" not in str(caught.value)
 
 
 def test_a_run_is_found_by_its_path_and_by_its_name_below_runs(copied, monkeypatch, tmp_path):

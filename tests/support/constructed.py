@@ -1,6 +1,5 @@
 """Complete small run folders without training a network: real predictions of scikit-learn's logistic regression."""
 
-import json
 import warnings
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from tenfold.core.files import write_json, write_text
 from tenfold.data import Source, Split, Splits, load_splits
 from tenfold.data.splits import SPLIT_NAMES
 from tenfold.recipe import load_recipe
@@ -24,7 +22,7 @@ def digits_run(path: Path, *, strength: float = 1.0, seed: int = 0, recipe: str 
     """A run on the bundled digits whose "epochs" are steps of the regression's solver; `strength` is its C."""
     run = new_run(path, recipe, seed)
     splits = load_splits(run.recipe.data, Source("digits"))
-    write_json(run.path / "data.json", splits.describe())
+    run.data = splits.describe()
     flat = {split.name: split.images(slice(None)).reshape(len(split), -1) / 255 for split in splits}
     random = np.random.default_rng(seed)
     rows = random.permutation(len(splits.train))[: len(splits.train) * 2 // 3]
@@ -52,10 +50,8 @@ def new_run(path: Path, recipe: str = "digits", seed: int = 0) -> Run:
     """A run folder with recipe, environment and model.json."""
     path.mkdir(parents=True)
     run = Run(path)
-    write_text(path / "recipe.toml", load_recipe(recipe, [f"fit.seed={seed}"]).to_toml())
-    write_json(
-        path / "environment.json", {"command": "tenfold train", "python": "3.11", "versions": {"numpy": "2"}}
-    )
+    run.recipe = load_recipe(recipe, [f"fit.seed={seed}"])
+    run.environment = {"command": "tenfold train", "python": "3.11", "versions": {"numpy": "2"}}
     return run
 
 
@@ -73,10 +69,8 @@ def epoch_record(epoch: int, train: dict, validation: dict) -> dict:
 
 def finish_run(run: Run, history: list[dict], answers: dict[str, Predictions]) -> None:
     """Write history, predictions and metrics, as `tenfold train` does."""
-    run.write_history(history)
-    (run.path / "predictions").mkdir(exist_ok=True)
-    for name, predictions in answers.items():
-        predictions.write(run.path / "predictions" / f"{name}.parquet")
+    run.history = history
+    run.validation_predictions, run.test_predictions = answers["validation"], answers["test"]
     measured = {name: measure(p.labels, p.probabilities, p.class_names) for name, p in answers.items()}
     training = {
         "seconds": sum(record["seconds"] for record in history),
@@ -89,18 +83,14 @@ def finish_run(run: Run, history: list[dict], answers: dict[str, Predictions]) -
         "peak_memory_mib": 100.0,
         "device": "cpu",
     }
-    run.write_metrics({**measured, "training": training})
-    shape = json.loads((run.path / "data.json").read_text())["image_shape"]
-    names = list(answers["test"].class_names)
-    write_json(
-        run.path / "model.json",
-        {
-            "architecture": run.recipe.model.model_dump(mode="json"),
-            "image_shape": [shape[2], *shape[:2]],
-            "class_names": names,
-            "preprocessing": {"mean": [0.0], "deviation": [255.0]},
-        },
-    )
+    run.metrics = {**measured, "training": training}
+    height, width, channels = run.data["image_shape"]
+    run.description = {
+        "architecture": run.recipe.model.model_dump(mode="json"),
+        "image_shape": [channels, height, width],
+        "class_names": list(answers["test"].class_names),
+        "preprocessing": {"mean": [0.0], "deviation": [255.0]},
+    }
 
 
 def large_run(path: Path, images: int = 100_000, classes: int = 100, side: int = 32) -> tuple[Run, Splits]:
@@ -116,7 +106,7 @@ def large_run(path: Path, images: int = 100_000, classes: int = 100, side: int =
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     paths = [f"test/{names[label]}/{number:06}.png" for number, label in enumerate(labels)]
     splits = pictured_splits(pixels, labels, paths, names)
-    write_json(run.path / "data.json", splits.describe())
+    run.data = splits.describe()
     test = Predictions(paths, labels, probabilities, names)
     held_out = Predictions(paths[:5000], labels[:5000], probabilities[:5000], names)
     measured = measure(held_out.labels, held_out.probabilities, names)
@@ -139,25 +129,21 @@ def pictured_splits(
 def answered_run(path, correct, seed=0, lr=0.01, wrong=1, hash="h", names=ANIMALS):
     """A run whose test answers are right where `correct` says; mistakes take the class `wrong` further on."""
     run = new_run(path, "model-s-baseline", seed)
-    text = (path / "recipe.toml").read_text().replace("lr = 0.01", f"lr = {lr}")
-    (path / "recipe.toml").write_text(text)
+    run.recipe = load_recipe(run.recipe, {"optimizer.lr": lr})
     n = len(correct)
     labels = np.arange(n) % len(names)
     predicted = np.where(correct, labels, (labels + wrong) % len(names))
     probabilities = np.full((n, len(names)), 0.1, np.float32)
     probabilities[np.arange(n), predicted] = 0.8
     split = {"images": n, "hash": hash, "folders": [n], "classes": {name: n // len(names) for name in names}}
-    write_json(
-        path / "data.json",
-        {
-            "source": {"data": str(path / "gone"), "train": [], "validation": [], "test": []},
-            "fingerprint": "f",
-            "class_names": list(names),
-            "image_shape": [8, 8, 1],
-            "splits": {name: split for name in ("train", "validation", "test")},
-            "bad_files": [],
-        },
-    )
+    run.data = {
+        "source": {"data": str(path / "gone"), "train": [], "validation": [], "test": []},
+        "fingerprint": "f",
+        "class_names": list(names),
+        "image_shape": [8, 8, 1],
+        "splits": {name: split for name in ("train", "validation", "test")},
+        "bad_files": [],
+    }
     answers = Predictions([f"image-{k}" for k in range(n)], labels, probabilities, tuple(names))
     measured = measure(labels, probabilities, names)
     finish_run(run, [epoch_record(1, measured, measured)], {"validation": answers, "test": answers})

@@ -15,7 +15,7 @@ from tenfold.core.randomness import seed_for
 from tenfold.data.feeds import epoch_order, feed
 from tenfold.inference.evaluation import score
 from tenfold.models import build_model
-from tenfold.runs.checkpoint import load_model, read_state
+from tenfold.runs.checkpoint import read_state
 from tenfold.runs.folder import Run
 from tenfold.training.learner import Epoch
 from tenfold.training.loop import fit
@@ -158,7 +158,7 @@ def test_the_best_epoch_by_the_monitored_metric_is_restored(trained, few_digits,
     assert best + 1 < len(records), "choose another rate: this test needs a best epoch before the last"
     loss, accuracy = score(model, feed(few_digits.validation, CPU))
     assert {"validation_loss": loss, "validation_accuracy": accuracy}[monitor] == values[best]
-    assert same_weights(model, load_model(run.path))
+    assert same_weights(model, run.model())
 
 
 def test_patience_ends_training_and_names_the_metric(trained):
@@ -201,7 +201,7 @@ def test_a_loss_that_is_not_finite_stops_names_the_step_and_keeps_the_best(
     assert any(part in state.stop_reason for part in word.split("|"))
     best = kept[state.best_epoch - 1]
     assert all(torch.equal(best[name], tensor) for name, tensor in model.state_dict().items())
-    assert all(torch.equal(best[name], tensor) for name, tensor in load_model(tmp_path).state_dict().items())
+    assert all(torch.equal(best[name], tensor) for name, tensor in Run(tmp_path).model().state_dict().items())
 
 
 def test_a_validation_loss_that_is_not_finite_stops_too(few_digits, tmp_path):

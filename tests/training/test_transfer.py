@@ -293,9 +293,9 @@ def test_a_resumed_head_ends_with_the_weights_of_one_that_was_never_interrupted(
 
 
 def load_run_model(folder: Path) -> dict[str, torch.Tensor]:
-    from tenfold.runs.checkpoint import load_model
+    from tenfold.runs.folder import Run
 
-    return load_model(folder).state_dict()
+    return Run(folder).model().state_dict()
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def test_a_log_has_one_plain_line_an_epoch_with_a_star_at_each_best(shown, run):
 
 
 def test_after_a_resume_only_a_better_epoch_has_a_star(shown, run):
-    run.write_history([vars(epoch(1, 1.0)), vars(epoch(2, 3.0))])
+    run.history = [vars(epoch(1, 1.0)), vars(epoch(2, 3.0))]
     lines = shown(lambda display: [display.epoch(epoch(3, 2.0)), display.epoch(epoch(4, 0.5))]).splitlines()
     assert not lines[-2].endswith("*")
     assert lines[-1].endswith("*")

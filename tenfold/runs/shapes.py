@@ -1,0 +1,148 @@
+"""What the JSON files of a run hold: checked when they are read, so that a damaged file is named and never used.
+
+Keys that are not listed here may be there too: later versions add some.
+"""
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+Interval = tuple[float, float]
+
+
+class SourceShape(TypedDict):
+    """Where the images came from."""
+
+    data: str | None
+    train: list[str]
+    validation: list[str]
+    test: list[str]
+
+
+class SplitShape(TypedDict):
+    """A split of data.json."""
+
+    images: int
+    hash: str
+    classes: dict[str, int]
+
+
+class SplitsShape(TypedDict):
+    """The three splits of data.json."""
+
+    train: SplitShape
+    validation: SplitShape
+    test: SplitShape
+
+
+class BadFileShape(TypedDict):
+    """An image file that could not be read."""
+
+    path: str
+    reason: str
+
+
+class DataShape(TypedDict):
+    """data.json; `image_shape` is (H, W, C)."""
+
+    source: SourceShape
+    fingerprint: str
+    class_names: list[str]
+    image_shape: tuple[int, int, int]
+    splits: SplitsShape
+    bad_files: list[BadFileShape]
+    # Since 0.2.
+    layout: NotRequired[str]
+    notices: NotRequired[list[str]]
+
+
+class PreprocessingShape(TypedDict):
+    """How pixels become the network's input, per channel or for all."""
+
+    mean: list[float]
+    deviation: list[float]
+
+
+class ArchitectureShape(TypedDict):
+    """A model's name; its options stand beside it."""
+
+    name: str
+
+
+class ModelShape(TypedDict):
+    """model.json; `image_shape` is (C, H, W)."""
+
+    architecture: ArchitectureShape
+    image_shape: tuple[int, int, int]
+    preprocessing: PreprocessingShape
+    class_names: list[str]
+
+
+class ClassShape(TypedDict):
+    """A class in metrics.json."""
+
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+    roc_auc: float | None
+
+
+class MeasuredShape(TypedDict):
+    """A split in metrics.json."""
+
+    n: int
+    loss: float
+    accuracy: float
+    accuracy_ci95: Interval
+    f1_macro: float
+    f1_macro_ci95: Interval
+    roc_auc_macro: float | None
+    per_class: dict[str, ClassShape]
+    confusion_matrix: list[list[int]]
+    expected_calibration_error: float
+
+
+class TrainingShape(TypedDict):
+    """What training took, in metrics.json."""
+
+    seconds: float
+    epochs: int
+    best_epoch: int
+    stop_reason: str
+    failed: NotRequired[bool]
+    images_per_second: float
+    parameters_trainable: int
+    parameters_total: int
+    device: str
+
+
+class MetricsShape(TypedDict):
+    """metrics.json."""
+
+    test: MeasuredShape
+    validation: MeasuredShape
+    training: TrainingShape
+
+
+class EvaluationShape(TypedDict):
+    """metrics.json of an evaluation on another source."""
+
+    test: MeasuredShape
+
+
+class LayerShape(TypedDict):
+    """A layer of layers.json."""
+
+    name: str
+    kind: str
+    output_shape: list[int]
+    parameters: int
+
+
+class RobustnessShape(TypedDict):
+    """robustness.json: accuracies by corruption, at rising strengths."""
+
+    images: int
+    clean: float
+    accuracy: dict[str, list[float]]
