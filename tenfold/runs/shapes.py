@@ -42,6 +42,26 @@ class BadFileShape(TypedDict):
     reason: str
 
 
+class DecodingShape(TypedDict):
+    """How images were made equal in size, channels and range: see `tenfold.data.decode.Target`."""
+
+    height: int
+    width: int
+    channels: int
+    fit: str
+    whole_range: tuple[float, float] | None
+    real_range: tuple[float, float] | None
+
+
+class LeftOutShape(TypedDict):
+    """Files of a source that gave no images."""
+
+    ending: str
+    reason: str
+    files: int
+    example: str
+
+
 class DataShape(TypedDict):
     """data.json; `image_shape` is (H, W, C)."""
 
@@ -53,6 +73,9 @@ class DataShape(TypedDict):
     bad_files: list[BadFileShape]
     # Since 0.2.
     layout: NotRequired[str]
+    decoding: NotRequired[DecodingShape]
+    median_cropped: NotRequired[float]
+    left_out: NotRequired[list[LeftOutShape]]
     notices: NotRequired[list[str]]
 
 
