@@ -25,6 +25,7 @@ from tenfold.core.progress import Progress
 from tenfold.data import Split
 from tenfold.data.feeds import channels_first
 from tenfold.inference.engines import Encoder
+from tenfold.inference.graphs import weights_hash
 from tenfold.models import Classifier
 
 VERSION = 1
@@ -102,16 +103,6 @@ def feature_set(model: Classifier, split: Split, views: Views) -> FeatureSet:
     features, height, width = frozen.shape
     shape = (len(split) * views.count, height, width, features)
     return FeatureSet(cache_folder() / "features" / key, shape, about)
-
-
-def weights_hash(module: torch.nn.Module) -> str:
-    """A hash of all parameters and averages, by name: the same for the same weights, wherever they came from."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in module.state_dict().items():
-        if not name.endswith("num_batches_tracked"):
-            digest.update(name.encode())
-            digest.update(np.ascontiguousarray(tensor.detach().cpu().numpy()).tobytes())
-    return digest.hexdigest()
 
 
 def compute(found: FeatureSet, split: Split, views: Views, encode: Encoder, progress: Progress) -> int:

@@ -16,6 +16,7 @@ from tenfold.core.errors import InputError
 from tenfold.core.files import atomic, cache_folder, make_output_folder
 from tenfold.data import Source, cache_entries, load_splits, remove_cache_entries
 from tenfold.data.inspect import inspect_source, sample_images, summary
+from tenfold.inference.graphs import cached_graphs, remove_cached_graphs
 from tenfold.models import Classifier, build_model, summarise
 from tenfold.models.weights import all_local_weights, check_sum, fetch_weights, local_weights, weights_folder
 from tenfold.recipe import Data, Recipe, builtin_recipes, load_recipe, read_about
@@ -97,7 +98,7 @@ def show_cache(clear: bool) -> None:
     """Print what the cache holds, or remove it all."""
     console = Console(highlight=False, soft_wrap=True)
     if clear:
-        freed = remove_cache_entries() + remove_cached_features()
+        freed = remove_cache_entries() + remove_cached_features() + remove_cached_graphs()
         console.print(f"{_size(freed)} removed from {escape(str(cache_folder()))}")
         return
     table = Table(box=None, pad_edge=False, show_header=False)
@@ -109,7 +110,10 @@ def show_cache(clear: bool) -> None:
     features = cached_features()
     if features:
         table.add_row(f"features of {len(features)} split(s)", _size(sum(size for _, size in features)))
-    total = sum(entry.bytes for entry in entries) + sum(size for _, size in features)
+    graphs = cached_graphs()
+    if graphs:
+        table.add_row(f"exports of {len(graphs)} backbone(s)", _size(sum(size for _, size in graphs)))
+    total = sum(entry.bytes for entry in entries) + sum(size for _, size in (*features, *graphs))
     table.add_row("[bold]together[/]", f"[bold]{_size(total)}[/]")
     console.print(table)
     console.print(
