@@ -109,9 +109,10 @@ def _decode(encoded: Encoded, target: Target | None) -> tuple[np.ndarray, Origin
     if image.format is not None and _turn_upright(image):
         size = (size[1], size[0])
     low = high = math.nan
-    if _is_wide(image):
-        image, low, high = _narrow(image, target, own_range=target is None)
-    image = to_rgb(image)
+    if mode != "RGB" or image.info:  # saves time where there is nothing to do
+        if _is_wide(image):
+            image, low, high = _narrow(image, target, own_range=target is None)
+        image = to_rgb(image)
     pixels = np.asarray(image)
     gray = _is_gray(pixels)
     picture = _pixels_hash(pixels)
@@ -147,9 +148,10 @@ def _hash(contents: bytes) -> int:
 
 def _pixels_hash(pixels: np.ndarray) -> int:
     """64 bits of a hash of pixels and shape; SHA-256 because processors have instructions for it."""
-    digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
-    digest.update(b"%d" % pixels.shape[1])
-    return int.from_bytes(digest.digest()[:8], "little")
+    if not pixels.flags.c_contiguous:
+        pixels = np.ascontiguousarray(pixels)
+    digest = hashlib.sha256(pixels.data, usedforsecurity=False).digest()
+    return int.from_bytes(digest[:8], "little") ^ pixels.shape[1]
 
 
 def _is_gray(pixels: np.ndarray) -> bool:

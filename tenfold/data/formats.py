@@ -51,6 +51,7 @@ EXTRAS = {
 }
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "ICO")
 TINY = 1 << 16  # pixels
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe is not waited for
 
 for plugin in (
     "Bmp",
@@ -79,8 +80,8 @@ Encoded = str | bytes | np.ndarray | Unreadable
 
 def ending(name: str) -> str:
     """The ending of a file's name in lower case, with its dot; "" for none."""
-    stem, dot, last = name.rpartition("/")[2].rpartition(".")
-    return f".{last.lower()}" if dot and stem else ""
+    stem, dot, last = name.rpartition(".")
+    return f".{last.lower()}" if dot and stem and stem[-1] != "/" and "/" not in last else ""
 
 
 def is_picture(name: str) -> bool:
@@ -102,14 +103,19 @@ def read_file(path: str) -> bytes:
 
     Devices, pipes and the kernel's pretended files (which have no size) are not read: that could last forever.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb", buffering=0) as file:
+    descriptor = os.open(path, _READ)
+    try:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise BadPicture("not a regular file")
         if facts.st_size > LARGEST_FILE:
             raise BadPicture(f"the file is larger than {LARGEST_FILE >> 20} MiB")
-        return file.read(facts.st_size)
+        contents = os.read(descriptor, facts.st_size)
+        while len(contents) < facts.st_size and (more := os.read(descriptor, facts.st_size - len(contents))):
+            contents += more
+        return contents
+    finally:
+        os.close(descriptor)
 
 
 def open_picture(

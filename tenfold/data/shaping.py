@@ -90,8 +90,13 @@ def reconsidered(target: Target, outcomes: Outcomes, data: recipe.Data) -> Targe
 
 def median_crop(originals: Sequence[Original], target: Target) -> float:
     """The median share of a picture's area that cropping to the target's shape cuts away, from 0 to 1."""
-    sizes = np.array([(one.width, one.height) for one in originals], float).reshape(-1, 2)
-    return float(np.median(cropped_share(sizes[:, 0], sizes[:, 1], target))) if len(sizes) else 0.0
+    if not originals:
+        return 0.0
+    widths, heights = (
+        np.fromiter(sides, float, len(originals))
+        for sides in ((one.width for one in originals), (one.height for one in originals))
+    )
+    return float(np.median(cropped_share(widths, heights, target)))
 
 
 # What is said ------------------------------------------------------------------------------------------------

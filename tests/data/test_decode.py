@@ -112,7 +112,8 @@ def test_floating_point_from_0_to_1(tmp_path):
 def test_values_out_of_range_are_refused_with_the_range(tmp_path):
     Image.fromarray(np.array([[-4, 1e6]], np.float32)).save(tmp_path / "a.tiff")
     with pytest.raises(ValueError, match="from -4 to 1e\\+06"):
-        read(tmp_path / "a.tiff")
+        decode(str(tmp_path / "a.tiff"), Target(1, 2, 3))
+    assert read(tmp_path / "a.tiff")[0, :, 0].tolist() == [0, 255], "to have a look, its own range will do"
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tiff"])

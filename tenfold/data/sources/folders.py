@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tenfold.core.errors import InputError
 from tenfold.core.text import printable
-from tenfold.data.formats import ending, is_picture
+from tenfold.data.formats import ending
 from tenfold.data.sources.ambiguity import check_beside, check_classes
 from tenfold.data.sources.groups import ALIASES, Group, split_named, splits_named
 from tenfold.data.sources.trees import Tree
@@ -35,7 +35,7 @@ def read_folders(tree: Tree, nested: bool) -> list[Group]:
     With `nested`, folders below a class folder belong to its class whatever they are called. Raises InputError for a
     layout that does not say the class of every image, or can be read in two ways.
     """
-    images = [name for name in tree.files if is_picture(name)]
+    images = tree.pictures
     if not images:
         raise InputError(f"{tree.path}: it holds no images{_other_files(tree, '')}. {LAYOUT}.")
     root = wrapping(images)

@@ -111,7 +111,7 @@ def _kind(tree: Tree) -> tuple[str, list[str]]:
         return form, cifar_files(tree, form)
     tables = [name for name in tree.files if name.endswith(".parquet")]
     arrays = [name for name in tree.files if name.endswith(".npz")]
-    pictures = [name for name in tree.files if is_picture(name)]
+    pictures = tree.pictures
     # Beside pictures, a table without a split's name is metadata, and a picture beside splits is decoration.
     if tables and (not pictures or any(map(split_of_file, tables))):
         return "parquet", tables
@@ -134,9 +134,8 @@ def _unused(tree: Tree) -> Iterator[tuple[str, str]]:
     """(name, reason) of every file of a tree that gives no images."""
     kind, names = _kind(tree)
     used = set(names)
-    for name in tree.files:
-        if name not in used:
-            yield name, f"a picture beside {kind} files" if is_picture(name) else why_no_picture(name)
+    for name in tree.files.keys() - used:
+        yield name, f"a picture beside {kind} files" if is_picture(name) else why_no_picture(name)
     yield from tree.skipped()
 
 

@@ -23,7 +23,7 @@ from typing import BinaryIO
 from tenfold.core.errors import InputError
 from tenfold.core.files import MARK
 from tenfold.core.text import printable
-from tenfold.data.formats import Encoded, Unreadable
+from tenfold.data.formats import Encoded, Unreadable, is_picture
 from tenfold.data.limits import LARGEST_FILE
 
 # Files and folders of operating systems, network drives and tools, in lower case; never classes nor images.
@@ -79,6 +79,11 @@ class Tree(ABC):
     def folders(self) -> set[str]:
         """The names of all folders."""
         return self._listing[1]
+
+    @cached_property
+    def pictures(self) -> list[str]:
+        """The names of those files that end as pictures do."""
+        return [name for name in self.files if is_picture(name)]
 
     @cached_property
     def _listing(self) -> tuple[dict[str, int], set[str]]:
@@ -137,10 +142,18 @@ class _Folder(Tree):
         for scanned in self._scanned:
             digest.update(os.fsencode("\0".join([scanned.folder, *scanned.names, ""])))
             digest.update(scanned.facts.tobytes())
-        files = self.files
-        chosen = list(files)[:: -(-len(files) // SAMPLED) or 1]
-        digest.update(_sampled([f"{self.path}{os.sep}{name}" for name in chosen if files[name] > 0]).encode())
+        digest.update(_sampled(list(self._sample())).encode())
         return digest.hexdigest()
+
+    def _sample(self) -> Iterator[str]:
+        """The paths of at most SAMPLED files, evenly spread."""
+        step = -(-sum(len(scanned.names) for scanned in self._scanned) // SAMPLED) or 1
+        start = 0
+        for scanned in self._scanned:
+            for place in range(start, len(scanned.names), step):
+                if scanned.facts[FACTS * place] > 0:
+                    yield f"{self.path}{os.sep}{scanned.folder}{scanned.names[place]}"
+            start = (start - len(scanned.names)) % step
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         for scanned in self._scanned:
@@ -389,9 +402,12 @@ def _sampled(paths: Sequence[str]) -> str:
     for path in paths:
         with suppress(OSError), open(path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            for place in sorted({0, max(0, size // 2), max(0, size - SAMPLED_BYTES)}):
+            if size <= 3 * SAMPLED_BYTES:
+                digest.update(file.read(size))
+                continue
+            for place in (0, size // 2, size - SAMPLED_BYTES):
                 file.seek(place)
-                digest.update(file.read(min(SAMPLED_BYTES, size)))
+                digest.update(file.read(SAMPLED_BYTES))
     return digest.hexdigest()
 
 
