@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,8 @@ _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST),
     *(errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EIO),
 }
-
+# A folder that was to be renamed when whole, and in which nothing changed for so long (seconds), is abandoned.
+STALE = 3600
 
 MARK = ".tenfold"  # a file in each folder of output that no source reads
 
@@ -63,7 +66,15 @@ def remove_leftovers(folder: Path) -> None:
     """
     for pattern in (".*.[0-9]*.tmp", "*/.*.[0-9]*.tmp"):
         for temporary in folder.glob(pattern):
-            temporary.unlink(missing_ok=True)
+            if not temporary.is_dir():
+                temporary.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the folders in `folder` that were to be renamed when whole, and whose process was killed long ago."""
+    for temporary in folder.glob(".*.[0-9]*.tmp"):
+        if temporary.is_dir() and time.time() - temporary.stat().st_mtime > STALE:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def make_output_folder(path: Path) -> None:

@@ -4,14 +4,13 @@ Nothing is read before it is asked for, and nothing heavy is imported before tha
 """
 
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.core.files import explained_write, remove_leftovers
+from tenfold.core.files import explained_write, remove_abandoned, remove_leftovers
 from tenfold.core.notebook import run_html
 from tenfold.runs import shapes
 from tenfold.runs.files import (
@@ -274,6 +273,7 @@ class Run(Folder):
                 ) from None
         with lock:
             remove_leftovers(self.path)
+            remove_abandoned(self.path)
             yield
 
     def advice(self, file: FolderFile[Any]) -> str:
@@ -324,47 +324,6 @@ def _given(model: "nn.Module | Make | OwnModel") -> "OwnModel":
 
 
 def find_runs(folder: Path) -> list[Run]:
-    """The run folders in a folder, by name."""
-    runs = [Run(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+    """The run folders in a folder, by name; hidden ones are not finished, or left over."""
+    runs = [Run(path) for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
     return [run for run in runs if run.has(Run.recipe)]
-
-
-def create_run(out: Path, name: str | None, default_name: str, *, overwrite: bool = False) -> Run:
-    """Make the empty folder of a new run: `out/name`, or `out/default_name-N` with the first free number.
-
-    Raises InputError where `name` exists and `overwrite` is not set, or where the folder is not a run, and
-    TenfoldError where `out` cannot be written.
-    """
-    if name is not None and (name in {"", ".."} or Path(name).name != name):
-        raise InputError(f"--name {name!r}: expected a plain folder name; use --out for the folder above it.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        return Run(_claim(out, name, default_name, overwrite))
-    except OSError as error:
-        raise InputError(
-            f"{out}: cannot be written ({error.strerror}). Choose another folder with --out."
-        ) from error
-
-
-def _claim(out: Path, name: str | None, default_name: str, overwrite: bool) -> Path:
-    if name is None:
-        number = 1
-        while True:
-            path = out / f"{default_name}-{number}"
-            try:
-                path.mkdir()
-                return path
-            except FileExistsError:
-                number += 1
-    path = out / name
-    if path.exists():
-        if not overwrite:
-            raise InputError(
-                f"{path}: exists already. Choose another --name, or give --overwrite to replace it."
-            )
-        if not Run(path).has(Run.recipe):
-            raise InputError(f"{path}: is not a run folder, so it is not overwritten. Choose another --name.")
-        with Run(path).lock():
-            shutil.rmtree(path)
-    path.mkdir()
-    return path

@@ -21,9 +21,10 @@ from tenfold.models import Classifier, OwnModel, given_model
 from tenfold.models.own import OWN, Make, own_choice
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.report import write_report
+from tenfold.runs.create import create_run
 from tenfold.runs.environment import command_line
 from tenfold.runs.files import FolderFileError
-from tenfold.runs.folder import Run, create_run, load_run
+from tenfold.runs.folder import Run, load_run
 from tenfold.runs.metrics import measure
 from tenfold.runs.tracking import check_tracker, tracking
 from tenfold.training.begin import epochs, new_model, what_is_fitted, write_beginning
@@ -100,9 +101,12 @@ def train(
     with display.decoding() as note:
         splits = read_splits(chosen.data, source, note)
     classifier = new_model(chosen, splits, own)
-    run = Run(create_run(Path(out), name, default_name, overwrite=overwrite).path, own)
-    write_beginning(run, chosen, splits, where, command_line())
-    return _carry_out(run, classifier, splits, where, display, track)
+
+    def begin(run: Run) -> None:
+        write_beginning(run, chosen, splits, where, command_line())
+
+    run = create_run(Path(out), name, default_name, begin, overwrite=overwrite)
+    return _carry_out(Run(run.path, own), classifier, splits, where, display, track)
 
 
 def load_splits(

@@ -14,7 +14,7 @@ import tenfold
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.inference.evaluation import predict_split
 from tenfold.recipe import load_recipe
-from tenfold.runs.folder import HISTORY, Run, create_run, load_run
+from tenfold.runs.folder import HISTORY, Run, load_run
 from tenfold.runs.metrics import measure
 from tenfold.runs.predictions import Predictions, read_predictions
 
@@ -165,42 +165,12 @@ def test_a_run_is_found_by_its_path_and_by_its_name_below_runs(copied, monkeypat
 # Making run folders ------------------------------------------------------------------------------------------
 
 
-def test_runs_without_a_name_are_numbered(tmp_path):
-    names = [create_run(tmp_path / "new", None, "digits").name for _ in range(3)]
-    assert names == ["digits-1", "digits-2", "digits-3"]
-
-
-def test_an_existing_run_is_overwritten_only_when_asked(copied):
-    out, name = copied.path.parent, copied.name
-    with pytest.raises(InputError, match=r"exists already\. Choose another --name, or give --overwrite"):
-        create_run(out, name, "digits")
-    assert (copied.path / "metrics.json").is_file()
-    run = create_run(out, name, "digits", overwrite=True)
-    assert list(run.path.iterdir()) == []
-
-
-def test_a_folder_that_is_no_run_is_never_overwritten(tmp_path):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
-    with pytest.raises(InputError, match="is not a run folder, so it is not overwritten"):
-        create_run(tmp_path, "thesis", "digits", overwrite=True)
-    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/a"])
-def test_a_name_is_one_plain_folder_name(name, copied):
-    with pytest.raises(InputError, match="expected a plain folder name; use --out"):
-        create_run(copied.path / "runs", name, "digits", overwrite=True)
-
-
 def test_a_run_is_held_by_one_at_a_time(copied):
-    with copied.lock():
-        with (
-            pytest.raises(TenfoldError, match="another process is working on this run"),
-            Run(copied.path).lock(),
-        ):
-            pass
-        with pytest.raises(TenfoldError, match="another process is working on this run"):
-            create_run(copied.path.parent, copied.name, "digits", overwrite=True)
+    with (
+        copied.lock(),
+        pytest.raises(TenfoldError, match="another process is working on this run"),
+        Run(copied.path).lock(),
+    ):
+        pass
     with copied.lock():
         assert (copied.path / "recipe.toml").is_file()
