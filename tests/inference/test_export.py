@@ -31,7 +31,7 @@ from tenfold.models import build_model
 from tenfold.recipe.components import Choice
 from tenfold.runs.predictions import Predictions
 
-NAMES = ("10", "2", "Äpfel, rote", "猫|<b>")
+NAMES = ("2", "10", "Äpfel, rote", "猫|<b>")
 BACKBONE = ("model.backbone=test_efficientnet", 'model.weights="none"', "model.image_size=32")
 KINDS = {
     "single-conv": ("digits", "model.name=single-conv", "model.filters=4", "model.dense=8"),
