@@ -45,6 +45,9 @@ ModelOption = Annotated[
 TrustOption = Annotated[
     bool, typer.Option("--trust-code", help="Confirm that the code which --model names may run.")
 ]
+VerifyOption = Annotated[
+    bool, typer.Option("--verify", help="First compare every image with what the cache was made from.")
+]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
 
 
@@ -95,6 +98,7 @@ def train(
     ] = None,
     model: ModelOption = None,
     trust_code: TrustOption = False,
+    verify: VerifyOption = False,
 ) -> None:
     """Train a recipe on a source, test it, and write its report."""
     began = time.perf_counter()  # Loading what trains takes seconds, and they count.
@@ -119,6 +123,7 @@ def train(
         device=device,
         overrides=overrides,
         model=_own_model(model, trust_code),
+        verify=verify,
     )
 
 
@@ -395,6 +400,7 @@ def inspect_data(
         "inspection"
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and draw nothing.")] = False,
+    verify: VerifyOption = False,
 ) -> None:
     """Look at data: counts, balance, bad files, duplicates.
 
@@ -404,7 +410,7 @@ def inspect_data(
     from tenfold.workbench.verbs import make_source
 
     folders = make_source(source, train or (), validation or (), test or ())
-    if show_inspection(folders, out=out, as_json=as_json):
+    if show_inspection(folders, out=out, as_json=as_json, verify=verify):
         raise typer.Exit(1)
 
 

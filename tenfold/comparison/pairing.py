@@ -16,6 +16,7 @@ from tenfold.runs import metrics
 
 if TYPE_CHECKING:
     from tenfold.runs.folder import Run
+    from tenfold.runs.predictions import Predictions
 
 # With fewer mistakes than this nothing can be said about how they are distributed.
 ENOUGH_MISTAKES = 50
@@ -136,10 +137,29 @@ def _group(runs: "Sequence[Run]") -> tuple[SeedGroup, ...]:
 
 def _make_group(runs: "list[Run]") -> SeedGroup:
     answers = [run.predictions("test") for run in runs]
+    _check_no_copies(runs, answers)
     order = [np.argsort(np.asarray(answer.paths), kind="stable") for answer in answers]
     labels = answers[0].labels[order[0]]
     predicted = np.stack([answer.predicted[rows] for answer, rows in zip(answers, order, strict=True)])
     return SeedGroup(_common_name([run.name for run in runs]), tuple(runs), labels, predicted)
+
+
+def _check_no_copies(runs: "list[Run]", answers: "list[Predictions]") -> None:
+    """Raise InputError where two runs of one recipe give the same probabilities: they are one training, not two."""
+    for (one, mine), (other, theirs) in combinations(zip(runs, answers, strict=True), 2):
+        if list(mine.paths) == list(theirs.paths) and np.array_equal(
+            mine.probabilities, theirs.probabilities
+        ):
+            seeds = {one.recipe.fit.seed, other.recipe.fit.seed}
+            why = (
+                "one is a copy of the other, or the same seed was trained twice"
+                if len(seeds) == 1
+                else "this recipe comes out the same whatever the seed"
+            )
+            raise InputError(
+                f"{one.path} and {other.path} gave exactly the same probabilities: {why}. They would be counted as "
+                "two seeds, which shows less variation than there is: leave one out."
+            )
 
 
 def _common_name(names: list[str]) -> str:

@@ -34,6 +34,43 @@ def accuracy(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
+def copies(evidence: Evidence) -> Iterator[Finding]:
+    """How many test images were also trained or tuned on, and the accuracy on the others."""
+    answers = evidence.predictions
+    if answers is None or not evidence.copies:
+        return
+    clean = np.ones(len(answers), bool)
+    clean[list(evidence.copies)] = False
+    right, n = int((answers.predicted == answers.labels)[clean].sum()), int(clean.sum())
+    numbers: dict[str, Any] = {"copies": len(evidence.copies), "clean": n}
+    sentence = (
+        f"{len(evidence.copies):,} of {len(answers):,} test images are also training or validation images, pixel by "
+        "pixel, so the accuracy above flatters the model"
+    )
+    if n:
+        low, high = (float(bound) for bound in metrics.wilson_interval(right, n))
+        numbers |= {"accuracy": right / n, "ci95": [low, high]}
+        sentence += f"; on the other {n:,} it is {percent(right / n)} ({interval(low, high)})"
+    else:
+        sentence += ", and says nothing about other images"
+    yield Finding(f"{sentence}.", "copies", "verdict", numbers, evidence.copies[:6])
+
+
+def missing_classes(evidence: Evidence) -> Iterator[Finding]:
+    """Which classes have no image to validate or test on."""
+    for split in ("test", "validation"):
+        counts = evidence.counts.get(split, {})
+        missing = [name for name, count in counts.items() if not count]
+        if missing and any(counts.values()):
+            yield Finding(
+                f"The {split} images lack {listed([called(name) for name in missing])}: nothing is known of "
+                f"{'it' if len(missing) == 1 else 'them'} there.",
+                "missing_classes",
+                "verdict",
+                {"split": split, "classes": missing},
+            )
+
+
 def validation_and_test(evidence: Evidence) -> Iterator[Finding]:
     """Whether test accuracy differs from validation accuracy by more than chance explains."""
     if not evidence.test or not evidence.validation:
@@ -225,6 +262,8 @@ def _matrix(evidence: Evidence) -> tuple[Sequence[str], NDArray]:
 
 RULES = (
     accuracy,
+    copies,
+    missing_classes,
     validation_and_test,
     classes_apart,
     confused_pairs,

@@ -35,7 +35,8 @@ class Evidence:
     """The saved numbers of a run; a rule whose numbers are missing finds nothing.
 
     `history`, `training`, `test` and `validation` are as in history.csv and metrics.json; `counts` has the
-    images of each class by split; `robustness` is robustness.json; `command` repeats the run.
+    images of each class by split; `robustness` is robustness.json; `copies` are the positions of those test images
+    that are also training or validation images; `command` repeats the run.
     """
 
     history: Sequence[Mapping[str, Any]] = ()
@@ -48,6 +49,7 @@ class Evidence:
     predictions: "Predictions | None" = None
     validation_predictions: "Predictions | None" = None
     robustness: Mapping[str, Any] | None = None
+    copies: tuple[int, ...] = ()
     command: str = "tenfold train"
 
     @property

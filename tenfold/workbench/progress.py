@@ -14,6 +14,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 
 from tenfold.core.progress import Progress
+from tenfold.core.text import plural
 from tenfold.data import Splits, left_out_lines
 from tenfold.models import Classifier
 from tenfold.recipe import Stop
@@ -65,6 +66,15 @@ class Display:
                     self.console.print(f"{what}: {done:,} of {total:,}")
 
             yield note
+
+    def verified(self, different: int) -> None:
+        """How many images differed from what the cache was made from."""
+        found = (
+            f"{plural(different, 'image')} changed since the cache was made: it is made anew"
+            if different
+            else "no image differs from what the cache was made from"
+        )
+        self.console.print(f"verified: {found}")
 
     def planned(self, words: str, minutes: float | None = None) -> None:
         """What was chosen, for the time given if one was."""

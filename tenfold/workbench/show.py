@@ -24,7 +24,7 @@ from tenfold.report.figures import class_counts, picture_rows, sample_grid
 from tenfold.report.style import to_png
 from tenfold.training.feature_cache import cached_features, remove_cached_features
 from tenfold.workbench.progress import display_for
-from tenfold.workbench.verbs import make_source
+from tenfold.workbench.verbs import check_cache, make_source
 
 # What a recipe is shown for when no source is named: the notebooks' images.
 _CIFAR_SHAPE, _CIFAR_CLASSES = (3, 32, 32), 10
@@ -70,13 +70,17 @@ def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out:
     Console(highlight=False, soft_wrap=True).print(f"drawn in {escape(str(out))}")
 
 
-def show_inspection(source: Source, *, out: Path, as_json: bool = False) -> bool:
+def show_inspection(source: Source, *, out: Path, as_json: bool = False, verify: bool = False) -> bool:
     """Print what `inspect_source` finds and draw counts and samples below `out`; whether it needs attention.
 
-    As JSON, nothing is drawn. Raises InputError where the source cannot be used.
+    As JSON, nothing is drawn. With `verify`, the cache is first compared with every image. Raises InputError where
+    the source cannot be used.
     """
     console = Console(highlight=False, soft_wrap=True, markup=False)
-    with display_for(console.is_terminal and not as_json).decoding() as note:
+    display = display_for(console.is_terminal and not as_json)
+    if verify:
+        check_cache(source, display_for(not as_json))
+    with display.decoding() as note:
         inspection = inspect_source(Data(), source, note)
     if as_json:
         print(json.dumps(inspection.to_json(), indent=2))

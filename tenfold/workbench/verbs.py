@@ -12,9 +12,10 @@ from torch import nn
 
 from tenfold.core.devices import choose_device, device_name, peak_memory_mib
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.data import Source, Splits, decoding_of, load_test_split
+from tenfold.data import Source, Splits, decoding_of, load_test_split, verify_packs
 from tenfold.data import load_splits as read_splits
 from tenfold.data.sources.given import Pair, keep_arrays
+from tenfold.data.sources.opening import said_source
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split, write_contract
 from tenfold.models import Classifier, OwnModel, given_model
@@ -61,6 +62,7 @@ def train(
     minutes: float | None = None,
     began: float | None = None,
     model: Model | None = None,
+    verify: bool = False,
 ) -> Run:
     """Train a recipe on a source, evaluate it, write its report, and give the run.
 
@@ -73,6 +75,7 @@ def train(
     `tenfold.data.sources.given`. They are kept in the cache; a run on them needs them there, or given again.
     `model` is a torch.nn.Module of your own, or a function (image_shape, classes) that makes one, trained in place of
     the recipe's; a module is copied, so that yours stays as it is. What goes on with such a run needs it again.
+    With `verify`, every image of the source is first compared with what the cache was made from.
     Raises InputError for what cannot be used and TenfoldError for what goes wrong on the way.
 
         run = tenfold.train("model-s-baseline", data="photos", overrides={"fit.epochs": 5})
@@ -84,6 +87,8 @@ def train(
     source = make_source(where_from, train, validation, test)
     where = choose_device(device)
     display = display_for(progress)
+    if verify:
+        check_cache(source, display)
     overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
     own = None if model is None else given_model(model)
     if own is not None:  # before the overrides, so that they are checked against it
@@ -194,11 +199,23 @@ def renew_report(
 def make_source(
     data: str | Path | None = None, train: Folders = (), validation: Folders = (), test: Folders = ()
 ) -> Source:
-    """The source that `data` or the folders of each split name; without any, the bundled digits."""
+    """The source that `data` or the folders of each split name; without any, the bundled digits.
+
+    Raises InputError where `data` is a known name and also a folder.
+    """
     folders = {"train": _listed(train), "validation": _listed(validation), "test": _listed(test)}
     if data is None and not any(folders.values()):
         data = "digits"
-    return Source(None if data is None else str(data), **folders)
+    elif data is not None:
+        data = said_source(data)
+    return Source(data, **folders)
+
+
+def check_cache(source: Source, display: Display) -> None:
+    """Compare every image of `source` with what the cache was made from; what differs is read anew."""
+    with display.decoding("comparing with the cache") as note:
+        different = verify_packs(source, note)
+    display.verified(different)
 
 
 def choose_recipe(

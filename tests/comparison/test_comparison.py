@@ -150,6 +150,16 @@ def test_seeds_of_one_recipe_make_a_page_without_pairs(tmp_path):
     assert "All runs repeat one recipe" in found.page.read_text()
 
 
+@pytest.mark.parametrize(("seed", "why"), [(0, "one is a copy of the other"), (1, "whatever the seed")])
+def test_a_copy_of_a_run_is_no_second_seed(tmp_path, seed, why):
+    answered_run(tmp_path / "plain", rights(60, 0.7, 3))
+    answered_run(tmp_path / "again", rights(60, 0.7, 3), seed=seed)
+    with pytest.raises(InputError, match=why) as error:
+        compare([tmp_path / "plain", tmp_path / "again"], tmp_path / "out")
+    assert str(tmp_path / "plain") in str(error.value)
+    assert "leave one out" in str(error.value)
+
+
 def test_images_are_matched_by_their_paths_not_their_order(tmp_path):
     correct = rights(300, 0.7, 0)
     answered_run(tmp_path / "a", correct)

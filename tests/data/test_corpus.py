@@ -425,6 +425,33 @@ def test_bytes_tell_files_apart_whose_facts_are_the_same(tmp_path):
         assert _sampled([str(one)]) != _sampled([str(other)]), changed
 
 
+def test_verify_compares_every_image_with_the_cache(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pets(tmp_path / "data")
+    assert "verified: no image differs" in command("inspect", "data", "--verify").out
+    load(tmp_path / "data")
+    assert "verified: no image differs" in command("inspect", "data", "--verify").out
+    save(tmp_path / "data" / "cat" / "3.png", random_pixels(4242))
+    trained = command("train", "digits", "--data", "data", *SMALL, "--verify")
+    assert trained.status == 0, trained.err
+    assert "verified: 1 image changed since the cache was made" in trained.out
+    assert json.loads(command("inspect", "data", "--json", "--verify").out)["class_names"] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize("name", ["digits", "cifar100"])
+def test_a_folder_called_like_a_known_source_is_never_hidden(tmp_path, command, monkeypatch, name):
+    from tenfold import load_splits
+
+    monkeypatch.chdir(tmp_path)
+    pets(tmp_path / name)
+    said = command("inspect", name)
+    assert said.status == 2
+    assert f"Write ./{name} for the one that is here" in said.err
+    assert command("train", "digits", "--data", name, *SMALL).status == 2
+    assert json.loads(command("inspect", f"./{name}", "--json").out)["class_names"] == ["cat", "dog"]
+    assert load_splits(Path(name)).class_names == ("cat", "dog")
+
+
 @pytest.mark.parametrize("place", ["/proc/nope", "/dev/null/cache"])
 def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch, place):
     monkeypatch.setenv("TENFOLD_CACHE", place)

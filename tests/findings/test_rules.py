@@ -423,3 +423,26 @@ def test_listed():
     assert listed(["a"]) == "a"
     assert listed(["a", "b", "c"]) == "a, b and c"
     assert listed(list("abcdefg")) == "a, b, c, d, e and 2 more"
+
+
+def test_copies_are_in_the_verdict_with_the_accuracy_on_the_rest():
+    """8 of 10 right; the four copies are among the right ones, so 4 of 6 on the rest."""
+    (found,) = answers.copies(evidence_of([[4, 1], [1, 4]], copies=(0, 1, 6, 7)))
+    assert found.section == "verdict"
+    assert found.numbers["accuracy"] == pytest.approx(4 / 6)
+    assert "4 of 10 test images are also training or validation images" in found.sentence
+    assert "on the other 6 it is 66.7%" in found.sentence
+
+
+def test_only_copies_say_nothing():
+    (found,) = answers.copies(evidence_of([[1, 0], [0, 1]], copies=(0, 1)))
+    assert found.sentence.endswith("says nothing about other images.")
+    assert not list(answers.copies(evidence_of([[1, 0], [0, 1]])))
+
+
+def test_classes_that_a_split_lacks_are_in_the_verdict():
+    counts = {"validation": {"a": 3, "b": 3}, "test": {"a": 5, "b": 0}}
+    (found,) = answers.missing_classes(Evidence(counts=counts))
+    assert found.section == "verdict"
+    assert found.sentence == "The test images lack b: nothing is known of it there."
+    assert not list(answers.missing_classes(Evidence(counts={"test": {"a": 1, "b": 1}})))

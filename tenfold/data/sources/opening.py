@@ -74,6 +74,23 @@ class OpenSource:
         return sorted(entries, key=lambda entry: (-entry.files, entry.ending, entry.reason))
 
 
+def said_source(data: str | Path) -> str:
+    """The source that `data` says; a Path is never one of the known names where there is such a file or folder.
+
+    Raises InputError for a text that is both.
+    """
+    text = str(data)
+    if text not in NAMED_SOURCES or not Path(text).exists():
+        return text
+    beside = f".{os.sep}{text}"
+    if isinstance(data, Path):
+        return beside
+    raise InputError(
+        f"{text} is a {'folder' if Path(text).is_dir() else 'file'} here, and the name of a data set that tenfold "
+        f"knows. Write {beside} for the one that is here; for the data set, rename it or work in another folder."
+    )
+
+
 def open_source(source: Source) -> OpenSource:
     """Check what `source` says and look at its files. Raises InputError when there is nothing to be read."""
     if source.data is None and not source.train:
