@@ -56,4 +56,5 @@ def epochs(fitting: Fitting, run: Run, device: torch.device, watch: Watcher | No
         resume=run.has(Run.state),
         watch=watch,
         method=fitting.method,
+        spent_before=run.transfer["seconds"] if fitting.features else 0.0,
     )

@@ -60,7 +60,8 @@ class Learner:
 
     `run_epoch` is one epoch with its validation and its consequences; `learn` is the epoch's training alone. The
     optimizer and `memory` are what a checkpoint keeps. `method` is another way through an epoch than by gradient
-    steps; `watch` hears of each step. Raises InputError for a recipe that does not suit the model.
+    steps; `watch` hears of each step. `spent_before` are seconds of `fit.minutes` that are gone already, such as
+    those of a frozen backbone's features. Raises InputError for a recipe that does not suit the model.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class Learner:
         device: torch.device | None = None,
         watch: Watcher | None = None,
         method: MakeMethod = GradientSteps,
+        spent_before: float = 0.0,
     ) -> None:
         device = device or torch.device("cpu")
         self.model, self.recipe = model.to(device), recipe
         self.optimizer = build_optimizer(recipe.optimizer, model.parameter_groups())
         self.schedule = build_schedule(recipe.schedule)
         self.pace = Pace(recipe, self.schedule, self.optimizer)
+        self.spent_before = self.pace.spent_before = spent_before
         self.train = feed(splits.train, device)
         self.validation = feed(_sample(splits.validation, recipe), device)
         self.state = State(schedule=self.schedule.memory)
@@ -94,7 +97,7 @@ class Learner:
         """Go on from where a learner of the same recipe stood."""
         self.state, self.best = memory.state, memory.best
         self.method.restore(memory.images)
-        self.pace.spent_before = sum(record["seconds"] for record in self.state.history)
+        self.pace.spent_before = self.spent_before + sum(record["seconds"] for record in self.state.history)
         self.schedule.memory = self.state.schedule
 
     def restore_best(self) -> None:

@@ -25,6 +25,7 @@ def fit(
     resume: bool = False,
     watch: Watcher | None = None,
     method: MakeMethod = GradientSteps,
+    spent_before: float = 0.0,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding each epoch's record after its checkpoint is on disk.
 
@@ -32,10 +33,12 @@ def fit(
     a CPU ends with the same weights, bit for bit, as a run that was never interrupted. When the generator ends by
     itself, the model holds the best epoch's weights by `recipe.stop.monitor`. A loss that is not finite ends
     training with `State.failed` set and a reason that names the step; the best model so far is kept. `method` is
-    another way through an epoch than by gradient steps.
+    another way through an epoch than by gradient steps; `spent_before`, seconds that count as training already.
     """
     keep_freed_memory()
-    learner = Learner(model, splits, recipe, device=device, watch=watch, method=method)
+    learner = Learner(
+        model, splits, recipe, device=device, watch=watch, method=method, spent_before=spent_before
+    )
     if resume:
         learner.go_on(Memory(*load_checkpoint(run.path, learner.model, learner.optimizer)))
     while learner.state.stop_reason is None:

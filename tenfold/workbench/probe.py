@@ -79,7 +79,7 @@ class Evidence:
     """What the probe found: the points of either curve, and whether mirrored images helped.
 
     `features` is empty where no backbone is at hand. `features_rate` is how many images a second pass the backbone,
-    `features_setup` how many seconds it takes before the first; both 0 where that was not measured.
+    `features_setup` how many seconds it took before the first; both 0 where that was not measured.
     """
 
     scratch: tuple[Point, ...]
@@ -146,14 +146,14 @@ def probe(
     pool, judges = _deal(splits, seed)
     few = replace(splits, train=pool, validation=judges)
     scratch = _Scratch(_shrunk(few, sizing), sizing, device, seed)
-    features = None
-    found = Evidence((), (), True, "", len(splits.train))
+    # Opened before anything is measured, so that what it takes is known to be gone.
+    features = _Features(few, backbone, device) if backbone else None
+    found = Evidence((), (), True, "", len(splits.train), features_setup=features.setup if features else 0.0)
     for images in _parts(len(pool)):
         began = time.perf_counter()
         if not scratch.fits(images, until):
             break
         reached = scratch.point(images)
-        features = features or (_Features(few, backbone, device) if backbone else None)
         found = replace(
             found,
             scratch=(*found.scratch, reached),
@@ -161,7 +161,6 @@ def probe(
             mirror=scratch.mirror,
             mirror_words=scratch.mirror_words,
             features_rate=features.rate if features else 0.0,
-            features_setup=features.setup if features else 0.0,
         )
         # The next part has twice the images, and takes the square root of two as long.
         if _clear(found, scratch) or time.perf_counter() + 1.4 * (time.perf_counter() - began) > until:

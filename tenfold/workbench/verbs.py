@@ -30,8 +30,9 @@ from tenfold.runs.metrics import measure
 from tenfold.runs.tracking import check_tracker, tracking
 from tenfold.training.begin import epochs, new_model, what_is_fitted, write_beginning
 from tenfold.training.transfer import Fitting, for_evaluation, split_on_features, training_sample
-from tenfold.workbench.budget import Overrides, make_plan, suitable_plan
+from tenfold.workbench.budget import make_plan, suitable_plan
 from tenfold.workbench.progress import Display, display_for
+from tenfold.workbench.task import Overrides
 
 # How a module of the user's own is trained where no recipe is named.
 PLAIN_RECIPE = "model-s-baseline"
@@ -95,7 +96,7 @@ def train(
         recipe = load_recipe(recipe or PLAIN_RECIPE).model_copy(update={"model": own_choice(own.code)})
     if minutes is not None and recipe is None:
         with display.decoding() as note:
-            plan = make_plan(source, minutes, where, seed or 0, note, began, _of_data(overrides))
+            plan = make_plan(source, minutes, where, seed or 0, note, began, overrides)
         display.planned(plan.words, minutes)
         chosen, default_name = load_recipe(plan.recipe, overrides), plan.name
     else:
@@ -239,17 +240,10 @@ def choose_recipe(
     display = display or display_for(False)
     overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
     with display.decoding() as note:
-        plan = suitable_plan(source, device or choose_device("auto"), seed or 0, note, _of_data(overrides))
+        plan = suitable_plan(source, device or choose_device("auto"), seed or 0, note, overrides)
     display.planned(plan.words)
     chosen = load_recipe(plan.recipe, overrides)
     return (chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})), plan.name
-
-
-def _of_data(overrides: Overrides) -> Overrides:
-    """Those of the table `[data]`: they decide which images may be looked at before a recipe is chosen."""
-    if isinstance(overrides, Mapping):
-        return {key: value for key, value in overrides.items() if key.partition(".")[0] == "data"}
-    return [text for text in overrides if text.partition("=")[0].partition(".")[0].strip() == "data"]
 
 
 def _carry_out(
@@ -339,6 +333,9 @@ def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> 
     state = run.state
     seconds = sum(record["seconds"] for record in state.history)
     images = sum(run.recipe.fit.shares(state.epoch)) * len(splits.train)
+    if run.has(Run.transfer):
+        # A head's features belong to its training, and each image passes the backbone once, whatever the head does.
+        seconds, images = seconds + run.transfer["seconds"], len(splits.train)
     trainable, total = model.parameter_counts()
     return {
         "seconds": round(seconds, 3),

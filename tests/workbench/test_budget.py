@@ -1,5 +1,6 @@
 """Which recipe for a source: by the size of its images, the weights at hand, and the time there is."""
 
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -13,9 +14,11 @@ from tenfold.data import Source, load_splits, typical_size
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import load_run
 from tenfold.workbench import budget as planning
+from tenfold.workbench import task
 from tenfold.workbench.budget import LADDER, make_plan, measure_step, suitable_plan
-from tenfold.workbench.probe import Evidence
+from tenfold.workbench.probe import Evidence, Point
 from tenfold.workbench.scaling import epochs_for
+from tenfold.workbench.task import read_task
 
 CPU = torch.device("cpu")
 
@@ -32,7 +35,7 @@ def plan_for(source: Source, minutes: float):
 @pytest.fixture
 def no_weights(monkeypatch):
     """No weights of a backbone are on this machine."""
-    monkeypatch.setattr(planning, "local_weights", lambda backbone: None)
+    monkeypatch.setattr(task, "local_weights", lambda backbone: None)
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +142,9 @@ def test_photographs_are_planned_at_the_largest_size_there_is_time_for(photograp
     plan = plan_for(Source(str(photographs)), 30.0)  # enough on any machine, however busy
     assert plan.name == "backbone"
     assert plan.recipe.model.options["image_size"] == 224
-    task = planning._read(Source(str(photographs)), 0, silent, ())
-    assert planning._through_backbone(task, Evidence((), (), True, "", 1), perf_counter(), CPU) is None
+    photos = read_task(Source(str(photographs)), 0, silent, ())
+    over = planning._Clock(perf_counter(), 0.1)
+    assert planning._through_backbone(photos, Evidence((), (), True, "", 1), over, CPU) is None
 
 
 def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch, no_weights):
@@ -148,8 +152,10 @@ def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch, no
     monkeypatch.setattr(planning, "figure_seconds", lambda: 3.0)
     kept = plan_for(Source(str(pictures)), 1.0).recipe
     assert kept.fit.minutes is None or kept.fit.minutes < 0.25
-    with pytest.raises(tenfold.core.errors.InputError, match="took all of the time"):
-        plan_for(Source(str(pictures)), 0.7)
+    hurried = plan_for(Source(str(pictures)), 0.7)
+    assert hurried.name == LADDER[0]
+    assert 0 < hurried.recipe.fit.minutes < 0.1
+    assert hurried.words.endswith("the report will end after the minutes given")
 
 
 def test_testing_takes_the_longer_the_more_views_there_are_of_an_image(pictures):
@@ -163,8 +169,42 @@ def test_testing_takes_the_longer_the_more_views_there_are_of_an_image(pictures)
 
 
 def test_too_little_time_says_so(pictures):
-    with pytest.raises(tenfold.core.errors.InputError, match="took all of the time"):
+    with pytest.raises(tenfold.core.errors.InputError, match=r"--minutes 0\.001: reading .* all of the time"):
         plan_for(Source(str(pictures)), 0.001)
+
+
+def test_an_override_that_only_one_way_takes_decides_and_one_of_mirroring_keeps_it(pictures, monkeypatch):
+    harms = Evidence((), (), False, "mirroring harms: validation loss 2 with it, 1 without", 10)
+    monkeypatch.setattr(planning, "probe", lambda *_: replace(harms, scratch=(Point(10, *_judged(0.1)),)))
+
+    def plan(*overrides: str):
+        chosen = suitable_plan(Source(str(pictures)), CPU, 0, silent, overrides)
+        return chosen, load_recipe(chosen.recipe, overrides)
+
+    chosen, recipe = plan("augment.flip.alternate=false")
+    assert chosen.name == "fast-90"
+    assert "not for a backbone" in chosen.words
+    assert "kept, because the overrides name it" in chosen.words
+    assert [one.name for one in recipe.augment] == ["crop", "flip"]
+    chosen, recipe = plan("augment.crop.padding=1")
+    assert [one.name for one in recipe.augment] == ["crop"]
+    chosen, recipe = plan("model.head=mlp")
+    assert (chosen.name, recipe.model.options["head"]) == ("backbone", "mlp")
+    assert "for a backbone" in chosen.words
+
+
+def _judged(share: float) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(50) < 50 * share, np.zeros(50)
+
+
+@pytest.mark.parametrize("minutes", [0.05, 0.5])
+def test_a_handful_of_images_and_a_little_time_train_something(tmp_path, minutes):
+    folder = draw_pictures(tmp_path / "few", ("a", "b"), 10)
+    began = perf_counter()
+    plan = plan_for(Source(str(folder)), minutes)
+    planned = perf_counter() - began
+    assert plan.recipe.fit.minutes is not None, "the clock holds always"
+    assert 60 * plan.recipe.fit.minutes < max(60 * minutes - planned, 1.0)
 
 
 def test_minutes_end_training_in_the_middle_of_an_epoch_and_the_run_is_whole(pictures, tmp_path):
