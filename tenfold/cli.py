@@ -184,6 +184,8 @@ def predict(
         typer.Option(metavar="COVERAGE", help="Add the set of classes that holds the true one so often."),
     ] = None,
     device: DeviceOption = "auto",
+    model: ModelOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Say what is on pictures: classes with probabilities.
 
@@ -193,7 +195,8 @@ def predict(
     from tenfold.inference.predict import Question
 
     question = Question(accuracy, conformal, raw)
-    if not predict_command(run, images or [], question, top=top, form=form, out=out, device=device):
+    own = _own_model(model, trust_code)
+    if not predict_command(run, images or [], question, top=top, form=form, out=out, device=device, own=own):
         raise typer.Exit(1)
 
 
@@ -318,6 +321,8 @@ def serve(
         Path | None,
         typer.Option(metavar="DIR", help="Where corrections go (default: corrections/NAME)."),
     ] = None,
+    model: ModelOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Serve a model: a page to drop pictures on, and JSON.
 
@@ -325,7 +330,8 @@ def serve(
     """
     from tenfold.serving.verb import make_server
 
-    make_server(run, host=host, port=port, corrections=corrections).run(announce=print)
+    own = _own_model(model, trust_code)
+    make_server(run, host=host, port=port, corrections=corrections, model=own).run(announce=print)
 
 
 @app.command()
@@ -484,6 +490,8 @@ def _options(given: dict[str, Any]) -> dict[str, Any]:
 
 def _own_model(code: str | None, trusted: bool) -> "OwnModel | None":
     """The model that `--model` names, imported only if `--trust-code` confirms it."""
+    if code is None and not trusted:
+        return None  # without PyTorch, which a prediction may do without
     from tenfold.models import named_model
 
     return named_model(code, trusted)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tenfold.core.errors import InputError
 from tenfold.inference.answers import Answers
@@ -13,6 +14,9 @@ from tenfold.inference.opening import FEW, Model, open_model
 from tenfold.inference.pictures import pictures_of
 from tenfold.inference.predict import Question, answered
 from tenfold.inference.writers import choose_format, writer
+
+if TYPE_CHECKING:
+    from tenfold.models import OwnModel
 
 # A log line at least this often, in seconds, where no terminal shows a bar.
 LOG_EVERY = 30.0
@@ -29,8 +33,11 @@ def predict_command(
     form: str | None = None,
     out: Path | None = None,
     device: str = "auto",
+    own: "OwnModel | None" = None,
 ) -> bool:
     """Answer about the pictures that `words` name; whether all of them could be read.
+
+    `own` is the user's own module, where the run's model is one.
 
     Raises InputError, before any picture is read, for words, options and a run that cannot be used.
     """
@@ -39,7 +46,7 @@ def predict_command(
             f"no pictures were named: `tenfold predict {run} picture.jpg`, a folder, or - for a list."
         )
     form = choose_format(form, out, top)
-    model = open_model(run)
+    model = open_model(run, own)
     question.check(model)
     for note in model.notes:
         _say(note)

@@ -4,15 +4,18 @@ import hashlib
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.inference.contract import FILE, Contract, read_contract, reading_of
 from tenfold.inference.hub import fetch_folder, is_hub_name
 from tenfold.inference.predictor import BATCH, MODEL, OnnxPredictor, Predictor
 from tenfold.runs.folder import Run
+
+if TYPE_CHECKING:
+    from tenfold.models import Classifier, OwnModel
 
 WEIGHTS, DESCRIPTION, RECIPE = "model.safetensors", "model.json", "recipe.toml"
 # Where a run folder keeps what ONNX Runtime loads: made when it is first wanted, and again for other weights.
@@ -23,11 +26,15 @@ FEW = BATCH
 
 @dataclass(frozen=True)
 class Model:
-    """A run or an exported folder, ready to be asked; `notes` say what its contract lacks, and what helps."""
+    """A run or an exported folder, ready to be asked; `notes` say what its contract lacks, and what helps.
+
+    `own` is the module of the user's own, where the run's model is one.
+    """
 
     folder: Path
     contract: Contract
     notes: tuple[str, ...] = ()
+    own: "OwnModel | None" = None
 
     @property
     def exported(self) -> bool:
@@ -47,9 +54,14 @@ class Model:
             return OnnxPredictor(self.onnx)
         from tenfold.core.devices import choose_device
         from tenfold.inference.torch_predictor import TorchPredictor
+
+        return TorchPredictor(self.classifier(), choose_device(device))
+
+    def classifier(self) -> "Classifier":
+        """The run's PyTorch model. Raises InputError where it is a module of the user's own that was not given."""
         from tenfold.runs.folder import load_run
 
-        return TorchPredictor(load_run(self.folder).model(), choose_device(device))
+        return load_run(self.folder, self.own).model()
 
     def has_onnx(self) -> bool:
         """Whether there is an ONNX model of these weights."""
@@ -59,15 +71,16 @@ class Model:
         """Write the run's ONNX model, so that the next picture is answered sooner.
 
         A network that cannot be exported, and a folder that cannot be written, are left as they are: PyTorch answers.
+        Raises InputError where the model cannot be opened.
         """
         from tenfold.core.files import write_text
         from tenfold.inference.onnx_model import write_onnx
-        from tenfold.runs.folder import load_run
 
+        classifier = self.classifier()
         try:
             self.onnx.mkdir(exist_ok=True)
             (self.onnx / "weights").unlink(missing_ok=True)
-            write_onnx(load_run(self.folder).model(), self.onnx / MODEL, self.contract.class_names)
+            write_onnx(classifier, self.onnx / MODEL, self.contract.class_names)
             write_text(self.onnx / "weights", self.contract.weights)
         except (TenfoldError, OSError) as error:
             print(f"tenfold: {self.onnx / MODEL} was not made, so PyTorch answers: {error}", file=sys.stderr)
@@ -84,13 +97,26 @@ class Model:
         return any(word in named or _lies_in(Path(word), places) for word in words)
 
 
-def open_model(name: str | Path) -> Model:
+def open_model(name: str | Path, own: "OwnModel | None" = None) -> Model:
     """The model of a run folder, of a run's name below `runs/`, of an exported folder, or of `hf:OWNER/NAME`.
 
-    A run without a contract (one of an earlier tenfold, or whose weights have changed since) gets as much of one as
-    its saved predictions allow. Raises InputError where `name` is neither.
+    `own` is needed where a run's model is a module of the user's own and no ONNX model was made of it yet; one that
+    is given must be the one that was trained. A run without a contract (one of an earlier tenfold, or whose weights
+    have changed since) gets as much of one as its saved predictions allow. Raises InputError where `name` is neither.
     """
     folder = _find(name)
+    if own is None:
+        return _opened(folder)
+    if not (folder / WEIGHTS).is_file():
+        raise InputError(
+            f"{folder}: is an exported folder, whose model is in it. Leave --model (model=...) out."
+        )
+    model = replace(_opened(folder), own=own)
+    model.classifier()  # checks `own`, also where ONNX Runtime answers
+    return model
+
+
+def _opened(folder: Path) -> Model:
     if not (folder / WEIGHTS).is_file():
         return Model(folder, read_contract(folder))
     weights = weights_hash(folder)

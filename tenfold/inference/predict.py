@@ -15,6 +15,10 @@ from tenfold.inference.pictures import Picture, pictures_from
 from tenfold.inference.predictor import Predictor
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from tenfold.models import OwnModel
+    from tenfold.models.own import Make
     from tenfold.runs.folder import Run
 
 
@@ -41,29 +45,42 @@ def predict(
     coverage: float | None = None,
     raw: bool = False,
     device: str = "auto",
+    model: "nn.Module | Make | OwnModel | None" = None,
 ) -> Answers:
     """What a run's model, or an exported one, says of `images`.
 
     `images`: a path (file, folder, glob, archive, table), a PIL image, a picture file's bytes, a uint8 array (H, W),
     (H, W, C) or (N, H, W, C), or a list of such. Answers that reach `accuracy` on validation are not `unsure`;
     `coverage` asks for sets of classes that hold the true one so often; with `raw`, probabilities are without the
-    temperature. Pictures that cannot be read are listed in `.unreadable`. Raises InputError where none can be read,
-    and for arrays that are not uint8.
+    temperature. Pictures that cannot be read are listed in `.unreadable`. `model`: see `load_run`. Raises
+    InputError where none can be read, and for arrays that are not uint8.
 
         answers = tenfold.predict("runs/photos", "holiday/")
         answers.predicted, answers.probabilities, answers.to_pandas()
     """
-    model = open_model(run if isinstance(run, str | Path) else run.path)
+    opened = open_model(*_named(run, model))
     question = Question(accuracy, coverage, raw)
-    question.check(model)
-    pictures = pictures_from(images, model.contract.class_names)
-    few = pictures.count is not None and pictures.count <= FEW and not model.owns(_paths(images))
-    parts = list(answered(model, model.predictor(few, device), pictures, question))
-    together = joined(parts, model)
+    question.check(opened)
+    pictures = pictures_from(images, opened.contract.class_names)
+    few = pictures.count is not None and pictures.count <= FEW and not opened.owns(_paths(images))
+    parts = list(answered(opened, opened.predictor(few, device), pictures, question))
+    together = joined(parts, opened)
     if together.unreadable and not len(together):
         name, reason = together.unreadable[0]
         raise InputError(f"{name}: cannot be read: {reason}. None of the pictures can.")
     return together
+
+
+def _named(
+    run: "str | Path | Run", model: "nn.Module | Make | OwnModel | None"
+) -> "tuple[str | Path, OwnModel | None]":
+    """The run's folder, and the module of the user's own: the one given, or the one that the run was opened with."""
+    name, own = (run, None) if isinstance(run, str | Path) else (run.path, run.own)
+    if model is None:
+        return name, own
+    from tenfold.models import given_model  # PyTorch, which ONNX Runtime does without
+
+    return name, given_model(model)
 
 
 def answered(

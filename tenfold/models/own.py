@@ -4,12 +4,14 @@ Code is never imported because a run or a recipe names it. A run notes what its 
 run again hands the module over, or names it on the command line and confirms it.
 """
 
+import ast
 import copy
 import hashlib
 import importlib
 import inspect
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,16 +28,18 @@ OWN = "own"
 Make = Callable[[Shape, int], nn.Module]
 
 
-def own(image_shape: Shape, classes: int, *, code: str = "", structure: str = "") -> Network:
+def own(
+    image_shape: Shape, classes: int, *, code: str = "", structure: str = "", source: str = ""
+) -> Network:
     """A module of your own, which is handed over with `model=` or named with `--model` and `--trust-code`.
 
-    `code` is where it came from; `structure`, a digest of its layers; neither is ever imported. Raises InputError
-    that says how to hand it over.
+    `code` is where it came from; `structure`, a digest of its layers; `source`, one of its classes' code. None is
+    ever imported. Raises InputError that says how to hand it over.
     """
     raise InputError(
         f"the model is a module of your own{f' ({code})' if code else ''}, and tenfold imports no code because a run "
         f"or recipe names it. On the command line add --model {code or 'PACKAGE.MODULE:NAME'} --trust-code; in "
-        "Python give it again: tenfold.load_run(RUN, model=...), or model=... of train, resume, evaluate."
+        "Python give it again: tenfold.load_run(RUN, model=...), or model=... of train, resume, evaluate, predict."
     )
 
 
@@ -140,9 +144,9 @@ def named_model(code: str | None, trusted: bool) -> OwnModel | None:
     return OwnModel(given_model(found).make, code)
 
 
-def own_choice(code: str, structure: str = "") -> Choice:
+def own_choice(code: str, structure: str = "", source: str = "") -> Choice:
     """What a recipe and model.json hold of a module of the user's own."""
-    return Choice.model_validate({"name": OWN, "code": code, "structure": structure})
+    return Choice.model_validate({"name": OWN, "code": code, "structure": structure, "source": source})
 
 
 def build_own(choice: Choice, model: OwnModel, image_shape: Shape, classes: int) -> tuple[Network, Choice]:
@@ -152,19 +156,50 @@ def build_own(choice: Choice, model: OwnModel, image_shape: Shape, classes: int)
             f"the model is tenfold's own {choice.name}, so none is to be given. Leave model=... (--model) out."
         )
     network = model.build(image_shape, classes)
-    found, noted = structure_of(network), choice.options.get("structure", "")
-    if noted and noted != found:
-        raise InputError(
-            f"the model{f' {model.code}' if model.code else ''} has other layers than the one that was trained "
-            f"({choice.options.get('code') or 'a module given in Python'}). Give that one, or train a new run."
-        )
-    return network, own_choice(model.code or choice.options.get("code", ""), found)
+    found = {"structure": structure_of(network), "source": source_of(network)}
+    for kind, name in (("layers", "structure"), ("code", "source")):
+        noted = choice.options.get(name, "")
+        # Code typed at a prompt has no source to compare.
+        if noted and found[name] and noted != found[name]:
+            raise InputError(
+                f"the model{f' {model.code}' if model.code else ''} has other {kind} than the one that was trained "
+                f"({choice.options.get('code') or 'a module given in Python'}). Give that one, or train a new run."
+            )
+    return network, own_choice(model.code or choice.options.get("code", ""), **found)
 
 
 def structure_of(network: Network) -> str:
     """A digest of the layers of a network and of their settings, as PyTorch prints them."""
     text = re.sub(r" at 0x[0-9a-f]+", "", repr(network))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def source_of(network: Network) -> str:
+    """A digest of the code of a network's classes, comments and docstrings apart; "" where a class has no source.
+
+    Classes of installed packages are left out, as are functions that a class only calls.
+    """
+    kinds = {type(module) for module in network.modules()}
+    try:
+        texts = sorted(_code(kind) for kind in kinds if _is_users(kind))
+    except (OSError, TypeError, SyntaxError):
+        return ""
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
+
+
+def _is_users(kind: type) -> bool:
+    path = Path(inspect.getfile(kind))
+    return not path.is_relative_to(Path(__file__).parents[1]) and not {"site-packages", "dist-packages"} & {
+        *path.parts
+    }
+
+
+def _code(kind: type) -> str:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def _imported(code: str) -> Any:

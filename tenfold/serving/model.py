@@ -3,11 +3,14 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenfold.inference.contract import Contract
 from tenfold.inference.opening import Model, open_model
 from tenfold.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from tenfold.models import OwnModel
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,12 @@ class Served:
     notes: tuple[str, ...] = ()
 
 
-def open_served(run: str | Path) -> Served:
-    """The model of a run (a folder, or its name below runs/) or of an exported folder.
+def open_served(run: str | Path, own: "OwnModel | None" = None) -> Served:
+    """The model of a run (a folder, or its name below runs/) or of an exported folder; `own` as in `open_model`.
 
     A run's ONNX model is made where it is missing; a network that has none is answered by PyTorch. Raises InputError.
     """
-    model = open_model(run)
+    model = open_model(run, own)
     if not model.exported and not model.has_onnx():
         model.make_onnx()
     folder = model.folder.resolve()

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import uvicorn
@@ -20,6 +21,9 @@ from tenfold.serving.guard import is_loopback
 from tenfold.serving.limits import Limits
 from tenfold.serving.model import open_served
 from tenfold.serving.protocol import protocol_with
+
+if TYPE_CHECKING:
+    from tenfold.models import OwnModel
 
 GRACE = 5  # seconds that requests get to end when the server stops
 
@@ -40,13 +44,14 @@ class Server:
         token: str | None = None,
         corrections: str | Path | None = None,
         limits: Limits | None = None,
+        own: "OwnModel | None" = None,
     ) -> None:
         self.host = host
         limits = limits or Limits()
         self.token = _token_for(host, token)
         self._socket = _listen(host, port)
         try:
-            self.model = open_served(run)
+            self.model = open_served(run, own)
             folder = Path(corrections or Path("corrections") / self.model.name)
             self.service = Service(self.model, limits, folder)
         except BaseException:

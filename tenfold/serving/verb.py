@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING
 from tenfold.core.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import nn
+
+    from tenfold.models import OwnModel
+    from tenfold.models.own import Make
     from tenfold.serving.server import Server
 
 
@@ -15,6 +19,7 @@ def make_server(
     host: str = "127.0.0.1",
     port: int = 8000,
     corrections: str | Path | None = None,
+    model: "nn.Module | Make | OwnModel | None" = None,
 ) -> "Server":
     """The server of a run or an exported folder, its port open and its model loaded, not yet answering.
 
@@ -28,7 +33,12 @@ def make_server(
         raise InputError(
             f"serve: the package {error.name} is not installed. `pip install 'tenfold[serve]'` brings it."
         ) from None
-    return Server(run, host=host, port=port, corrections=corrections)
+    own = None
+    if model is not None:
+        from tenfold.models import given_model
+
+        own = given_model(model)
+    return Server(run, host=host, port=port, corrections=corrections, own=own)
 
 
 def serve(
@@ -37,6 +47,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     corrections: str | Path | None = None,
+    model: "nn.Module | Make | OwnModel | None" = None,
 ) -> "Server":
     """Serve a run or an exported folder behind the program: a page for people at `.url`, JSON at `POST /predict`.
 
@@ -45,7 +56,8 @@ def serve(
             server.wait()
 
     `host` other than this machine's own addresses asks clients for a token (`TENFOLD_TOKEN`, else a new one, which
-    `.url` has). Corrections made on the page go into the folder `corrections` (default: corrections/NAME). Raises
-    InputError where the extra `serve` is not installed, the port is taken, or the folder holds no model.
+    `.url` has). Corrections made on the page go into the folder `corrections` (default: corrections/NAME).
+    `model`: see `load_run`. Raises InputError where the extra `serve` is not installed, the port is taken, or the
+    folder holds no model.
     """
-    return make_server(run, host=host, port=port, corrections=corrections).start()
+    return make_server(run, host=host, port=port, corrections=corrections, model=model).start()

@@ -120,6 +120,28 @@ def test_other_layers_than_those_trained_are_refused_even_where_the_weights_woul
         built(own_models.smooth, noted)
 
 
+def test_the_same_layers_with_other_code_are_refused_but_comments_may_change(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = (
+        "from torch import nn\nclass Small(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.layer = nn.Linear(64, 10)\n    def forward(self, images):\n"
+        "        return self.layer(images.flatten(1))\ndef make(image_shape, classes):\n    return Small()\n"
+    )
+
+    def built_from(name: str, text: str, choice: Choice = OWN) -> Choice:
+        (tmp_path / f"{name}.py").write_text(text)
+        found = named_model(f"{name}:make", trusted=True)
+        return build_model(choice, SHAPE, 10, own=found).architecture
+
+    noted = built_from("first", text)
+    assert noted.options["source"]
+    described = text.replace("nn.Linear(64, 10)", "nn.Linear(64, 10)  # one layer")
+    described = described.replace("Small(nn.Module):\n", 'Small(nn.Module):\n    """A layer."""\n')
+    assert built_from("second", described, noted).options["source"] == noted.options["source"]
+    with pytest.raises(InputError, match="has other code than the one that was trained"):
+        built_from("third", text.replace("flatten(1)", "flatten(1).tanh()"), noted)
+
+
 def test_a_built_in_model_takes_no_other():
     with pytest.raises(InputError, match="the model is tenfold's own single-conv"):
         built(own_models.make, Choice(name="single-conv", filters=2, dense=2))

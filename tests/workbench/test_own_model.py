@@ -6,6 +6,7 @@ import numpy as np
 import own_models
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from small import tenfold as command
 
@@ -44,6 +45,31 @@ def test_it_is_opened_and_evaluated_only_when_it_is_handed_over(own_run):
     assert torch.equal(opened(images), own_run.model()(images))
     with pytest.raises(InputError, match="other layers"):
         tenfold.load_run(own_run.path, model=own_models.wider).model()
+
+
+def test_it_predicts_and_is_served_and_exported(own_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(own_run.path, run)
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
+    with pytest.raises(InputError, match="add --model own_models:make --trust-code"):
+        tenfold.predict(run, images)
+    with pytest.raises(InputError, match="add --model own_models:make --trust-code"):
+        tenfold.serve(run, port=0)
+    with pytest.raises(InputError, match="other layers"):
+        tenfold.predict(run, images, model=own_models.wider)
+    answers = tenfold.predict(run, images, model=own_models.make)
+    wanted = own_run.model()(torch.from_numpy(images).movedim(3, 1)).detach().numpy()
+    np.testing.assert_allclose(answers.logits, wanted, atol=1e-5)
+    opened = tenfold.load_run(run, model=own_models.make)
+    assert opened.predict(images).predicted == answers.predicted
+    with tenfold.serve(run, port=0, model=own_models.make, corrections=tmp_path / "corrections") as server:
+        assert server.model.predictor.name == "ONNX Runtime"
+        served = server.model.predictor.logits(images)
+    np.testing.assert_allclose(served, wanted, atol=1e-5)
+    exported = tenfold.export(run, model=own_models.make)
+    assert tenfold.predict(exported.path, images).predicted == answers.predicted
+    with pytest.raises(InputError, match="whose model is in it"):
+        tenfold.predict(exported.path, images, model=own_models.make)
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(own_run, tmp_path, monkeypatch):
@@ -107,4 +133,13 @@ def test_from_the_shell_it_is_named_and_confirmed(tmp_path):
         assert "add --model mine:make --trust-code" in alone.err
     done = command("evaluate", "out/one", "--model", "mine:make", "--trust-code", folder=tmp_path)
     assert done.status == 0, done.err
+    Image.new("L", (8, 8)).save(tmp_path / "black.png")
+    for words in (("predict", "out/one", "black.png", "--format", "csv"), ("export", "out/one")):
+        alone = command(*words, folder=tmp_path)
+        assert alone.status == 2
+        assert "add --model mine:make --trust-code" in alone.err
+        done = command(*words, "--model", "mine:make", "--trust-code", folder=tmp_path)
+        assert done.status == 0, done.err
+    # The first prediction left an ONNX model, which is data and no code.
+    assert command("predict", "out/one", "black.png", "--format", "csv", folder=tmp_path).status == 0
     assert np.isfinite(tenfold.load_run(tmp_path / "out" / "one").metrics["test"]["accuracy"])
