@@ -48,6 +48,10 @@ TrustOption = Annotated[
 VerifyOption = Annotated[
     bool, typer.Option("--verify", help="First compare every image with what the cache was made from.")
 ]
+MovedOption = Annotated[
+    str | None,
+    typer.Option("--data", metavar="SOURCE", help="Where the run's images are now, if they have moved."),
+]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
 
 
@@ -130,6 +134,7 @@ def train(
 @app.command()
 def resume(
     run: RunArgument,
+    data: MovedOption = None,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     trust_code: TrustOption = False,
@@ -137,7 +142,7 @@ def resume(
     """Go on with an interrupted run from its last finished epoch."""
     from tenfold.workbench import verbs as workbench
 
-    workbench.resume(run, device=device, model=_own_model(model, trust_code))
+    workbench.resume(run, device=device, model=_own_model(model, trust_code), data=data)
 
 
 @app.command()
@@ -340,6 +345,7 @@ def report(
     corruptions: Annotated[
         bool, typer.Option("--corruptions", help="Also measure accuracy under noise, blur and the like.")
     ] = False,
+    data: MovedOption = None,
     device: DeviceOption = "auto",
     model: ModelOption = None,
     trust_code: TrustOption = False,
@@ -351,7 +357,7 @@ def report(
     from tenfold.workbench.verbs import renew_report
 
     own = _own_model(model, trust_code)
-    print(renew_report(run, corruptions=corruptions, device=device, model=own))
+    print(renew_report(run, corruptions=corruptions, device=device, model=own, data=data))
 
 
 @app.command()

@@ -147,7 +147,7 @@ class Inspection:
     def to_json(self) -> dict[str, Any]:
         """Everything but the images, for machines."""
         return {
-            "source": asdict(self.splits.source),
+            "source": self.splits.source.to_json(),
             "fingerprint": self.splits.fingerprint,
             "class_names": list(self.splits.class_names),
             "image_shape": list(self.splits.stored_shape),

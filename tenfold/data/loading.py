@@ -13,7 +13,7 @@ from tenfold.data.decode import Target, decode
 from tenfold.data.limits import BadPicture
 from tenfold.data.pack import Pack, open_pack
 from tenfold.data.sources.groups import Group
-from tenfold.data.sources.opening import open_source
+from tenfold.data.sources.opening import NAMED_SOURCES, open_source
 from tenfold.data.splits import Source, Split, Splits, make_splits, make_test_split
 
 BAD_FILES_SHOWN = 10
@@ -38,14 +38,29 @@ def load_splits(
     return make_splits(pack.table, pack.pixels, data, source, pack.reading, pack.bad_files, class_names)
 
 
-def reload_splits(data: recipe.Data, facts: dict[str, Any]) -> Splits:
+def reload_splits(data: recipe.Data, facts: dict[str, Any], place: str | None = None) -> Splits:
     """The splits that a run's `data.json` (`facts`) describes, read as they were read then.
+
+    `place` is where its source has moved to: see `Source.moved_to`. Raises InputError where the source is gone.
 
     Runs of version 0.1 do not say how their images were decoded: cropped, and from the whole range of each format.
     """
     if "decoding" not in facts:
         data = data.model_copy(update={"nested": True})
-    return load_splits(data, Source(**facts["source"]), None, decoding_of(facts), tuple(facts["class_names"]))
+    source = Source(**facts["source"])
+    known = source if place is None else source.moved_to(place)
+    if place is None and _is_gone(source):
+        raise InputError(
+            f"{source.data or source.train[0]}: the images are not there any more. Where they have moved, name the "
+            "place with --data; in Python: tenfold.load_run(RUN, data=...), which also takes the arrays of a run on "
+            "arrays."
+        )
+    return load_splits(data, known, None, decoding_of(facts), tuple(facts["class_names"]))
+
+
+def _is_gone(source: Source) -> bool:
+    paths = [path for _, path in source.folders] if source.data is None else [source.data]
+    return source.data not in NAMED_SOURCES and not all(source.located(path).exists() for path in paths)
 
 
 def decoding_of(facts: dict[str, Any]) -> Target:

@@ -93,7 +93,8 @@ class Model:
             return False
         listed = [path for split in ("train", "validation", "test") for path in source.get(split) or ()]
         named = {source.get("data"), *listed} - {None}
-        places = {Path(name).resolve() for name in named}
+        base = Path(source.get("base") or "")
+        places = {place.resolve() for name in named for place in (Path(name), base / name)}
         return any(word in named or _lies_in(Path(word), places) for word in words)
 
 

@@ -4,7 +4,7 @@ Nothing is read before it is asked for, and nothing heavy is imported before tha
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tenfold.data import Splits
+    from tenfold.data.sources.given import Pair
     from tenfold.models import Classifier, OwnModel
     from tenfold.models.own import Make
     from tenfold.recipe import Recipe
@@ -96,12 +97,13 @@ class Run(Folder):
     """A run folder. A file that is missing or damaged is an InputError that names it and what helps.
 
     Each attribute is a file: reading it reads the file, setting it writes the file atomically. `run.saved(Run.x)`
-    gives None where the file is not there. `own` is the user's model, where the run's is one.
+    gives None where the file is not there. `own` is the user's model, where the run's is one; `place` is where the
+    run's images have moved to.
     """
 
-    def __init__(self, path: str | Path, own: "OwnModel | None" = None) -> None:
+    def __init__(self, path: str | Path, own: "OwnModel | None" = None, place: str | None = None) -> None:
         super().__init__(path)
-        self.own = own
+        self.own, self.place = own, place
 
     # Written before training.
     recipe = RecipeFile("recipe.toml", stage=BEGUN, remedy=_ANEW)
@@ -192,13 +194,21 @@ class Run(Folder):
         """Open the run's data again. Raises InputError where the source is gone or has changed since."""
         from tenfold.data import reload_splits
 
-        splits = reload_splits(self.recipe.data, self.data)
+        splits = reload_splits(self.recipe.data, self.data, self.place)
         if splits.fingerprint != self.data["fingerprint"]:
+            where = (
+                "have changed" if self.place is None else f"in {self.place} are other ones, or have changed"
+            )
             raise InputError(
-                f"{self.path}: its data have changed since it began (fingerprint {splits.fingerprint} now, "
+                f"{self.path}: its data {where} since it began (fingerprint {splits.fingerprint} now, "
                 f"{self.data['fingerprint']} then). Restore them, or train a new run."
             )
         return splits
+
+    def remember_place(self, splits: "Splits") -> None:
+        """Note in `data.json` where the run's data, opened as `splits`, are now."""
+        if self.place is not None:
+            Run.data.write(self, {**self.data, "source": splits.source.to_json()})
 
     def model(self) -> "Classifier":
         """The best epoch's classifier, on the CPU, in evaluation mode."""
@@ -301,15 +311,22 @@ class Run(Folder):
         return f"There is no checkpoint either ({self.path_of(Run.state)}). {_ANEW}"
 
 
-def load_run(path: "str | Path | Run", model: "nn.Module | Make | OwnModel | None" = None) -> Run:
+def load_run(
+    path: "str | Path | Run",
+    model: "nn.Module | Make | OwnModel | None" = None,
+    data: "str | Path | Pair | Mapping[str, Pair] | None" = None,
+) -> Run:
     """Open a run folder, or a run's name below `runs/`. Raises InputError where it is not one.
 
     `model` is needed where the run's model is a module of your own: that module again, or the function that makes it.
+    `data` is needed where the run's images have moved (their folder or file, or the folder above those of its splits)
+    or were arrays that the cache has lost: whenever they are opened, they must be the same images.
     """
     own = None if model is None else _given(model)
+    place = None if data is None else _place(data)
     if isinstance(path, Run):
-        return path if own is None else Run(path.path, own)
-    for candidate in (Run(path, own), Run(Path("runs") / path, own)):
+        return Run(path.path, own or path.own, place or path.place) if own or place else path
+    for candidate in (Run(path, own, place), Run(Path("runs") / path, own, place)):
         if candidate.has(Run.recipe):
             return candidate
     raise InputError(
@@ -321,6 +338,12 @@ def _given(model: "nn.Module | Make | OwnModel") -> "OwnModel":
     from tenfold.models import given_model
 
     return given_model(model)
+
+
+def _place(data: "str | Path | Pair | Mapping[str, Pair]") -> str:
+    from tenfold.data.sources.given import place_of
+
+    return place_of(data)
 
 
 def find_runs(folder: Path) -> list[Run]:

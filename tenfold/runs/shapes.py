@@ -17,6 +17,8 @@ class SourceShape(TypedDict):
     train: list[str]
     validation: list[str]
     test: list[str]
+    # The folder that relative paths were meant from.
+    base: NotRequired[str]
 
 
 class SplitShape(TypedDict):

@@ -83,9 +83,7 @@ def plan_sweep(title: str, recipe: Recipe, settings: SweepSettings, source: Sour
         title=title,
         recipe=base.to_toml(),
         space=write_space(space),
-        source={
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(source).items()
-        },
+        source=source.to_json(),
         seeds=seeds,
         search=settings.search or table.search or ("tpe" if ranges else "grid"),
         trials=settings.trials or table.trials,
@@ -126,7 +124,7 @@ def _checked_grid(plan: SweepPlan, space: Space) -> SweepPlan:
 
 def differences(old: SweepPlan, new: SweepPlan) -> list[str]:
     """What two plans differ in, for people."""
-    before, after = old.to_json(), new.to_json()
+    before, after = ({**plan.to_json(), "source": {**plan.source, "base": None}} for plan in (old, new))
     return [
         f"{key} was {before[key]!r}, now {after[key]!r}" if key != "recipe" else "the recipe is another"
         for key in before

@@ -14,8 +14,8 @@ from tenfold.core.devices import choose_device, device_name, peak_memory_mib
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.data import Source, Splits, decoding_of, load_test_split, verify_packs
 from tenfold.data import load_splits as read_splits
-from tenfold.data.sources.given import Pair, keep_arrays
-from tenfold.data.sources.opening import said_source
+from tenfold.data.sources.given import Pair, place_of
+from tenfold.data.sources.opening import NAMED_SOURCES, said_source
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split, write_contract
 from tenfold.models import Classifier, OwnModel, given_model
@@ -41,6 +41,8 @@ _FEATURES = "computing features"
 
 # A module of the user's own, or what makes one.
 Model = nn.Module | Make | OwnModel
+# A path or a source's name, arrays or tensors, or a pair of them for each split.
+Data = str | Path | Pair | Mapping[str, Pair]
 # One folder or several.
 Folders = str | Path | Iterable[str | Path]
 
@@ -48,7 +50,7 @@ Folders = str | Path | Iterable[str | Path]
 def train(
     recipe: str | Path | Recipe | None = None,
     *,
-    data: "str | Path | Pair | Mapping[str, Pair] | None" = None,
+    data: Data | None = None,
     train: Folders = (),
     validation: Folders = (),
     test: Folders = (),
@@ -84,8 +86,7 @@ def train(
     """
     began = time.perf_counter() if began is None else began
     check_tracker(track)
-    where_from = data if data is None or isinstance(data, str | Path) else keep_arrays(data)
-    source = make_source(where_from, train, validation, test)
+    source = make_source(None if data is None else place_of(data), train, validation, test)
     where = choose_device(device)
     display = display_for(progress)
     if verify:
@@ -134,16 +135,22 @@ def load_splits(
 
 
 def resume(
-    run: str | Path | Run, *, device: str = "auto", progress: bool = True, model: Model | None = None
+    run: str | Path | Run,
+    *,
+    device: str = "auto",
+    progress: bool = True,
+    model: Model | None = None,
+    data: Data | None = None,
 ) -> Run:
     """Go on with an interrupted run from its last finished epoch, then evaluate and report as `train` does.
 
     A run interrupted before its first epoch ended begins anew; one that had finished is evaluated again.
-    `model`: see `load_run`.
+    `model` and `data`, which says where its images are now: see `load_run`; the run notes the place.
     """
-    run = load_run(run, model)
+    run = load_run(run, model, data)
     where = choose_device(device)
     splits = run.splits()
+    run.remember_place(splits)
     # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
     try:
         classifier = run.model()
@@ -155,7 +162,7 @@ def resume(
 def evaluate(
     run: str | Path | Run,
     *,
-    data: str | Path | None = None,
+    data: Data | None = None,
     device: str = "auto",
     progress: bool = True,
     model: Model | None = None,
@@ -165,12 +172,12 @@ def evaluate(
     Its own: predictions, metrics, figures and report are written anew. Another labelled source (its test split, or
     all of it where it has none): predictions and metrics go to `evaluations/SOURCE/` in the run folder, and the run's
     own results stay as they are. Raises InputError where `data` has classes that the model does not know.
-    `model`: see `load_run`.
+    `model`: see `load_run`; its own images at another place: `evaluate(load_run(run, data=...))`.
     """
     run = load_run(run, model)
     where, display = choose_device(device), display_for(progress)
     if data is not None:
-        _evaluate_elsewhere(run, make_source(data, (), (), ()), where, display)
+        _evaluate_elsewhere(run, make_source(place_of(data), (), (), ()), where, display)
         return run
     splits, classifier = run.splits(), run.model()
     with run.lock():
@@ -182,15 +189,22 @@ def evaluate(
 
 
 def renew_report(
-    run: str | Path | Run, *, corruptions: bool = False, device: str = "auto", model: Model | None = None
+    run: str | Path | Run,
+    *,
+    corruptions: bool = False,
+    device: str = "auto",
+    model: Model | None = None,
+    data: Data | None = None,
 ) -> Path:
     """Write a run's figures and report again, with Grad-CAM and, if asked for, accuracy under corruptions.
 
-    Raises InputError where the run has no metrics yet, or where its data or model are gone. `model`: see `load_run`.
+    Raises InputError where the run has no metrics yet, or where its data or model are gone. `model` and `data`, which
+    says where its images are now: see `load_run`; the run notes the place.
     """
-    run = load_run(run, model)
+    run = load_run(run, model, data)
     splits, classifier, where = run.splits(), run.model(), choose_device(device)
     with run.lock():
+        run.remember_place(splits)
         explain(run, classifier, splits.test, where)
         if corruptions:
             robustness(run, classifier, splits.test, where)
@@ -209,7 +223,8 @@ def make_source(
         data = "digits"
     elif data is not None:
         data = said_source(data)
-    return Source(data, **folders)
+    source = Source(data, **folders)
+    return source.meant_from_here() if source.data not in NAMED_SOURCES else source
 
 
 def check_cache(source: Source, display: Display) -> None:
@@ -312,7 +327,7 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
         try:
             split = load_test_split(wanted, source, run.class_names, note, decoding_of(run.data))
         except InputError as error:
-            if source.data is None or not Path(source.data).exists():
+            if source.data is None or not source.located(source.data).exists():
                 raise
             ask = shlex.join(["tenfold", "predict", str(run.path), source.data])
             raise InputError(
@@ -324,7 +339,7 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
     measured = measure(predictions.labels, predictions.probabilities, run.class_names)
     evaluation = run.evaluation(Path(source.data or "").stem)
     evaluation.predictions = predictions
-    evaluation.metrics = {"test": measured, "source": asdict(source)}
+    evaluation.metrics = {"test": measured, "source": source.to_json()}
     display.tested(run, measured, evaluation.path)
 
 

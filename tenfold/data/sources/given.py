@@ -19,6 +19,11 @@ Pair = tuple[Any, Any]
 CHANNELS = (1, 3, 4)
 
 
+def place_of(data: "str | Path | Pair | Mapping[str, Pair]") -> str:
+    """The path of `data`: a path as it is, arrays kept in the cache."""
+    return str(data if isinstance(data, str | Path) else keep_arrays(data))
+
+
 def keep_arrays(data: "Pair | Mapping[str, Pair]") -> Path:
     """The file of `(images, labels)`, or of such a pair for each split: `{"train": ..., "test": ...}`.
 

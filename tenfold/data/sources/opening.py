@@ -16,7 +16,7 @@ from tenfold.data.sources.download import DOWNLOADS, check, fetch
 from tenfold.data.sources.folders import read_folders
 from tenfold.data.sources.groups import Group, split_of_file
 from tenfold.data.sources.trees import Tree, open_tree
-from tenfold.data.splits import SPLIT_NAMES, LeftOut, Source
+from tenfold.data.splits import LeftOut, Source
 
 NAMED_SOURCES = ("digits", *DOWNLOADS)
 
@@ -31,9 +31,13 @@ class OpenSource:
     def _trees(self) -> list[tuple[str | None, str, Tree]]:
         """(split, prefix of the identities, files) of each place that the source names."""
         if self.source.data is not None:
-            path = fetch(self.source.data) if self.source.data in DOWNLOADS else Path(self.source.data)
+            path = (
+                fetch(self.source.data)
+                if self.source.data in DOWNLOADS
+                else self.source.located(self.source.data)
+            )
             return [(None, "", open_tree(path))]
-        folders = [(split, Path(folder)) for split in SPLIT_NAMES for folder in getattr(self.source, split)]
+        folders = [(split, self.source.located(folder)) for split, folder in self.source.folders]
         above = _common_parent([folder for _, folder in folders])
         return [(split, f"{_relative(folder, above)}/", open_tree(folder)) for split, folder in folders]
 
