@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import struct
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -51,7 +52,7 @@ EXTRAS = {
 }
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "ICO")
 TINY = 1 << 16  # pixels
-_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # a pipe is not waited for
+_READ = os.O_RDONLY | (os.O_BINARY if sys.platform == "win32" else os.O_NONBLOCK)
 
 for plugin in (
     "Bmp",

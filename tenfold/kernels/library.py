@@ -184,5 +184,6 @@ def _processor() -> str:
 
 def _reason(error: object) -> str:
     """What the compiler found wrong first, or else its last line: a picture of the place may follow the error."""
-    lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines() or [type(error).__name__]
+    said = error.stderr if isinstance(error, subprocess.CalledProcessError) else None
+    lines = (said or str(error)).strip().splitlines() or [type(error).__name__]
     return next((line for line in lines if "error:" in line), lines[-1])

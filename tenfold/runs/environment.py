@@ -25,7 +25,7 @@ def describe_environment(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "kernels": kernels.describe(bfloat16=choose_precision(precision, device) == "bfloat16"),
         "device": device_name(device),

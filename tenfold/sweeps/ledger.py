@@ -118,7 +118,18 @@ class Ledger:
 
     def apply(self, event: Event) -> None:
         """Let one line of the journal happen."""
-        getattr(self, "_" + event["event"])(event)
+        happen = {
+            "plan": self._plan,
+            "candidate": self._candidate,
+            "started": self._started,
+            "ended": self._ended,
+            "lost": self._lost,
+            "cut": self._cut,
+            "retry": self._retry,
+            "winner": self._winner,
+            "tested": self._tested,
+        }
+        happen[event["event"]](event)
 
     def _plan(self, event: Event) -> None:
         self.plan = SweepPlan(**event["plan"])

@@ -4,7 +4,7 @@ import csv
 import io
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -181,7 +181,8 @@ class Results:
         table.writerow([*keys, *rest, "folders"])
         for row in self.rows:
             values = [value_label(row.values[key]) for key in keys]
-            table.writerow([*values, *(getattr(row, name) for name in rest), " ".join(row.folders)])
+            facts = asdict(row)
+            table.writerow([*values, *(facts[name] for name in rest), " ".join(row.folders)])
         return lines.getvalue()
 
     def _ranked(self) -> list[Candidate]:

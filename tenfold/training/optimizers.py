@@ -25,10 +25,16 @@ def _spare_the_compiler() -> None:
     Four methods of every optimizer are marked as not to be compiled when they are first called, and only for that
     all of `torch._dynamo` is imported. With the mark already there it is not.
     """
-    for name in ("add_param_group", "load_state_dict", "state_dict", "zero_grad"):
-        method = getattr(getattr(Optimizer, name), "__wrapped__", None)
-        if method is not None:
-            method.__dynamo_disable = method
+    marked: tuple[Any, ...] = (
+        Optimizer.add_param_group,
+        Optimizer.load_state_dict,
+        Optimizer.state_dict,
+        Optimizer.zero_grad,
+    )
+    for method in marked:
+        itself = inspect.unwrap(method)
+        if itself is not method:
+            itself.__dynamo_disable = itself
 
 
 _spare_the_compiler()

@@ -87,7 +87,7 @@ def _is_complete(wanted: Download, partial: Path) -> bool:
     except (urllib.error.URLError, HTTPException, ConnectionError, TimeoutError) as error:
         if _size(partial) > had:
             return False
-        reason = getattr(error, "reason", None) or error
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
         kept = (
             f" The {had >> 20} MiB that came before are kept, and the next attempt goes on from there."
             if had
