@@ -301,9 +301,12 @@ def sweep(
     ] = False,
     device: DeviceOption = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sweep of that name.")] = False,
+    model: ModelOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Vary a recipe over values and seeds; test the winner once."""
     given = _options(locals())
+    given["model"] = _own_model(given["model"], given.pop("trust_code"))
     from tenfold.sweeps.conduct import sweep as conduct
     from tenfold.sweeps.space import split_words
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 import tenfold
+from tenfold.data.feeds import Feed
+from tenfold.models import Classifier
+from tenfold.training.method import Method
 
 PACKAGE = Path(tenfold.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -43,3 +46,17 @@ def test_every_way_to_find_something_by_a_string_would_be_seen():
     ):
         assert list(by_name(text)), text
     assert not list(by_name('x.lr; x["lr"]; vars(x)[name]'))
+
+
+@pytest.mark.parametrize("contract", [Classifier, Feed, Method])
+def test_a_contracts_methods_are_abstract_or_final(contract):
+    import tenfold.training.begin  # everything that fulfils a contract in training
+
+    assert tenfold.training.begin
+    kinds = contract.__subclasses__()
+    assert kinds
+    for kind in kinds:
+        named = {name for name in vars(kind) if not name.startswith("_")}
+        assert not {name for name in named & {*dir(contract)} if name not in contract.__abstractmethods__}, (
+            kind
+        )

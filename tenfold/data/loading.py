@@ -12,9 +12,10 @@ from tenfold.core.progress import Progress
 from tenfold.data.decode import Target, decode
 from tenfold.data.limits import BadPicture
 from tenfold.data.pack import Pack, open_pack
+from tenfold.data.source import Source
 from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import NAMED_SOURCES, open_source
-from tenfold.data.splits import Source, Split, Splits, make_splits, make_test_split
+from tenfold.data.splits import Split, Splits, make_splits, make_test_split
 
 BAD_FILES_SHOWN = 10
 

@@ -34,9 +34,10 @@ from tenfold.data.shaping import (
     notices,
     reconsidered,
 )
+from tenfold.data.source import Source
 from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import OpenSource, open_source
-from tenfold.data.splits import BadFile, ImageTable, LeftOut, Reading, Source, class_name, class_order
+from tenfold.data.splits import BadFile, ImageTable, LeftOut, Reading, class_name, class_order
 
 VERSION = 3  # of the decoding and of the files' layout; another version makes other packs
 

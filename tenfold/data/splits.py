@@ -6,11 +6,9 @@ own class, and never one of another class.
 """
 
 import hashlib
-import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,57 +17,7 @@ from tenfold import recipe
 from tenfold.core.errors import InputError
 from tenfold.core.text import natural
 from tenfold.data.decode import Target
-
-SPLIT_NAMES = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where images come from, as the user said it: `data` (a path or a name), or a tuple of paths for each split.
-
-    `base` is the folder that relative paths were meant from.
-    """
-
-    data: str | None = None
-    train: tuple[str, ...] = ()
-    validation: tuple[str, ...] = ()
-    test: tuple[str, ...] = ()
-    base: str | None = None
-
-    def meant_from_here(self) -> "Source":
-        """The same, with the working directory as `base` where a path is relative."""
-        paths = [path for _, path in self.folders] if self.data is None else [self.data]
-        return self if all(map(os.path.isabs, paths)) else replace(self, base=str(Path.cwd()))
-
-    def to_json(self) -> dict[str, Any]:
-        """As `data.json` has it."""
-        lists = {
-            key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
-        }
-        return {key: value for key, value in lists.items() if key != "base" or value is not None}
-
-    @property
-    def folders(self) -> list[tuple[str, str]]:
-        """(split, path) of every path that is named for a split, in the splits' order."""
-        named = {"train": self.train, "validation": self.validation, "test": self.test}
-        return [(split, path) for split in SPLIT_NAMES for path in named[split]]
-
-    def located(self, path: str) -> Path:
-        """Where one of its paths lies: below `base` if it is there, else below the working directory."""
-        if self.base is None or self.base == str(Path.cwd()):
-            return Path(path)
-        based = Path(self.base) / path
-        return based if based.exists() else Path(path)
-
-    def moved_to(self, place: str) -> "Source":
-        """The same source at `place`: its folder or file, or the folder above the folders of its splits."""
-        if self.data is not None or not self.folders:
-            return Source(place).meant_from_here()
-        places = [(split, self.located(path).absolute()) for split, path in self.folders]
-        above = os.path.commonpath([path.parent for _, path in places])
-        moved = [(split, str(Path(place) / path.relative_to(above))) for split, path in places]
-        parts = {name: tuple(path for split, path in moved if split == name) for name in SPLIT_NAMES}
-        return Source(**parts).meant_from_here()
+from tenfold.data.source import SPLIT_NAMES, Source
 
 
 @dataclass(frozen=True)

@@ -111,9 +111,9 @@ def _in_named_source(word: str) -> Pictures:
 
 def _in_source(word: str, tree: Tree | None) -> Pictures:
     """The labelled images of a source without picture files: tables, arrays, CIFAR's own files."""
+    from tenfold.data.source import Source
     from tenfold.data.sources.cifar import find_cifar
     from tenfold.data.sources.opening import open_source
-    from tenfold.data.splits import Source
 
     if tree is not None and not find_cifar(tree) and not any(name.endswith(_TABLES) for name in tree.files):
         raise InputError(f"{word}: it holds no pictures, only {len(tree.files)} file(s) of other kinds.")

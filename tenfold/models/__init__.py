@@ -5,7 +5,7 @@ neither: see own.py.
 """
 
 from tenfold.models.backbone import backbone
-from tenfold.models.classifier import Classifier, build_model, summarise
+from tenfold.models.classifier import Classifier, WholeClassifier, build_model, summarise
 from tenfold.models.keras_cnns import model_s, model_s_deep, single_conv, three_conv_gap
 from tenfold.models.network import FrozenFeatures, Layers, Network, Preprocessing
 from tenfold.models.own import OWN, OwnModel, given_model, named_model, own, wrap
@@ -19,6 +19,7 @@ __all__ = [
     "Network",
     "OwnModel",
     "Preprocessing",
+    "WholeClassifier",
     "build_model",
     "given_model",
     "named_model",

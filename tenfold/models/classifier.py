@@ -1,7 +1,8 @@
 """The classifier: preprocessing and network, built from a recipe's choice, described as a table."""
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,11 @@ from tenfold.models.own import OwnModel, build_own
 from tenfold.recipe.components import Choice, components
 
 
-class Classifier(nn.Module):
-    """A network with its preprocessing: images (N, C, H, W) on 0..255, uint8 or float, to logits (N, classes)."""
+class Classifier(nn.Module, ABC):
+    """A network with its preprocessing: images (N, C, H, W) on 0..255, uint8 or float, to logits (N, classes).
+
+    What is saved of it is abstract; all else is final. It is either whole, or the head of a whole one.
+    """
 
     def __init__(
         self,
@@ -42,12 +46,9 @@ class Classifier(nn.Module):
         """What the network adds to the loss, (), or None."""
         return self.network.penalty()
 
+    @abstractmethod
     def parameter_counts(self) -> tuple[int, int]:
-        """(trainable, total) numbers; the total counts batch norm's moving averages too, as Keras' does."""
-        trainable = sum(p.numel() for p in self.parameters() if p.requires_grad)
-        total = sum(p.numel() for p in self.parameters())
-        total += sum(b.numel() for b in self.network.buffers() if b.is_floating_point())
-        return trainable, total
+        """(trainable, total) numbers of what is saved, with batch norm's moving averages in the total as in Keras."""
 
     def parameter_groups(self) -> list[Any]:
         """What an optimizer is given: parameters, or the network's own groups with their `lr_scale`."""
@@ -68,12 +69,32 @@ class Classifier(nn.Module):
             raise ValueError(f"{self.architecture.name}: all of this network is trained on images")
         return frozen
 
+    @abstractmethod
     def complete(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What to save for `weights` of this module, to rebuild what `describe` describes: here, the same."""
+        """What to save for `weights` of this module, to rebuild what `describe` describes."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What `model.json` holds beside the class names; `build_model` makes the same classifier of it."""
+
+
+@final
+class WholeClassifier(Classifier):
+    """A classifier that is saved as it is."""
+
+    def parameter_counts(self) -> tuple[int, int]:
+        """(trainable, total) numbers; the total counts batch norm's moving averages too, as Keras' does."""
+        trainable = sum(p.numel() for p in self.parameters() if p.requires_grad)
+        total = sum(p.numel() for p in self.parameters())
+        total += sum(b.numel() for b in self.network.buffers() if b.is_floating_point())
+        return trainable, total
+
+    def complete(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The same weights."""
         return weights
 
     def describe(self) -> dict[str, Any]:
-        """What `model.json` holds beside the class names; `build_model` makes the same classifier of it."""
+        """Architecture, image shape (C, H, W) and preprocessing."""
         return {
             "architecture": self.architecture.model_dump(mode="json"),
             "image_shape": list(self.image_shape),
@@ -106,7 +127,7 @@ def build_model(
             network, choice = build_own(choice, own, image_shape, classes)
     if pretrained:
         network.load_pretrained()
-    model = Classifier(network, choice, image_shape, classes, preprocessing or network.preprocessing)
+    model = WholeClassifier(network, choice, image_shape, classes, preprocessing or network.preprocessing)
     return model.to(memory_format=torch.channels_last)  # pyright: ignore
 
 

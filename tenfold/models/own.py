@@ -36,7 +36,12 @@ def own(
     `code` is where it came from; `structure`, a digest of its layers; `source`, one of its classes' code. None is
     ever imported. Raises InputError that says how to hand it over.
     """
-    raise InputError(
+    raise not_given(code)
+
+
+def not_given(code: str) -> InputError:
+    """What to say where a module of the user's own is needed and was not handed over."""
+    return InputError(
         f"the model is a module of your own{f' ({code})' if code else ''}, and tenfold imports no code because a run "
         f"or recipe names it. On the command line add --model {code or 'PACKAGE.MODULE:NAME'} --trust-code; in "
         "Python give it again: tenfold.load_run(RUN, model=...), or model=... of train, resume, evaluate, predict."
@@ -151,10 +156,7 @@ def own_choice(code: str, structure: str = "", source: str = "") -> Choice:
 
 def build_own(choice: Choice, model: OwnModel, image_shape: Shape, classes: int) -> tuple[Network, Choice]:
     """The network, and what is written down of it. Raises InputError where it is not the one that `choice` notes."""
-    if choice.name != OWN:
-        raise InputError(
-            f"the model is tenfold's own {choice.name}, so none is to be given. Leave model=... (--model) out."
-        )
+    check_own(choice, model)
     network = model.build(image_shape, classes)
     found = {"structure": structure_of(network), "source": source_of(network)}
     for kind, name in (("layers", "structure"), ("code", "source")):
@@ -166,6 +168,16 @@ def build_own(choice: Choice, model: OwnModel, image_shape: Shape, classes: int)
                 f"({choice.options.get('code') or 'a module given in Python'}). Give that one, or train a new run."
             )
     return network, own_choice(model.code or choice.options.get("code", ""), **found)
+
+
+def check_own(choice: Choice, model: OwnModel | None) -> None:
+    """Raise InputError where a module of the user's own is needed and not given, or given and not needed."""
+    if choice.name != OWN and model is not None:
+        raise InputError(
+            f"the model is tenfold's own {choice.name}, so none is to be given. Leave model=... (--model) out."
+        )
+    if choice.name == OWN and model is None:
+        raise not_given(choice.options.get("code", ""))
 
 
 def structure_of(network: Network) -> str:

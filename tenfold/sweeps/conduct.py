@@ -11,6 +11,8 @@ from typing import Any, Unpack
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write
+from tenfold.models import OwnModel, given_model
+from tenfold.models.own import check_own
 from tenfold.recipe import Recipe
 from tenfold.runs.environment import command_line
 from tenfold.runs.folder import Run
@@ -22,8 +24,8 @@ from tenfold.sweeps.ledger import Ledger
 from tenfold.sweeps.page import save_results
 from tenfold.sweeps.plan import SweepPlan, differences, plan_sweep
 from tenfold.sweeps.results import Results, importance_of
-from tenfold.sweeps.settings import SweepOptions, values_of
-from tenfold.workbench.verbs import choose_recipe, evaluate, make_source
+from tenfold.sweeps.settings import Crew, SweepOptions, values_of
+from tenfold.workbench.verbs import Model, choose_recipe, evaluate, make_source, own_recipe
 
 
 def sweep(
@@ -37,6 +39,7 @@ def sweep(
     retry: bool = False,
     finish: bool = False,
     progress: bool = True,
+    model: Model | None = None,
     **options: Unpack[SweepOptions],
 ) -> Results:
     """Vary a recipe over `space` and seeds, choose a winner on validation images, test it once, and report.
@@ -50,13 +53,15 @@ def sweep(
     (MiB) limits what one trial may take.
 
     A `name` that exists goes on where it stands; without a recipe, with the settings that it has. `retry` tries
-    failed trials again; `finish` names the winner of what is there. Raises InputError for what cannot be used, and
-    TenfoldError where another process drives the sweep or every trial failed.
+    failed trials again; `finish` names the winner of what is there. `model` is a module of your own as a function or
+    class that worker processes can import; going on with such a sweep needs it again. Raises InputError for what
+    cannot be used, and TenfoldError where another process drives the sweep or every trial failed.
 
         results = tenfold.sweep("sweep-filters", {"model.filters": [16, 32, 64]}, seeds=3, workers=2)
         results.winner, results.test["accuracy"], results.verdict
     """
     settings, crew, words = values_of(space, options)
+    own = None if model is None else _importable(model, crew)
     overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
     folder = None if name is None else _folder(Path(out), name)
     known = folder is not None and not overwrite and (folder / FILE).is_file()
@@ -64,6 +69,7 @@ def sweep(
         plan = None
     else:
         source = make_source(**words)
+        recipe = recipe if own is None else own_recipe(recipe, own)
         chosen, title = choose_recipe(recipe, source, overrides)
         plan = plan_sweep(title, chosen, settings, source)
         folder = folder or _free_folder(Path(out), f"{title}-sweep")
@@ -72,14 +78,31 @@ def sweep(
     journal = Journal(folder)
     with journal.lock():
         ledger = _opened(journal, plan, retry)
+        if ledger.tested is None:
+            check_own(ledger.plan.base.model, own)
         display = SweepDisplay(progress)
-        if finish or _trained(Driver(journal, ledger, crew, display, command_line()), settings.minutes):
-            _conclude(journal, ledger, folder)
+        if finish or _trained(Driver(journal, ledger, crew, display, command_line(), own), settings.minutes):
+            _conclude(journal, ledger, folder, own)
             results = _saved(folder, ledger)
             display.finished(results)
             return results
         display.paused(folder, f"the {settings.minutes:g} minutes are over")
         return _saved(folder, ledger)
+
+
+def _importable(model: Model, crew: Crew) -> OwnModel:
+    """The user's own model, which workers import by its path. Raises InputError where they could not."""
+    own = given_model(model)
+    if not own.code:
+        raise InputError(
+            "model: trials run in processes of their own, which import it by its path. Give a function (image_shape, "
+            "classes) or a class that stands in a module."
+        )
+    if crew.cluster is not None:
+        raise InputError(
+            "--cluster: its nodes may not have the module of your own that --model names. Leave --cluster out."
+        )
+    return own
 
 
 def _folder(out: Path, name: str) -> Path:
@@ -149,7 +172,7 @@ def _trained(driver: Driver, minutes: float | None) -> bool:
         raise
 
 
-def _conclude(journal: Journal, ledger: Ledger, folder: Path) -> None:
+def _conclude(journal: Journal, ledger: Ledger, folder: Path, own: OwnModel | None) -> None:
     """Name the winner, and only then open the test images, once."""
     if ledger.winner is None:
         best = ledger.choose_winner()
@@ -157,7 +180,7 @@ def _conclude(journal: Journal, ledger: Ledger, folder: Path) -> None:
             raise _nothing_to_choose(ledger, folder)
         _note(journal, ledger, {"event": "winner", "candidate": best.number})
     if ledger.tested is None:
-        _note(journal, ledger, {"event": "tested", "test": _tested(ledger, folder)})
+        _note(journal, ledger, {"event": "tested", "test": _tested(ledger, folder, own)})
 
 
 def _note(journal: Journal, ledger: Ledger, event: dict[str, Any]) -> None:
@@ -165,13 +188,13 @@ def _note(journal: Journal, ledger: Ledger, event: dict[str, Any]) -> None:
     ledger.apply(event)
 
 
-def _tested(ledger: Ledger, folder: Path) -> dict[str, Any]:
+def _tested(ledger: Ledger, folder: Path, own: OwnModel | None) -> dict[str, Any]:
     """The winner's test accuracy over its seeds; a run that was tested before a kill is not tested again."""
     assert ledger.winner is not None
     runs = Results(folder, ledger).runs(ledger.winner)
     for run in runs:
         if not run.has(Run.metrics):
-            evaluate(run, device=ledger.plan.device, progress=False)
+            evaluate(run, device=ledger.plan.device, progress=False, model=own)
     measured = [run.metrics["test"] for run in runs]
     accuracies, n = [test["accuracy"] for test in measured], measured[0]["n"]
     # The seeds saw the same images, so that the interval is that of one reading of n images, not of several.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core.errors import InputError
+from tenfold.models import OwnModel
 from tenfold.sweeps.display import SweepDisplay
 from tenfold.sweeps.journal import Event, Journal
 from tenfold.sweeps.ledger import Ledger, Trial
@@ -28,6 +29,7 @@ class Driver:
     crew: Crew
     display: SweepDisplay
     command: str = ""
+    own: OwnModel | None = None
     deadline: float = float("inf")
     epochs_done: int = field(default=0, init=False)
 
@@ -87,6 +89,7 @@ class Driver:
             memory=self.crew.memory,
             device=plan.device,
             command=self.command,
+            model=self.own.code if self.own else None,
         )
 
     def _note(self, report: Report) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from tenfold.core.devices import choose_device
 from tenfold.core.errors import TenfoldError
 from tenfold.data import Source, Splits
+from tenfold.models import named_model
 from tenfold.recipe import Data, parse_recipe
 from tenfold.runs.folder import Run
 from tenfold.runs.state import State
@@ -25,7 +26,8 @@ OpenSplits = Callable[[Data, Source], Splits]
 class TrialTask:
     """What a worker is told: train the recipe (TOML) in `folder` until an epoch, or to the end.
 
-    `memory` is how many MiB the trial may take on top of what the worker holds already.
+    `memory` is how many MiB the trial may take on top of what the worker holds already. `model` is the import path of
+    the module of the user's own that is trained, where the user has confirmed it to this driver.
     """
 
     trial: int
@@ -36,6 +38,7 @@ class TrialTask:
     memory: int | None = None
     device: str = "auto"
     command: str = ""
+    model: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a worker reads it."""
@@ -62,7 +65,7 @@ def carry_out(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
 def _train(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
     recipe, device, run = parse_recipe(task.recipe), choose_device(task.device), Run(task.folder)
     splits = open_splits(recipe.data, Source(**task.source))
-    model = new_model(recipe, splits)
+    model = new_model(recipe, splits, named_model(task.model, trusted=task.model is not None))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
         begun = run.has(Run.state)

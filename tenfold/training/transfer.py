@@ -8,7 +8,7 @@ always the whole classifier.
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 
+@final
 class Head(Classifier):
     """A classifier's head, which takes features (N, F, h, w) for images; it saves and describes the whole."""
 

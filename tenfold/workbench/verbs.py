@@ -94,7 +94,7 @@ def train(
     overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
     own = None if model is None else given_model(model)
     if own is not None:  # before the overrides, so that they are checked against it
-        recipe = load_recipe(recipe or PLAIN_RECIPE).model_copy(update={"model": own_choice(own.code)})
+        recipe = own_recipe(recipe, own)
     if minutes is not None and recipe is None:
         with display.decoding() as note:
             plan = make_plan(source, minutes, where, seed or 0, note, began, overrides)
@@ -114,6 +114,11 @@ def train(
 
     run = create_run(Path(out), name, default_name, begin, overwrite=overwrite)
     return _carry_out(Run(run.path, own), classifier, splits, where, display, track)
+
+
+def own_recipe(recipe: str | Path | Recipe | None, own: OwnModel) -> Recipe:
+    """The recipe with a module of the user's own in its model's place; without one, a plain recipe."""
+    return load_recipe(recipe or PLAIN_RECIPE).model_copy(update={"model": own_choice(own.code)})
 
 
 def load_splits(

@@ -10,7 +10,7 @@ from torch import nn
 from tenfold import kernels
 from tenfold.core.errors import TenfoldError
 from tenfold.inference.onnx_model import onnx_model, trace, write_onnx
-from tenfold.models import Classifier, Preprocessing, build_model, wrap
+from tenfold.models import Classifier, Preprocessing, WholeClassifier, build_model, wrap
 from tenfold.recipe.components import Choice
 
 SHAPE = (3, 40, 32)
@@ -138,7 +138,7 @@ class Own(nn.Module):
 
 def test_a_users_own_network_is_exported_too(tmp_path):
     torch.manual_seed(4)
-    model = Classifier(
+    model = WholeClassifier(
         Own(), Choice(name="model-s"), SHAPE, len(NAMES), Preprocessing((120.0,), (60.0,))
     ).eval()
     write_onnx(model, tmp_path / "model.onnx", NAMES)
@@ -156,7 +156,7 @@ class Counting(nn.Module):
 
 
 def test_a_network_whose_course_depends_on_the_images_is_refused_with_the_reason(tmp_path):
-    model = Classifier(wrap(Counting()), Choice(name="model-s"), (1, 4, 4), 2, Preprocessing())
+    model = WholeClassifier(wrap(Counting()), Choice(name="model-s"), (1, 4, 4), 2, Preprocessing())
     with pytest.raises(TenfoldError, match=r"cannot be exported: .*forward method"):
         write_onnx(model, tmp_path / "model.onnx", ("a", "b"))
     assert not list(tmp_path.iterdir())

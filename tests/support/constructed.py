@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from tenfold.data import Source, Split, Splits, load_splits
-from tenfold.data.splits import SPLIT_NAMES
+from tenfold.data.source import SPLIT_NAMES
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import Run
 from tenfold.runs.metrics import cross_entropy, measure

@@ -1,6 +1,7 @@
 """A user's own module trains, goes on, is evaluated, reported and compared like a built-in model."""
 
 import shutil
+from functools import partial
 
 import numpy as np
 import own_models
@@ -12,6 +13,8 @@ from small import tenfold as command
 
 import tenfold
 from tenfold.core.errors import InputError
+from tenfold.models import named_model
+from tenfold.sweeps.drive import Driver
 from tenfold.training.learner import Learner
 
 QUICK = {"fit.epochs": 2, "fit.batch_size": 100}
@@ -143,3 +146,35 @@ def test_from_the_shell_it_is_named_and_confirmed(tmp_path):
     # The first prediction left an ONNX model, which is data and no code.
     assert command("predict", "out/one", "black.png", "--format", "csv", folder=tmp_path).status == 0
     assert np.isfinite(tenfold.load_run(tmp_path / "out" / "one").metrics["test"]["accuracy"])
+
+
+def test_a_sweep_varies_what_is_around_it(tmp_path, monkeypatch, command):
+    shutil.copy(own_models.__file__, tmp_path / "swept.py")
+    monkeypatch.chdir(tmp_path)
+    words = ("sweep", "--data", "digits", "--name", "lr", "optimizer.lr=0.01,0.1", "fit.epochs=1")
+    with pytest.raises(InputError, match="trials run in processes of their own"):
+        tenfold.sweep(space={"optimizer.lr": [0.1]}, model=lambda image_shape, classes: None)
+    refused = command(*words, "--model", "swept:make")
+    assert refused.status == 2
+    assert "add --trust-code" in refused.err
+    done = command(*words, "--model", "swept:make", "--trust-code")
+    assert done.status == 0, done.err
+    (winner,) = (
+        run for run in (tmp_path / "runs" / "lr").glob("trial-*") if (run / "metrics.json").is_file()
+    )
+    assert tenfold.load_run(winner).recipe.model.options["code"] == "swept:make"
+    # The winner is tested, so that nothing of the module is needed any more.
+    assert command("sweep", "--name", "lr").status == 0
+
+
+def test_a_sweep_that_goes_on_imports_nothing_that_only_its_journal_names(tmp_path, monkeypatch, command):
+    shutil.copy(own_models.__file__, tmp_path / "begun.py")
+    monkeypatch.chdir(tmp_path)
+    sweep = partial(tenfold.sweep, space={"optimizer.lr": [0.1]}, name="one", seeds=2, progress=False)
+    monkeypatch.setattr(Driver, "run", lambda driver: False)
+    own = named_model("begun:make", trusted=True)
+    sweep(model=own, overrides=QUICK, minutes=1)
+    monkeypatch.undo()
+    refused = command("sweep", "--name", "one", "--out", tmp_path / "runs")
+    assert refused.status == 2
+    assert "add --model begun:make --trust-code" in refused.err

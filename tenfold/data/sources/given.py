@@ -13,7 +13,7 @@ import numpy as np
 
 from tenfold.core.errors import InputError
 from tenfold.core.files import atomic, cache_folder, explained_write
-from tenfold.data.splits import SPLIT_NAMES
+from tenfold.data.source import SPLIT_NAMES
 
 Pair = tuple[Any, Any]
 CHANNELS = (1, 3, 4)
