@@ -8,9 +8,9 @@ from .pack import CacheEntry as CacheEntry
 from .pack import cache_entries as cache_entries
 from .pack import remove_cache_entries as remove_cache_entries
 from .pack import verify_packs as verify_packs
+from .source import Source as Source
 from .sources.opening import NAMED_SOURCES as NAMED_SOURCES
 from .splits import BadFile as BadFile
-from .splits import Source as Source
 from .splits import Split as Split
 from .splits import Splits as Splits
 from .splits import left_out_lines as left_out_lines

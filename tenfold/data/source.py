@@ -53,5 +53,7 @@ class Source:
         places = [(split, self.located(path).absolute()) for split, path in self.folders]
         above = os.path.commonpath([path.parent for _, path in places])
         moved = [(split, str(Path(place) / path.relative_to(above))) for split, path in places]
-        parts = {name: tuple(path for split, path in moved if split == name) for name in SPLIT_NAMES}
-        return Source(**parts).meant_from_here()
+        train, validation, test = (
+            tuple(path for split, path in moved if split == name) for name in SPLIT_NAMES
+        )
+        return Source(None, train, validation, test).meant_from_here()

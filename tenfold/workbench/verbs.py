@@ -223,12 +223,10 @@ def make_source(
 
     Raises InputError where `data` is a known name and also a folder.
     """
-    folders = {"train": _listed(train), "validation": _listed(validation), "test": _listed(test)}
-    if data is None and not any(folders.values()):
+    folders = (_listed(train), _listed(validation), _listed(test))
+    if data is None and not any(folders):
         data = "digits"
-    elif data is not None:
-        data = said_source(data)
-    source = Source(data, **folders)
+    source = Source(None if data is None else said_source(data), *folders)
     return source.meant_from_here() if source.data not in NAMED_SOURCES else source
 
 
