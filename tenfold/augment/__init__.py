@@ -15,6 +15,7 @@ from tenfold.augment.geometry import Crop, Flip, RandomResizedCrop, Rotation, Tr
 from tenfold.augment.mix import CutMix, Mixup
 from tenfold.augment.pipeline import EpochAugmentation, Pipeline
 from tenfold.augment.policy import RandAugment, TrivialAugment
+from tenfold.core.axes import channels_first, channels_last
 from tenfold.recipe.components import Choice, components
 
 __all__ = ["AUGMENTATIONS", "EpochAugmentation", "Pipeline", "build_augmentations", "picture_augmentations"]
@@ -58,10 +59,10 @@ def picture_augmentations(
 
 def _augmented(choices: Sequence[Choice], pixels: np.ndarray, seed: int) -> np.ndarray:
     positions = torch.arange(len(pixels))
-    images = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2)
+    images = channels_first(torch.from_numpy(np.ascontiguousarray(pixels)))
     augment = build_augmentations(choices, classes=len(pixels)).epoch(seed, 0)
     images, _ = augment(images, positions, positions)
-    return images.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous().numpy()
+    return channels_last(images.round().clamp(0, 255).byte()).contiguous().numpy()
 
 
 def _title(choice: Choice) -> str:

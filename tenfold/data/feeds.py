@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tenfold.core.axes import channels_first
 from tenfold.core.randomness import seed_for
 from tenfold.data import Split
 
@@ -108,11 +109,6 @@ def feed(split: Split, device: torch.device, rank: int = 0, world: int = 1) -> F
 def share(positions: np.ndarray, rank: int, world: int) -> np.ndarray:
     """A rank's part of `positions` (n,), in their order; the first ranks' parts are longer by one where need be."""
     return np.array_split(positions, world)[rank]
-
-
-def channels_first(pixels: Tensor) -> Tensor:
-    """Pixels (n, H, W, C) as images (n, C, H, W), in the same memory: the one place where axes change their order."""
-    return pixels.permute(0, 3, 1, 2)
 
 
 def evaluation_batch(height: int, width: int, device: torch.device) -> int:

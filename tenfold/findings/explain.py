@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tenfold.data.feeds import channels_first
+from tenfold.core.axes import channels_first
 from tenfold.findings.picks import picks
 from tenfold.models import summarise
 

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tenfold.core.axes import channels_first
 from tenfold.core.errors import TenfoldError
 from tenfold.data import Split
-from tenfold.data.feeds import channels_first
 from tenfold.inference.graphs import Graph
 from tenfold.models import Classifier
 

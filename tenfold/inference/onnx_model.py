@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tenfold import __version__
+from tenfold.core.axes import channels_first
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import atomic
 from tenfold.models import Classifier
@@ -43,7 +44,7 @@ class Answering(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and probabilities, float32, of uint8 `images`."""
-        logits = self.classifier(images.permute(0, 3, 1, 2))
+        logits = self.classifier(channels_first(images))
         return logits, (logits / self.temperature).softmax(1)
 
 

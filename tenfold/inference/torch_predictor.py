@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from tenfold.data.feeds import channels_first, evaluation_batch
+from tenfold.core.axes import channels_first
+from tenfold.data.feeds import evaluation_batch
 from tenfold.inference.engines import Engine
 from tenfold.models import Classifier
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def about_data(run: Run, splits: "Splits | None") -> dict[str, Any]:
     """Source, size and shape of the images, files that were left out, and what `tenfold inspect` would warn of."""
     data = run.data
-    height, width, channels = data["image_shape"]
+    channels, height, width = run.image_shape
     return {
         "source": source_of(run),
         "images": f"{sum(entry['images'] for entry in data['splits'].values()):,}",

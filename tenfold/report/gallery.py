@@ -86,13 +86,13 @@ def fill(album: Album, cells: dict[tuple[int, int], list[int]]) -> dict[tuple[in
 
 
 def tile_limit(image_shape: Sequence[int]) -> int:
-    """How many pictures of that shape (H, W, C) a page affords, at about half a byte a pixel."""
+    """How many pictures of that shape (C, H, W) a page affords, at about half a byte a pixel."""
     return int(min(TILES, SHEET_BYTES / (0.5 * tile_side(image_shape) ** 2)))
 
 
 def tile_side(image_shape: Sequence[int]) -> int:
     """The side of a tile: small images as they are, others in whole blocks of 16 pixels, up to 96."""
-    side = max(image_shape[:2])
+    side = max(image_shape[1:])
     return side if side < 32 else min(side // 16 * 16, LARGEST_TILE)
 
 
@@ -103,7 +103,7 @@ def sheet_css(images: NDArray[np.uint8], name: str) -> str:
     """
     if not len(images):
         return ""
-    side = tile_side(images.shape[1:])
+    side = tile_side((images.shape[3], *images.shape[1:3]))
     columns = int(np.ceil(np.sqrt(len(images))))
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * side, rows * side))

@@ -80,7 +80,7 @@ def write_report(run: Run, splits: "Splits | None" = None) -> Path:
 
 
 def _render(run: Run, evidence: Evidence, splits: "Splits | None", note: str) -> str:
-    album = Album(evidence.predictions, tile_limit(run.data["image_shape"])) if evidence.predictions else None
+    album = Album(evidence.predictions, tile_limit(run.image_shape)) if evidence.predictions else None
     found = find(evidence)
     verdict = _verdict(found)
     # What the verdict says is not said again right below it.

@@ -176,6 +176,12 @@ class Run(Folder):
             raise Run.description.damage(self, "has other class names than data.json, or in another order")
         return tuple(names)
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the run's images, which `data.json` has as height, width and channels."""
+        height, width, channels = self.data["image_shape"]
+        return channels, height, width
+
     def predictions(self, split: str) -> "Predictions":
         """Saved predictions on "validation" or "test"."""
         files = {"validation": Run.validation_predictions, "test": Run.test_predictions}

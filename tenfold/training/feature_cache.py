@@ -19,11 +19,11 @@ import torch
 from filelock import FileLock
 
 from tenfold.augment import Pipeline
+from tenfold.core.axes import channels_first, channels_last
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import cache_folder, explained_write, write_json
 from tenfold.core.progress import Progress
 from tenfold.data import Split
-from tenfold.data.feeds import channels_first
 from tenfold.inference.engines import Encoder
 from tenfold.inference.graphs import weights_hash
 from tenfold.models import Classifier
@@ -175,7 +175,7 @@ def _blocks(split: Split, views: Views, done: int) -> Iterator[np.ndarray]:
                 changed, _ = change(
                     images, torch.zeros(len(positions), dtype=torch.int64), torch.from_numpy(positions)
                 )
-                pixels = changed.permute(0, 2, 3, 1).numpy()
+                pixels = channels_last(changed).numpy()
             yield pixels
 
 

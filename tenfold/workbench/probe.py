@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from tenfold.core.axes import channels_first, channels_last
 from tenfold.core.randomness import seed_for
 from tenfold.data import Split, Splits
 from tenfold.inference.engines import Engine
@@ -224,15 +225,15 @@ def _shrunk(splits: Splits, sizing: dict[str, Any]) -> Splits:
 def _resized(split: Split, size: int) -> Split:
     blocks = [
         F.interpolate(
-            torch.from_numpy(split.images(slice(start, start + 64))).permute(0, 3, 1, 2).float(),
+            channels_first(torch.from_numpy(split.images(slice(start, start + 64)))).float(),
             (size, size),
             mode="bilinear",
             antialias=True,
         )
         for start in range(0, len(split), 64)
     ]
-    pixels = torch.cat(blocks).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    return replace(split, pixels=pixels, rows=np.arange(len(split)))
+    pixels = channels_last(torch.cat(blocks).round().clamp(0, 255).to(torch.uint8))
+    return replace(split, pixels=pixels.contiguous().numpy(), rows=np.arange(len(split)))
 
 
 class _Scratch:

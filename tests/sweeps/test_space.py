@@ -155,7 +155,10 @@ def test_a_plan_is_the_same_after_a_journey_through_json():
 
 
 def test_the_options_of_the_verb_are_the_fields_of_its_values():
-    values = {field.name for kind in (SweepSettings, Crew, Source) for field in fields(kind)} - {"space"}
+    values = {field.name for kind in (SweepSettings, Crew, Source) for field in fields(kind)} - {
+        "space",
+        "base",
+    }
     assert values == set(SweepOptions.__annotations__)
     settings, crew, words = values_of({"model.dense": [1, 2]}, {"seeds": 3, "workers": 2, "data": "digits"})
     assert settings == SweepSettings({"model.dense": [1, 2]}, seeds=3)
