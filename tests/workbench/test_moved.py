@@ -26,9 +26,7 @@ def test_a_relative_source_is_found_from_another_folder_and_where_it_moved(tmp_p
     (home / "pictures").rename(tmp_path / "moved")
     refused = command("resume", path)
     assert refused.status == 2
-    assert (
-        "the images are not there any more. Where they have moved, name the place with --data" in refused.err
-    )
+    assert "the images are not there any more. Where they have moved, say so once" in refused.err
     draw_pictures(tmp_path / "other", SHAPES, 9)
     with pytest.raises(InputError, match=r"its data in .*other are other ones, or have changed since"):
         tenfold.resume(path, data=tmp_path / "other", progress=False)
