@@ -52,9 +52,9 @@ def reload_splits(data: recipe.Data, facts: dict[str, Any], place: str | None = 
     known = source if place is None else source.moved_to(place)
     if place is None and _is_gone(source):
         raise InputError(
-            f"{source.data or source.train[0]}: the images are not there any more. Where they have moved, say so once: "
-            "`tenfold report RUN --data PLACE` for a finished run, else `tenfold resume RUN --data PLACE`; in Python: "
-            "tenfold.load_run(RUN, data=...), which also takes the arrays of a run on arrays."
+            f"{source.data or source.train[0]}: the images are not there any more. Where they have moved, say so "
+            "once: `tenfold report RUN --data PLACE` for a finished run, else `tenfold resume RUN --data PLACE`; in "
+            "Python: tenfold.load_run(RUN, data=...), which also takes the arrays of a run on arrays."
         )
     return load_splits(data, known, None, decoding_of(facts), tuple(facts["class_names"]))
 
