@@ -348,8 +348,9 @@ def _given(model: "nn.Module | Make | OwnModel") -> "OwnModel":
 
 def _place(data: "str | Path | Pair | Mapping[str, Pair]") -> str:
     from tenfold.data.sources.given import place_of
+    from tenfold.data.sources.opening import said_source
 
-    return place_of(data)
+    return said_source(place_of(data))
 
 
 def find_runs(folder: Path) -> list[Run]:

@@ -19,9 +19,9 @@ Pair = tuple[Any, Any]
 CHANNELS = (1, 3, 4)
 
 
-def place_of(data: "str | Path | Pair | Mapping[str, Pair]") -> str:
-    """The path of `data`: a path as it is, arrays kept in the cache."""
-    return str(data if isinstance(data, str | Path) else keep_arrays(data))
+def place_of(data: "str | Path | Pair | Mapping[str, Pair]") -> str | Path:
+    """The path or name in `data` as it is, or the path of its arrays, kept in the cache."""
+    return data if isinstance(data, str | Path) else keep_arrays(data)
 
 
 def keep_arrays(data: "Pair | Mapping[str, Pair]") -> Path:
