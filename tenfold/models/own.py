@@ -154,6 +154,11 @@ def own_choice(code: str, structure: str = "", source: str = "") -> Choice:
     return Choice.model_validate({"name": OWN, "code": code, "structure": structure, "source": source})
 
 
+def own_changes(code: str) -> dict[str, str]:
+    """Overrides that put a module of the user's own in the place of a recipe's model."""
+    return {f"model.{key}": value for key, value in own_choice(code).model_dump().items()}
+
+
 def build_own(choice: Choice, model: OwnModel, image_shape: Shape, classes: int) -> tuple[Network, Choice]:
     """The network, and what is written down of it. Raises InputError where it is not the one that `choice` notes."""
     check_own(choice, model)

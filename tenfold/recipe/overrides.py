@@ -6,8 +6,11 @@ from typing import Any
 
 from tenfold.recipe.components import COMPONENTS, components, takes
 
+# `key=value` texts, or a mapping of keys to values.
+Overrides = Iterable[str] | Mapping[str, Any]
 
-def apply_overrides(tables: dict[str, Any], overrides: Iterable[str] | Mapping[str, Any]) -> list[str]:
+
+def apply_overrides(tables: dict[str, Any], overrides: Overrides) -> list[str]:
     """Write each override into `tables`; return the faults."""
     faults, values = [], []
     if isinstance(overrides, Mapping):
@@ -23,6 +26,13 @@ def apply_overrides(tables: dict[str, Any], overrides: Iterable[str] | Mapping[s
         fault = _set(tables, key.split("."), value)
         faults += [f"{key}={value!r}: {fault}"] if fault else []
     return faults
+
+
+def of_table(overrides: Overrides, table: str) -> Overrides:
+    """Those overrides whose key is one of `table`, such as data."""
+    if isinstance(overrides, Mapping):
+        return {key: value for key, value in overrides.items() if key.partition(".")[0] == table}
+    return [text for text in overrides if text.partition("=")[0].partition(".")[0].strip() == table]
 
 
 def parse_value(text: str) -> Any:

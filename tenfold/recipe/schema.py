@@ -1,19 +1,16 @@
-"""Recipes: TOML plus `key=value` overrides, checked as a whole into one frozen, typed value.
+"""Recipes: tables, checked as a whole into one frozen, typed value.
 
 A recipe has plain tables (`[data]`, `[stop]`, `[fit]`, `[sweep]`), written down here, and choices of components
 (`[model]`, `[optimizer]`, `[schedule]`, `[[augment]]`), which `tenfold.recipe.components` checks.
 """
 
-import tomllib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tenfold.core.errors import InputError, nearest
+from tenfold.core.errors import nearest
 from tenfold.recipe.components import (
     COMPONENTS,
     Choice,
@@ -27,7 +24,6 @@ from tenfold.recipe.components import (
     check_choice,
     reason,
 )
-from tenfold.recipe.overrides import apply_overrides
 
 
 class Table(BaseModel):
@@ -143,78 +139,17 @@ class Recipe(Table):
     fit: Fit = Fit()
     sweep: Sweep | None = None
 
+    def to_tables(self) -> dict[str, Any]:
+        """The recipe as plain tables of TOML's types, made anew each time."""
+        return self.model_dump(mode="json", exclude_none=True)
+
     def to_toml(self) -> str:
         """The recipe as TOML; `load_recipe` reads it back to an equal recipe."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        return tomli_w.dumps(self.to_tables())
 
 
-def load_recipe(recipe: str | Path | Recipe, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Recipe:
-    """A built-in recipe by name, a TOML file by path, or a Recipe, with `key=value` overrides applied.
-
-    Values are TOML (`5`, `0.01`, `true`, `[1, 2]`); anything else is taken as a string, and `none` removes an
-    optional value. Keys name tables with a dot; an augmentation is reached by its name or number
-    (`augment.rotation.factor=0.1`). Overrides may also be a mapping such as `{"fit.epochs": 5}`. Raises
-    InputError naming every fault at once.
-    """
-    if isinstance(recipe, Recipe):
-        return _load("the recipe", tomllib.loads(recipe.to_toml()), overrides)
-    path = find_recipe(recipe)
-    return _load(f"recipe {path.stem!r}", _read_toml(path), overrides)
-
-
-def parse_recipe(text: str) -> Recipe:
-    """The recipe of a TOML text, such as `Recipe.to_toml` gives. Raises InputError naming every fault at once."""
-    return _load("the recipe", tomllib.loads(text), ())
-
-
-def _load(title: str, tables: dict[str, Any], overrides: Iterable[str] | Mapping[str, Any]) -> Recipe:
-    faults = apply_overrides(tables, overrides)
-    checked, more = _check(tables)
-    faults += more
-    if faults or checked is None:
-        raise InputError("\n".join([f"{title} cannot be used:", *(f"  {fault}" for fault in faults)]))
-    return checked
-
-
-def find_recipe(name_or_path: str | Path) -> Path:
-    """The TOML file of a built-in recipe's name or of a path. Raises InputError naming the nearest recipe."""
-    path = Path(name_or_path)
-    if path.suffix == ".toml" or len(path.parts) > 1:
-        if not path.is_file():
-            raise InputError(
-                f"{path}: there is no such recipe file. `tenfold recipes` lists the built-in ones."
-            )
-        return path
-    known = builtin_recipes()
-    if str(name_or_path) not in known:
-        raise InputError(
-            f"there is no recipe {str(name_or_path)!r}{nearest(str(name_or_path), list(known))}. "
-            "`tenfold recipes` lists them; a recipe of your own is given by its path, ending in .toml."
-        )
-    return known[str(name_or_path)]
-
-
-def builtin_recipes() -> dict[str, Path]:
-    """Name and file of every recipe that comes with tenfold, by name."""
-    return {path.stem: path for path in sorted((Path(__file__).parent / "builtin").glob("*.toml"))}
-
-
-def read_about(path: Path) -> About:
-    """Only the `[about]` table of a recipe file: quick, for listing."""
-    return About(**_read_toml(path).get("about", {}))
-
-
-def _read_toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read as TOML: {error}. Mend the file; see `tenfold show digits`."
-        ) from None
-
-
-def _check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
-    """Validate every table and every choice; fill in the defaults of the choices' options."""
+def check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
+    """Validate every table and choice and fill in their options; the recipe (None if faulty), and the faults."""
     faults: list[str] = []
     tables = {name: value for name, value in tables.items() if value is not None}
     for kind in COMPONENTS:

@@ -25,7 +25,7 @@ from tenfold.sweeps.page import save_results
 from tenfold.sweeps.plan import SweepPlan, differences, plan_sweep
 from tenfold.sweeps.results import Results, importance_of
 from tenfold.sweeps.settings import Crew, SweepOptions, values_of
-from tenfold.workbench.verbs import Model, choose_recipe, evaluate, make_source, own_recipe
+from tenfold.workbench.verbs import Model, choose_recipe, compose, evaluate, make_source
 
 
 def sweep(
@@ -69,8 +69,7 @@ def sweep(
         plan = None
     else:
         source = make_source(**words)
-        recipe = recipe if own is None else own_recipe(recipe, own)
-        chosen, title = choose_recipe(recipe, source, overrides)
+        chosen, title = choose_recipe(compose(recipe, overrides, own=own), source)
         plan = plan_sweep(title, chosen, settings, source)
         folder = folder or _free_folder(Path(out), f"{title}-sweep")
     assert folder is not None

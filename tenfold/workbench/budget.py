@@ -16,14 +16,14 @@ from tenfold.core.progress import Progress
 from tenfold.data import Source, Splits, load_splits
 from tenfold.inference.engines import images_per_second
 from tenfold.inference.graphs import cached_graphs
-from tenfold.recipe import Recipe, load_recipe
+from tenfold.recipe import Overrides, Recipe, load_recipe
 from tenfold.report.figures import confusion_matrix
 from tenfold.report.style import settle, to_png, to_svg
 from tenfold.training.begin import new_model
 from tenfold.training.learner import Learner
 from tenfold.workbench.probe import CLEAR, Evidence, probe, without_mirroring
 from tenfold.workbench.scaling import batched, epochs_for, passes_needed, scaled_to
-from tenfold.workbench.task import FROM_SCRATCH, Overrides, Task, read_task, takes
+from tenfold.workbench.task import FROM_SCRATCH, Task, read_task, takes
 
 # From the quickest to the most accurate; each recipe's own epochs are those it takes on so many images.
 LADDER = ("fast-72", "fast-86", "fast-90", "fast-94")

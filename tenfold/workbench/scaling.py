@@ -30,16 +30,21 @@ def sizing(size: int) -> dict[str, Any]:
 
 def scaled_to(recipe: Recipe, images: int) -> Recipe:
     """A fast recipe with the batches, rates and epochs for so many training images; its own for 40,000 or more."""
-    recipe = batched(recipe, images)
-    if images >= LADDER_IMAGES:
-        return recipe
-    return load_recipe(recipe, {"fit.epochs": epochs_for(recipe, passes_needed(recipe, images))})
+    changes = _batches(recipe, images)
+    if images < LADDER_IMAGES:
+        changes["fit.epochs"] = epochs_for(recipe, passes_needed(recipe, images))
+    return load_recipe(recipe, changes)
 
 
 def batched(recipe: Recipe, images: int) -> Recipe:
     """The recipe with smaller batches for few images, and with the rates that go with them."""
+    return load_recipe(recipe, _batches(recipe, images))
+
+
+def _batches(recipe: Recipe, images: int) -> dict[str, Any]:
+    """Overrides: the batch size for so many images, and its rates."""
     batch = min(recipe.fit.batch_size, max(_LEAST_BATCH, 2 ** int(np.log2(max(images, 2) / _STEPS))))
-    return load_recipe(recipe, {"fit.batch_size": batch, **_rates(recipe, batch / recipe.fit.batch_size)})
+    return {"fit.batch_size": batch, **_rates(recipe, batch / recipe.fit.batch_size)}
 
 
 def passes_needed(recipe: Recipe, images: int) -> float:

@@ -1,23 +1,20 @@
 """What a plan is made for: a source's images, and which ways of learning the user's overrides leave open."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tenfold.core.errors import InputError
 from tenfold.core.progress import Progress
 from tenfold.data import Source, Splits, load_splits, typical_size
 from tenfold.models.weights import local_weights
-from tenfold.recipe import Recipe, load_recipe
+from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
+from tenfold.recipe.overrides import of_table
 from tenfold.workbench.scaling import sizing
 
 # What is learned from scratch by where nobody says how long it may take.
 FROM_SCRATCH = "fast-90"
 # Images whose shorter side is larger than this (pixels) are kept at the size that suits a backbone.
 SMALL = 64
-
-# Overrides of a recipe, as `load_recipe` takes them.
-Overrides = Iterable[str] | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,13 @@ class Task:
 
 def read_task(source: Source, seed: int, note: Progress, overrides: Overrides) -> Task:
     """Raises InputError where the source cannot be used."""
-    data = _of_data(overrides)
-    recipe = load_recipe(load_recipe("backbone", {"fit.seed": seed}), data)
+    # These decide which images may be looked at before a recipe is chosen.
+    asked = Composition("backbone", of_table(overrides, "data"), beneath={"fit.seed": seed})
+    recipe = asked.resolve()
     size = recipe.data.image_size or typical_size(source)
     if size <= SMALL:
         # As the fast recipes have it, so that the images are decoded only once.
-        recipe = load_recipe(load_recipe(recipe, {"data.unequal_size": SMALL}), data)
+        recipe = replace(asked, beneath={"fit.seed": seed, "data.unequal_size": SMALL}).resolve()
     own = load_recipe("fast-90").data.model_dump()
     said = {
         f"data.{key}": value
@@ -66,13 +64,6 @@ def read_task(source: Source, seed: int, note: Progress, overrides: Overrides) -
         missing,
         features and not scratch and not missing,
     )
-
-
-def _of_data(overrides: Overrides) -> Overrides:
-    """Those of the table `[data]`: they decide which images may be looked at before a recipe is chosen."""
-    if isinstance(overrides, Mapping):
-        return {key: value for key, value in overrides.items() if key.partition(".")[0] == "data"}
-    return [text for text in overrides if text.partition("=")[0].partition(".")[0].strip() == "data"]
 
 
 def takes(recipe: Recipe, overrides: Overrides) -> bool:

@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from tenfold.data.sources.opening import NAMED_SOURCES, said_source
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split, write_contract
 from tenfold.models import Classifier, OwnModel, given_model
-from tenfold.models.own import OWN, Make, own_choice
-from tenfold.recipe import Recipe, load_recipe
+from tenfold.models.own import OWN, Make, own_changes
+from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
 from tenfold.report import write_report
 from tenfold.runs.create import create_run
 from tenfold.runs.environment import command_line
@@ -32,7 +32,6 @@ from tenfold.training.begin import epochs, new_model, what_is_fitted, write_begi
 from tenfold.training.transfer import Fitting, for_evaluation, split_on_features, training_sample
 from tenfold.workbench.budget import make_plan, suitable_plan
 from tenfold.workbench.progress import Display, display_for
-from tenfold.workbench.task import Overrides
 
 # How a module of the user's own is trained where no recipe is named.
 PLAIN_RECIPE = "model-s-baseline"
@@ -91,20 +90,9 @@ def train(
     display = display_for(progress)
     if verify:
         check_cache(source, display)
-    overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
     own = None if model is None else given_model(model)
-    if own is not None:  # before the overrides, so that they are checked against it
-        recipe = own_recipe(recipe, own)
-    if minutes is not None and recipe is None:
-        with display.decoding() as note:
-            plan = make_plan(source, minutes, where, seed or 0, note, began, overrides)
-        display.planned(plan.words, minutes)
-        chosen, default_name = load_recipe(plan.recipe, overrides), plan.name
-    else:
-        chosen, default_name = choose_recipe(recipe, source, overrides, seed, where, display)
-        if minutes is not None:
-            chosen = load_recipe(chosen, {"fit.minutes": float(minutes)})
-        default_name = default_name if own is None else OWN
+    asked = compose(recipe, overrides, seed, minutes, own)
+    chosen, default_name = choose_recipe(asked, source, where, display, began)
     with display.decoding() as note:
         splits = read_splits(chosen.data, source, note)
     classifier = new_model(chosen, splits, own)
@@ -112,13 +100,21 @@ def train(
     def begin(run: Run) -> None:
         write_beginning(run, chosen, splits, where, command_line())
 
-    run = create_run(Path(out), name, default_name, begin, overwrite=overwrite)
+    run = create_run(Path(out), name, OWN if own else default_name, begin, overwrite=overwrite)
     return _carry_out(Run(run.path, own), classifier, splits, where, display, track)
 
 
-def own_recipe(recipe: str | Path | Recipe | None, own: OwnModel) -> Recipe:
-    """The recipe with a module of the user's own in its model's place; without one, a plain recipe."""
-    return load_recipe(recipe or PLAIN_RECIPE).model_copy(update={"model": own_choice(own.code)})
+def compose(
+    recipe: str | Path | Recipe | None,
+    overrides: Overrides = (),
+    seed: int | None = None,
+    minutes: float | None = None,
+    own: OwnModel | None = None,
+) -> Composition:
+    """What is asked for; a module of the user's own takes its model's place, beneath the overrides of it."""
+    if own is None:
+        return Composition(recipe, overrides, seed, minutes)
+    return Composition(recipe or PLAIN_RECIPE, overrides, seed, minutes, own_changes(own.code))
 
 
 def load_splits(
@@ -238,30 +234,29 @@ def check_cache(source: Source, display: Display) -> None:
 
 
 def choose_recipe(
-    recipe: str | Path | Recipe | None,
+    asked: Composition,
     source: Source,
-    overrides: Overrides = (),
-    seed: int | None = None,
     device: torch.device | None = None,
     display: Display | None = None,
+    began: float | None = None,
 ) -> tuple[Recipe, str]:
-    """The recipe named, or the one that a probe finds to suit the source; and what to call it.
+    """The recipe that is asked for, or the one that a probe finds to suit the source; and what to call it.
 
-    Overrides and seed are applied. Where there is a `display`, it shows why a recipe was chosen.
+    Where no base is named, a `display` shows which one is taken and why; minutes count from `began` then.
     """
-    if recipe is not None:
-        chosen, name = (
-            load_recipe(recipe, overrides),
-            "recipe" if isinstance(recipe, Recipe) else Path(recipe).stem,
-        )
-        return (chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})), name
-    display = display or display_for(False)
-    overrides = overrides if isinstance(overrides, Mapping) else list(overrides)
+    if asked.base is not None:
+        return asked.resolve(), asked.name
+    display, where = display or display_for(False), device or choose_device("auto")
+    seed = asked.seed or 0
     with display.decoding() as note:
-        plan = suitable_plan(source, device or choose_device("auto"), seed or 0, note, overrides)
-    display.planned(plan.words)
-    chosen = load_recipe(plan.recipe, overrides)
-    return (chosen if seed is None else load_recipe(chosen, {"fit.seed": seed})), plan.name
+        if asked.minutes is None:
+            plan = suitable_plan(source, where, seed, note, asked.overrides)
+        else:
+            start = time.perf_counter() if began is None else began
+            plan = make_plan(source, asked.minutes, where, seed, note, start, asked.overrides)
+    display.planned(plan.words, asked.minutes)
+    # The plan has the time that is left for training.
+    return replace(asked, base=plan.recipe, minutes=None).resolve(), plan.name
 
 
 def _carry_out(

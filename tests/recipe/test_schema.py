@@ -11,8 +11,9 @@ from small import first
 
 from tenfold.core.errors import InputError
 from tenfold.models import build_model
-from tenfold.recipe import builtin_recipes, load_recipe, read_about
+from tenfold.recipe import Composition, builtin_recipes, load_recipe, parse_recipe, read_about
 from tenfold.recipe.components import COMPONENTS, components, options_of
+from tenfold.recipe.overrides import of_table
 from tenfold.runs.folder import Run
 from tenfold.training.loop import fit
 
@@ -333,3 +334,40 @@ def test_the_work_of_an_epoch_is_its_share_of_the_pixels():
     assert settings.shares(4) == (1.0, 0.5, 0.5, 0.5)
     assert settings.work(4) == (0.25, 0.125, 0.5, 0.5)
     assert [settings.scale(epoch) for epoch in (1, 2, 3, 9)] == [0.5, 0.5, 1.0, 1.0]
+
+
+def test_layers_come_one_over_the_other_and_are_checked_once_with_all_their_faults(written):
+    path = written(BASE)
+    asked = Composition(
+        path, iter(["fit.seed=1", "fit.epochs=3"]), 7, 2, {"fit.epochs": 9, "fit.batch_size": 5}
+    )
+    recipe = asked.resolve()
+    assert asked.resolve() == recipe, "an iterator of overrides is read once and kept"
+    assert (recipe.fit.seed, recipe.fit.epochs, recipe.fit.batch_size, recipe.fit.minutes) == (7, 3, 5, 2.0)
+    assert asked.name == "mine"
+    assert Composition(recipe).name == "recipe"
+    one_by_one = load_recipe(load_recipe(load_recipe(path, asked.beneath), asked.overrides), {"fit.seed": 7})
+    assert load_recipe(one_by_one, {"fit.minutes": 2.0}) == recipe
+    with pytest.raises(InputError) as caught:
+        Composition("digits", ["fit.epochs=few", "model.nonsense=1"], seed=-1, minutes=-2).resolve()
+    title, *lines = str(caught.value).splitlines()
+    assert title == "recipe 'digits' cannot be used:"
+    assert sorted(line.split("=")[0].split(":")[0].strip() for line in lines) == [
+        "fit.epochs",
+        "fit.minutes",
+        "fit.seed",
+        "model.nonsense",
+    ]
+
+
+def test_the_overrides_of_one_table_are_known_without_a_recipe():
+    assert of_table(["data.image_size=32", "fit.epochs=2", "nonsense"], "data") == ["data.image_size=32"]
+    assert of_table({"data.image_size": 32, "fit.epochs": 2}, "data") == {"data.image_size": 32}
+    with pytest.raises(ValueError, match="without a base"):
+        Composition().resolve()
+
+
+@pytest.mark.parametrize("name", builtin_recipes())
+def test_a_recipe_is_the_same_as_a_base_as_its_toml(name):
+    recipe = load_recipe(name)
+    assert load_recipe(recipe) == parse_recipe(recipe.to_toml()) == recipe
