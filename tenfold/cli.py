@@ -1,5 +1,7 @@
 """The command line: one thin function per verb. Heavy imports wait inside the verbs, so that `--help` is instant."""
 
+import errno
+import io
 import json
 import os
 import sys
@@ -14,6 +16,9 @@ from tenfold.core.text import printable
 
 if TYPE_CHECKING:
     from tenfold.models import OwnModel
+
+# What writing to a full disk, a broken device or a closed pipe ends with.
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
 
 app = typer.Typer(
     name="tenfold",
@@ -509,8 +514,19 @@ def _own_model(code: str | None, trusted: bool) -> "OwnModel | None":
 def main() -> None:
     """Run the command line; errors that tenfold explains end it with their message and exit status."""
     _wait_politely()
+    _write_escapes()
     try:
-        app(prog_name="tenfold")
+        try:
+            app(prog_name="tenfold")
+        finally:
+            sys.stdout.flush()  # not left to the interpreter's end, which has no words for a full disk
+    except OSError as error:
+        if error.filename is not None or error.errno not in UNWRITABLE:
+            raise
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (what is left to write is lost)
+        if error.errno != errno.EPIPE:
+            print(f"tenfold: the output cannot be written: {error.strerror}.", file=sys.stderr)
+        sys.exit(1)
     except TenfoldError as error:
         print(f"tenfold: {printable(str(error), keep=chr(10))}", file=sys.stderr)
         sys.exit(error.exit_status)
@@ -519,6 +535,13 @@ def main() -> None:
             "\ntenfold: stopped. `tenfold resume RUN` goes on from the last finished epoch.", file=sys.stderr
         )
         sys.exit(1)
+
+
+def _write_escapes() -> None:
+    """Let letters that the terminal's encoding lacks be written as escapes, where they would be an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _wait_politely() -> None:

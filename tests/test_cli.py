@@ -1,5 +1,6 @@
 """The command line, end to end on real data, and what it answers to input that cannot be used."""
 
+import os
 import resource
 import shutil
 import subprocess
@@ -319,3 +320,33 @@ def test_a_full_disk_ends_with_status_1_and_the_run_goes_on_later(command, tmp_p
 def test_the_version_is_said_as_the_package_has_it(command):
     answer = command("--version")
     assert (answer.status, answer.out) == (0, f"tenfold {version('tenfold')}\n")
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(tmp_path):
+    draw_pictures(tmp_path / "pictures", ("a\u2215b", "d\u00f6g"), 8)
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        words("inspect", "pictures"),
+        cwd=tmp_path,
+        env=ascii_only,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0
+    assert "a\\u2215b" in done.stdout
+    assert "d\\xf6g" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
+@pytest.mark.parametrize(
+    "arguments", [("recipes",), ("--version",), ("--help",), ("inspect", "digits", "--json")]
+)
+def test_output_that_cannot_be_written_is_said(arguments, tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            words(*arguments), cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, timeout=200
+        )
+    assert done.returncode == 1
+    assert done.stderr == "tenfold: the output cannot be written: No space left on device.\n"

@@ -1,5 +1,6 @@
 """Sources whose pixels are arrays already: the bundled digits and .npz files."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import PurePosixPath
@@ -43,9 +44,24 @@ def read_npz(tree: Tree, name: str) -> list[Group]:
     try:
         with tree.open(name) as file, np.load(BytesIO(file.read()), allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+    except MemoryError as error:
         raise InputError(
-            f"{where}: cannot be read as .npz ({error}). Save it with numpy.savez, without objects."
+            f"{where}: an array of it does not fit in memory ({error}). "
+            "Save fewer images, or pictures in class folders."
+        ) from None
+    except (
+        ValueError,
+        OSError,
+        EOFError,
+        BadZipFile,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        why = "it holds Python objects" if "allow_pickle" in str(error) else error
+        raise InputError(
+            f"{where}: cannot be read as .npz ({why}). Save it with numpy.savez: images as uint8, labels as integers "
+            "or text."
         ) from None
     pairs = list(_pairs(arrays))
     if not pairs:
@@ -53,7 +69,7 @@ def read_npz(tree: Tree, name: str) -> list[Group]:
             f"{where}: it holds the arrays {', '.join(arrays) or '(none)'}; expected pairs: x_train and "
             "y_train (and x_test, y_test, x_val, y_val), train_images and train_labels, or images and labels."
         )
-    names = [str(text) for text in arrays["class_names"]] if "class_names" in arrays else None
+    names = _checked_names(where, arrays["class_names"]) if "class_names" in arrays else None
     stem = PurePosixPath(name).name
     return [
         array_group(
@@ -106,6 +122,25 @@ def _checked_images(where: str, images: np.ndarray) -> np.ndarray:
     )
 
 
+def _checked_names(where: str, names: np.ndarray) -> list[str]:
+    if names.ndim != 1 or names.dtype.kind not in "US":
+        raise InputError(
+            f"{where}: class_names has the shape {names.shape} and the type {names.dtype}; expected a text for each "
+            "class."
+        )
+    return [str(name) for name in _decoded(f"{where}: class_names", names).tolist()]
+
+
+def _decoded(where: str, texts: np.ndarray) -> np.ndarray:
+    """Bytes as text; text as it is."""
+    if texts.dtype.kind != "S":
+        return texts
+    try:
+        return np.char.decode(texts, "utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where} has bytes that are no UTF-8 ({error}). Save the labels as text.") from None
+
+
 def _checked_classes(where: str, labels: np.ndarray, count: int, names: list[str] | None) -> list[str]:
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.shape != (count,) or labels.dtype.kind not in "iubUS":
@@ -113,8 +148,7 @@ def _checked_classes(where: str, labels: np.ndarray, count: int, names: list[str
             f"{where} has the shape {labels.shape} and the type {labels.dtype}; expected one integer or "
             f"text for each of the {count} images."
         )
-    if labels.dtype.kind == "S":
-        labels = np.char.decode(labels, "utf-8")
+    labels = _decoded(where, labels)
     if names is None or labels.dtype.kind == "U":
         return [str(label) for label in labels.tolist()]
     if labels.min(initial=0) < 0 or labels.max(initial=0) >= len(names):

@@ -49,14 +49,15 @@ def _read_file(tree: Tree, name: str, split: str | None) -> Group:
     with _explained(where), tree.open(name) as stream, pq.ParquetFile(stream) as file:
         columns = _find_columns(where, file.schema_arrow)
         labels = file.read([columns.label]).column(0).to_pylist()
-    missing = sum(label is None or (columns.names is not None and label < 0) for label in labels)
+    numbered = columns.names is not None and not any(isinstance(label, str) for label in labels)
+    missing = sum(label is None or (numbered and label < 0) for label in labels)
     if missing:
         raise InputError(
             f"{where}: {missing} of {len(labels)} images have no label in {columns.label!r} (null or -1). "
             "Leave the file or those rows out."
         )
     try:
-        classes = [columns.names[label] if columns.names else str(label) for label in labels]
+        classes = [columns.names[label] if numbered and columns.names else str(label) for label in labels]
     except IndexError:
         raise InputError(
             f"{where}: {columns.label!r} reaches up to {max(labels)}, but its metadata name only "
@@ -107,17 +108,35 @@ def _find_columns(where: str, schema: pa.Schema) -> _Columns:
         for name, feature in features.items()
         if feature.get("_type") == "ClassLabel" and name in schema.names
     ]
-    plain = [
-        field.name for field in schema if pa.types.is_integer(field.type) or pa.types.is_string(field.type)
-    ]
+    plain = [field.name for field in schema if _holds_labels(field.type)]
     preferred = [name for pool in (classes, plain) for name in LABEL_COLUMNS if name in pool]
     label = next(iter([*preferred, *classes, *(plain if len(plain) == 1 else [])]), None)
     if label is None:
         raise InputError(
             f"{where}: it has no label column; its columns are {', '.join(schema.names)}. Expected one called "
-            f"{', '.join(LABEL_COLUMNS)}, of integers or text."
+            f"{', '.join(LABEL_COLUMNS)}, of integers, truth values or text."
         )
-    return _Columns(images[0], label, features.get(label, {}).get("names"))
+    return _Columns(images[0], label, _class_names(where, features.get(label, {}).get("names")))
+
+
+def _class_names(where: str, names: Any) -> list[str] | None:
+    """The names that the metadata give the classes, or None. Raises InputError for anything but texts."""
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"{where}: its metadata give {names!r:.80} as the classes' names; expected a list of texts. "
+            "Make the file again."
+        )
+    return names
+
+
+def _holds_labels(kind: pa.DataType) -> bool:
+    """Integers, truth values, and text in any of its forms."""
+    if pa.types.is_dictionary(kind):
+        return _holds_labels(kind.value_type)
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return text or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
 
 
 def _holds_pictures(kind: pa.DataType) -> bool:
@@ -130,7 +149,7 @@ def _holds_pictures(kind: pa.DataType) -> bool:
 
 
 def _is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
