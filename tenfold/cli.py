@@ -17,6 +17,7 @@ from tenfold.core.text import printable
 if TYPE_CHECKING:
     from tenfold.models import OwnModel
 
+SOURCES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz", ".parquet")
 # What writing to a full disk, a broken device or a closed pipe ends with.
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
 
@@ -114,7 +115,7 @@ def train(
     from tenfold.workbench import verbs as workbench
 
     recipe, overrides = _recipe_and_overrides(words or [])
-    if recipe and data is None and Path(recipe).is_dir():
+    if recipe and data is None and _is_source(recipe):
         recipe, data = None, recipe  # `tenfold train photos/`
     workbench.train(
         recipe,
@@ -552,6 +553,15 @@ def _wait_politely() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+def _is_source(word: str) -> bool:
+    """Whether a word in a recipe's place is a source: a folder, or written as a path, but not as a recipe's."""
+    if word.endswith(".toml"):
+        return False
+    return (
+        Path(word).is_dir() or any(mark in word for mark in ("/", os.sep)) or word.lower().endswith(SOURCES)
+    )
 
 
 def _recipe_and_overrides(words: list[str]) -> tuple[str | None, list[str]]:

@@ -105,6 +105,10 @@ def open_source(source: Source) -> OpenSource:
         )
     if source.data is not None and not source.data.strip():
         raise InputError("--data is empty: give a folder, an archive, a file, or a source's name.")
+    if source.data is not None and "://" in source.data:
+        raise InputError(
+            f"{source.data}: addresses are not fetched. Download it, and give the file or folder with --data."
+        )
     if source.data is not None and (source.train or source.validation or source.test):
         raise InputError(
             f"both --data {source.data} and folders for single splits were given: give either "
