@@ -20,6 +20,8 @@ from tenfold.data.formats import Encoded
 
 FILE = "inference.json"
 VERSION = 1
+# The confidence with which a threshold reaches the accuracy stated, and the mistakes that its first test may find.
+CONFIDENCE, SPARE_MISTAKES = 0.95, 3
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,27 @@ class Calibration:
     def threshold(self, accuracy: float) -> float:
         """The least probability of an answer that counts as sure when `accuracy` of the sure ones shall be right.
 
-        It is the lowest at which the accuracy on validation is at least that high with 95 % confidence (Wilson's
-        bound, one-sided; after Geifman & El-Yaniv, NeurIPS 2017). Infinite where no threshold reaches it.
+        With 95 % confidence over the drawing of the validation images. Thresholds are tested from the highest down,
+        each by the exact binomial test, until the first that fails; the lowest before it is given. Testing in a fixed
+        order keeps the confidence, which the best of many tests would not (fixed-sequence testing: Angelopoulos et
+        al., "Learn then Test", 2021). Infinite where none passes.
         """
-        reached = [
-            probability
-            for probability, answered, right in self.confidence
-            if _lower_bound(right, answered) >= accuracy
-        ]
-        return min(reached, default=math.inf)
+        lowest = math.inf
+        for probability, answered, right in self.confidence:
+            if not self._can_pass(answered, accuracy):
+                continue
+            if not _proven(right, answered, accuracy):
+                break
+            lowest = probability
+        return lowest
+
+    def _can_pass(self, answered: int, accuracy: float) -> bool:
+        """Whether so many images suffice for a test that a few mistakes do not fail; of half the images, no mistake.
+
+        Decided by the number of images alone, so the order of the tests stays fixed.
+        """
+        spare = 0 if 2 * answered >= self.images else SPARE_MISTAKES
+        return _proven(answered - spare, answered, accuracy)
 
     def least_probability(self, coverage: float) -> float:
         """The probability that the classes of a set have at least. Raises InputError for what cannot be covered."""
@@ -224,12 +238,18 @@ def _parsed(saved: dict[str, Any], path: Path) -> Contract:
         ) from None
 
 
-def _lower_bound(successes: int, trials: int) -> float:
-    """Wilson's one-sided 95 % bound of a proportion, from below."""
-    square = 1.6449**2
-    share = successes / trials
-    margin = math.sqrt(square * (share * (1 - share) + square / (4 * trials)) / trials)
-    return (share + square / (2 * trials) - margin) / (1 + square / trials)
+def _proven(right: int, answered: int, accuracy: float) -> bool:
+    """Whether so many right ones refute, at 95 % confidence, that the accuracy is below `accuracy`.
+
+    The exact binomial test: so few mistakes have a probability of at most 5 % at that accuracy.
+    """
+    mistakes = answered - right
+    if right < 0:
+        return False
+    counts = np.arange(mistakes)
+    steps = np.log((answered - counts) / (counts + 1) * ((1 - accuracy) / accuracy))
+    logarithms = answered * math.log(accuracy) + np.concatenate([[0.0], np.cumsum(steps)])
+    return float(np.exp(logarithms).sum()) <= 1 - CONFIDENCE
 
 
 def _tuples(saved: dict[str, Any]) -> dict[str, Any]:

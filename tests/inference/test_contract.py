@@ -4,10 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
 
 from tenfold.core.errors import InputError
 from tenfold.inference.calibrate import FALSE_ALARMS, calibrate, learn_familiarity
-from tenfold.inference.contract import Contract, read_contract
+from tenfold.inference.contract import Contract, _proven, read_contract
 from tenfold.inference.predictor import softmax
 
 NAMES = ("10", "2", "Ärger", "日本", "a/b")
@@ -91,6 +94,40 @@ def test_what_validation_cannot_support_makes_everything_unsure():
     calibration = calibrate(labels, softmax(np.eye(5)[labels] * 9))
     assert calibration.threshold(0.8) == 0
     assert calibration.threshold(0.99) == np.inf
+
+
+@pytest.mark.parametrize("count", [100, 1000])
+def test_the_stated_accuracy_is_missed_in_no_more_than_one_of_twenty_validation_sets(count):
+    """The hardest case: at every threshold the accuracy is a little less than what is stated, so none may pass."""
+    stated, rounds, rng = 0.9, 1500, np.random.default_rng(3)
+    passed = best_of_all = 0
+    for _ in range(rounds):
+        confidence = rng.uniform(0.5, 1, count)
+        right = (rng.random(count) < stated - 1e-3).astype(int)
+        probabilities = np.stack([1 - confidence, confidence], 1)
+        calibration = calibrate(right, probabilities)
+        passed += calibration.threshold(stated) < np.inf
+        best_of_all += any(_proven(right, answered, stated) for _, answered, right in calibration.confidence)
+    assert passed / rounds <= 0.05 + 2 * (0.05 * 0.95 / rounds) ** 0.5
+    assert best_of_all / rounds > 0.1  # what the fixed order is for
+
+
+@pytest.mark.parametrize("count", [60, 200, 5000])
+def test_thresholds_are_found_where_the_surest_half_is_right(count):
+    confidence = np.linspace(0.5, 1, count)
+    right = (confidence > 0.7) | (np.arange(count) % 2 == 0)
+    calibration = calibrate(right.astype(int), np.stack([1 - confidence, confidence], 1))
+    assert calibration.threshold(0.9) < 1
+    corrected_all_right = calibration.confidence[-1][2] == count
+    assert not corrected_all_right
+    assert calibration.threshold(0.9) > 0
+
+
+@given(st.integers(1, 300), st.integers(0, 300), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
+def test_the_test_of_an_accuracy_is_scipys(answered, mistakes, accuracy):
+    mistakes = min(mistakes, answered)
+    expected = binom.cdf(mistakes, answered, 1 - accuracy) <= 0.05
+    assert _proven(answered - mistakes, answered, accuracy) == expected
 
 
 def test_sets_of_classes_cover_what_they_state_on_new_images():
