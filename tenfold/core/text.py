@@ -31,6 +31,11 @@ def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
 
 
+def class_name(name: str) -> str:
+    """A class's name as it is written everywhere: accents composed (NFC), no blanks at its ends."""
+    return unicodedata.normalize("NFC", name).strip() or name
+
+
 def plural(count: int, noun: str) -> str:
     """`1 file`, `2,000 files`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -22,6 +22,7 @@ from tenfold import recipe
 from tenfold.core.errors import InputError, nearest
 from tenfold.core.files import cache_folder, explained_write, write_json
 from tenfold.core.progress import Progress
+from tenfold.core.text import class_name
 from tenfold.data.decode import Misfit, Original, Target, content_hash
 from tenfold.data.decode_pool import chunks, decode_into, measure
 from tenfold.data.formats import Encoded
@@ -37,7 +38,7 @@ from tenfold.data.shaping import (
 from tenfold.data.source import Source
 from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import OpenSource, open_source
-from tenfold.data.splits import BadFile, ImageTable, LeftOut, Reading, class_name, class_order
+from tenfold.data.splits import BadFile, ImageTable, LeftOut, Reading, class_order
 
 VERSION = 3  # of the decoding and of the files' layout; another version makes other packs
 

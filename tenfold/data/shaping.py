@@ -9,12 +9,11 @@ import numpy as np
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
-from tenfold.core.text import plural
+from tenfold.core.text import class_name, plural
 from tenfold.data.decode import Misfit, Original, Target, cropped_share, decode, real_range, whole_range
 from tenfold.data.formats import Encoded
 from tenfold.data.limits import BadPicture
 from tenfold.data.sources.groups import Group, split_named
-from tenfold.data.splits import class_name
 
 LARGEST_OWN_SIZE = 1024
 MAJORITY = 0.99  # the share of images whose common size or gray is kept in spite of a few others

@@ -6,7 +6,6 @@ own class, and never one of another class.
 """
 
 import hashlib
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
-from tenfold.core.text import natural
+from tenfold.core.text import class_name, natural
 from tenfold.data.decode import Target
 from tenfold.data.source import SPLIT_NAMES, Source
 
@@ -427,11 +426,6 @@ def _class_order(
 def class_order(names: Sequence[str]) -> list[str]:
     """Class names in their order for good: by character, but numbers in them by value (`c2` before `c10`)."""
     return sorted(names, key=natural)
-
-
-def class_name(name: str) -> str:
-    """A class's name as it is written everywhere: accents composed (NFC), no blanks at its ends."""
-    return unicodedata.normalize("NFC", name).strip() or name
 
 
 def _listed(names: Sequence[str], most: int = 8) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenfold.core.errors import InputError
+from tenfold.core.text import plural
 from tenfold.inference.answers import Answers
 from tenfold.inference.opening import FEW, Model, open_model
 from tenfold.inference.pictures import pictures_of
@@ -60,6 +61,10 @@ def predict_command(
                 write.write(answers)
                 totals.add(answers)
                 note(totals.pictures + totals.unreadable)
+            if not totals.pictures + totals.unreadable:
+                raise InputError(
+                    "no pictures came: expected names, one a line, or a picture's bytes after -."
+                )
     except BrokenPipeError:  # the reader, `head` for instance, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     totals.tell(out)
@@ -85,10 +90,14 @@ class _Totals:
         """How many there were, and how many are named as their folders say."""
         if self.labelled:
             _say(accuracy_line(self.right, self.labelled))
+            if others := self.pictures - self.labelled:
+                _say(f"{plural(others, 'picture')} not counted in this: no class of the model is their label")
         if out is not None:
-            _say(f"{self.pictures:,} pictures answered in {out}")
+            _say(f"{plural(self.pictures, 'picture')} answered in {out}")
         if self.unreadable:
-            _say(f"{self.unreadable:,} of {self.pictures + self.unreadable:,} pictures cannot be read")
+            _say(
+                f"{self.unreadable:,} of {plural(self.pictures + self.unreadable, 'picture')} cannot be read"
+            )
 
 
 def accuracy_line(right: int, labelled: int) -> str:

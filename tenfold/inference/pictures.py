@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tenfold.core.errors import InputError
-from tenfold.core.text import printable
+from tenfold.core.text import class_name, plural, printable
 from tenfold.data.decode import to_rgb
 from tenfold.data.formats import Encoded, Unreadable, is_picture
 from tenfold.data.limits import LARGEST_FILE
@@ -79,50 +79,60 @@ def _named(word: str, classes: frozenset[str], by_hand: bool) -> Pictures:
         return Pictures(lambda: iter([Picture(printable(word), word)]), 1)
     if found := sorted(glob.glob(word, recursive=True)):  # noqa: PTH207 (absolute patterns too)
         return pictures_of(found, tuple(classes), by_hand=False)
-    return _in_named_source(word)
+    return _in_named_source(word, classes)
 
 
 def _in_tree(word: str, classes: frozenset[str]) -> Pictures:
     tree = open_tree(Path(word))
     names = [name for name in tree.files if is_picture(name)]
     if not names:
-        return _in_source(word, tree)
+        return _in_source(word, classes, tree)
     return Pictures(lambda: _from_tree(tree, names, classes), len(names))
 
 
 def _from_tree(tree: Tree, names: Sequence[str], classes: frozenset[str]) -> Iterator[Picture]:
+    """Each picture is of the class of the nearest folder that is named after one: at last, of the folder given."""
     above = f"{tree.path}/"
+    outermost = _label(tree.path.resolve().name, classes)
     for position, encoded in tree.encoded(names):
         name = names[position]
-        label = next((part for part in reversed(name.split("/")[:-1]) if printable(part) in classes), None)
-        yield Picture(printable(above + name), encoded, label if label is None else printable(label))
+        labels = (_label(part, classes) for part in reversed(name.split("/")[:-1]))
+        yield Picture(printable(above + name), encoded, next(filter(None, labels), outermost))
 
 
-def _in_named_source(word: str) -> Pictures:
+def _label(name: str, classes: frozenset[str]) -> str | None:
+    """The class that a folder's name stands for, spelled as the model spells it; None if it has no such class."""
+    spelled = class_name(printable(name))
+    return spelled if spelled in classes else None
+
+
+def _in_named_source(word: str, classes: frozenset[str]) -> Pictures:
     from tenfold.data.sources.opening import NAMED_SOURCES
 
     if word in NAMED_SOURCES:
-        return _in_source(word, None)
+        return _in_source(word, classes, None)
     raise InputError(
         f"{word}: there is no such file or folder, and nothing matches it. Give pictures, folders, archives, tables "
         f"(.parquet, .npz), one of the names {', '.join(NAMED_SOURCES)}, or - for standard input."
     )
 
 
-def _in_source(word: str, tree: Tree | None) -> Pictures:
+def _in_source(word: str, classes: frozenset[str], tree: Tree | None) -> Pictures:
     """The labelled images of a source without picture files: tables, arrays, CIFAR's own files."""
     from tenfold.data.source import Source
     from tenfold.data.sources.cifar import find_cifar
     from tenfold.data.sources.opening import open_source
 
     if tree is not None and not find_cifar(tree) and not any(name.endswith(_TABLES) for name in tree.files):
-        raise InputError(f"{word}: it holds no pictures, only {len(tree.files)} file(s) of other kinds.")
+        others = f"only {plural(len(tree.files), 'file')} of other kinds" if tree.files else "it is empty"
+        raise InputError(f"{word}: there are no pictures in it; {others}.")
     groups = open_source(Source(data=word)).groups()
 
     def each() -> Iterator[Picture]:
         for group in groups:
             for position, encoded in group.encoded():
-                yield Picture(f"{word}/{group.paths[position]}", encoded, group.classes[position])
+                label = _label(group.classes[position], classes)
+                yield Picture(f"{word}/{group.paths[position]}", encoded, label)
 
     return Pictures(each, sum(len(group.paths) for group in groups))
 

@@ -1,6 +1,7 @@
 """What pictures show, as JSON lines: python predict.py PICTURE... Needs onnxruntime, pillow and numpy alone."""
 
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -8,17 +9,14 @@ import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")
-
 
 def read(path: str, channels: int, height: int, width: int) -> np.ndarray:
     """(height, width, channels) uint8: upright, in 8 bits, over white, the centre resized."""
-    image = Image.open(path, formats=FORMATS)
+    image = Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF"))
     if image.format == "JPEG":
         image.draft(None, (2 * width, 2 * height))
     image.load()
-    ImageOps.exif_transpose(image, in_place=True)
-    image = to_rgb(image)
+    image = to_rgb(ImageOps.exif_transpose(image))
     scale = min(image.width / width, image.height / height)
     w, h = min(width * scale, image.width), min(height * scale, image.height)
     x, y = (image.width - w) / 2, (image.height - h) / 2
@@ -35,12 +33,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
             raise ValueError(f"its values reach from {values.min():g} to {values.max():g}")
         return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8)).convert("RGB")
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("RGB")
 
 
 if __name__ == "__main__":
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    if sys.platform != "win32":
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `head` may end early
     folder, status = Path(__file__).resolve().parent, 0
     contract = json.loads((folder / "inference.json").read_text(encoding="utf-8"))
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
@@ -52,8 +52,8 @@ if __name__ == "__main__":
             print(f"{path}: {error}", file=sys.stderr)
             status = 1
             continue
-        values = np.asarray(session.run(["probabilities"], {"images": pixels[None]})[0])[0].tolist()
-        named = dict(zip(contract["class_names"], values, strict=True))
+        [[values]] = session.run(["probabilities"], {"images": pixels[None]})
+        named = dict(zip(contract["class_names"], map(float, values), strict=True))
         best = max(named, key=named.__getitem__)
         answer = {"path": path, "predicted": best, "probability": named[best], "probabilities": named}
         print(json.dumps({**answer, "unsure": named[best] < unsure_below}, ensure_ascii=False))

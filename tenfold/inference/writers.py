@@ -34,8 +34,10 @@ def choose_format(name: str | None, out: Path | None, top: int | None) -> str:
         )
     if chosen == "parquet" and out is None:
         raise InputError("--format parquet: a Parquet file is nothing to print. Name it with --out FILE.")
-    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
-        raise InputError(f"--out {out}: expected a file in a folder that is there.")
+    if out is not None and out.is_dir():
+        raise InputError(f"--out {out}: is a folder. Name a file in it, such as {out / 'answers.csv'}.")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {out.parent}. Make it first.")
     if top is not None and chosen in {"csv", "parquet"}:
         raise InputError(
             f"--top {top}: {chosen} has a column for every class. Use --format table or jsonl with it."

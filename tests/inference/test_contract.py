@@ -165,6 +165,6 @@ def test_pixels_are_those_of_training(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     contract = Contract(NAMES, (3, 8, 8))
-    for given in (str(tmp_path / "a.png"), (tmp_path / "a.png").read_bytes(), pixels):
-        np.testing.assert_array_equal(contract.pixels(given), pixels)
+    for encoded in (str(tmp_path / "a.png"), (tmp_path / "a.png").read_bytes(), pixels):
+        np.testing.assert_array_equal(contract.pixels(encoded), pixels)
     assert Contract(NAMES, (1, 4, 6)).pixels(pixels).shape == (4, 6, 1)

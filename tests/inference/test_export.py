@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -101,6 +102,22 @@ def test_every_format_answers_as_the_saved_predictions_say(shapes):
     for found in (probabilities, others[1], third["probabilities"]):
         np.testing.assert_allclose(found, softmax(logits, contract.temperature), atol=1e-6)
     assert predicted.tolist() == [saved.class_names[index] for index in saved.predicted]
+
+
+def test_the_folders_program_bears_odd_names_plain_terminals_and_readers_who_leave(shapes, tmp_path):
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "a.png")
+    odd = tmp_path / os.fsdecode(b"\xff\xe7\x8c\xab.png")
+    shutil.copyfile(tmp_path / "a.png", odd)
+    line = [sys.executable, shapes / "export" / "predict.py"]
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([*line, odd], capture_output=True, check=True, env=plain, timeout=300)
+    assert json.loads(done.stdout)["path"] == str(odd)
+    with subprocess.Popen([*line, *[odd] * 3000], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as leaving:
+        assert leaving.stdout is not None
+        assert leaving.stderr is not None
+        leaving.stdout.readline()
+        leaving.stdout.close()
+        assert leaving.stderr.read() == b""
 
 
 def test_the_card_has_the_hubs_header_and_the_runs_numbers(shapes):

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import unicodedata
 import zipfile
 from pathlib import Path
 
@@ -236,7 +237,7 @@ def test_what_could_only_be_guessed_is_refused_with_the_remedy(trained, images, 
         (("digits", "--accuracy", "95"), "between 0 and 1"),
         (("digits", "--conformal", "0.999"), "support at most"),
         (("digits", "--top", "2", "--format", "csv"), "a column for every class"),
-        (("digits", "--out", "no/such/folder.csv"), "a folder that is there"),
+        (("digits", "--out", "no/such/folder.csv"), "there is no folder no/such"),
     ],
 )
 def test_calls_that_cannot_be_answered_end_with_two_before_anything_is_read(trained, arguments, message):
@@ -302,8 +303,44 @@ def test_named_sources_and_arrays_are_answered_with_their_labels(trained, tmp_pa
     images = np.stack([scene(i, 12) for i in range(5)])
     np.savez(tmp_path / "some.npz", images=images, labels=np.array(["10", "2", "2", "Ärger", "other"]))
     answers = tenfold.predict(run, tmp_path / "some.npz")
-    assert answers.labels == ["10", "2", "2", "Ärger", "other"]
+    assert answers.labels == ["10", "2", "2", "Ärger", None]
     np.testing.assert_array_equal(answers.probabilities, tenfold.predict(run, images).probabilities)
+
+
+def test_a_folder_named_after_a_class_labels_its_pictures_however_its_name_is_spelled(trained, tmp_path):
+    _, run = trained
+    decomposed = unicodedata.normalize("NFD", "Ärger")
+    for name in (decomposed, "日本 ", "none"):
+        save(tmp_path / name / "deep" / "a.png", scene(5, 12))
+    answers = tenfold.predict(run, [tmp_path / decomposed, tmp_path / "日本 ", tmp_path / "none"])
+    assert answers.labels == ["Ärger", "日本", None]
+    assert tenfold.predict(run, tmp_path).labels == [
+        None if "none" in p else p for p in answers_order(tmp_path)
+    ]
+
+
+def answers_order(folder: Path) -> list[str]:
+    """The class folders of `folder` in the order of their files, as the model spells them."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.png"))
+    return [unicodedata.normalize("NFC", name.split("/")[0]).strip() for name in names]
+
+
+def test_pictures_without_a_class_of_the_model_are_said_not_to_count(trained, tmp_path):
+    _, run = trained
+    for name in ("2", "elsewhere"):
+        save(tmp_path / "some" / name / "a.png", scene(5, 12))
+    status, _, err = ask(run.path, tmp_path / "some")
+    assert status == 0
+    assert "of 1 pictures are named" in err
+    assert "1 picture not counted" in err
+
+
+def test_an_empty_list_on_standard_input_is_an_error(trained, tmp_path):
+    _, run = trained
+    status, out, err = ask(run.path, "-", "--format", "csv", "--out", tmp_path / "a.csv", stdin=b"\n\n")
+    assert (status, out) == (2, "")
+    assert "no pictures came" in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_many_pictures_come_in_order_from_several_processes(trained, tmp_path):

@@ -201,11 +201,11 @@ class _Zip(Tree):
     @cached_property
     def _members(self) -> dict[str, zipfile.ZipInfo]:
         with _explained(self.path), zipfile.ZipFile(self.path) as archive:
-            return {clean: info for info in archive.infolist() if (clean := _clean(info.filename))}
+            return {clean: info for info in archive.infolist() if (clean := _clean(_name(info)))}
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         with _explained(self.path), zipfile.ZipFile(self.path) as archive:
-            return _skipped(info.filename for info in archive.infolist() if not info.is_dir())
+            return _skipped(_name(info) for info in archive.infolist() if not info.is_dir())
 
     def _list(self) -> tuple[dict[str, int], set[str]]:
         files = {name: info.file_size for name, info in self._members.items() if not info.is_dir()}
@@ -220,6 +220,16 @@ class _Zip(Tree):
             for position, name in enumerate(names):
                 info = self._members[name]
                 yield position, _contents(info.file_size, lambda info=info: archive.read(info))
+
+
+def _name(info: zipfile.ZipInfo) -> str:
+    """A member's name: programs write UTF-8 also without the flag for it, and zipfile takes that for DOS's page."""
+    if info.flag_bits & 0x800:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
 
 
 class _Tar(Tree):

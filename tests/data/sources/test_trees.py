@@ -6,6 +6,7 @@ import pytest
 from images import all_paths, class_folders, load, packed, paths_of, refused, with_splits
 
 from tenfold.data import Source, load_splits
+from tenfold.data.sources.trees import _name
 from tenfold.recipe import Data
 
 
@@ -18,6 +19,24 @@ def test_archives_give_what_their_folder_gives(tmp_path, name, above):
     assert archived.fingerprint == whole.fingerprint
     for one, other in zip(archived, whole, strict=True):
         np.testing.assert_array_equal(one.pixels[one.rows], other.pixels[other.rows])
+
+
+def test_names_in_utf8_without_the_flag_for_it_are_read_as_utf8(tmp_path):
+    """As Info-ZIP in a plain locale and macOS write them; real DOS names stay what zipfile takes them for."""
+    folder = class_folders(tmp_path / "photos", {"café": 12, "日本": 15})
+    archive = packed(folder, tmp_path / "a.zip", "")
+    contents = bytearray(archive.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        start = contents.find(signature)
+        while start >= 0:
+            contents[start + offset + 1] &= ~0x08
+            start = contents.find(signature, start + 4)
+    archive.write_bytes(bytes(contents))
+    assert not any(info.flag_bits & 0x800 for info in zipfile.ZipFile(archive).infolist())
+    assert load(archive).class_names == load(folder).class_names == ("café", "日本")
+    dos = zipfile.ZipInfo("x/caf\u00e9.png")
+    dos.flag_bits = 0
+    assert _name(dos) == "x/café.png"
 
 
 def test_splits_in_an_archive(tmp_path):
