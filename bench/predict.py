@@ -9,7 +9,10 @@ imports ONNX Runtime, and beside Keras, which loads a saved network of the same 
 
 A folder: seconds that the process itself counts after its imports, for the whole of it: finding the files, decoding,
 predicting, writing CSV. Beside it decoding alone (the same processes, nothing predicted), ONNX Runtime alone and
-PyTorch alone (pixels in memory, batches of 256), and Keras' `predict` over `image_dataset_from_directory`.
+PyTorch alone (pixels in memory, batches of 256), and Keras' `predict` over `image_dataset_from_directory`. Images a
+second by the clock, and images for a second of processor time, of the process and of those that decode for it: beside
+other jobs only the latter can be compared. Last the largest memory of the process, which does not grow with the
+number of files.
 """
 
 import argparse
@@ -25,8 +28,25 @@ from pathlib import Path
 
 import psutil
 
+# What every measured process says of itself, after `began = start()`.
+SAYS = """
+import json, os, resource, sys, time
+import psutil
+
+def used():
+    own = psutil.Process()
+    return sum(sum(one.cpu_times()[:2]) for one in (own, *own.children(recursive=True)))
+
+def start():
+    return time.perf_counter(), used()
+
+def say(images, began):
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    seconds, processor = time.perf_counter() - began[0], used() - began[1]
+    print(json.dumps({"images": images, "seconds": seconds, "processor": processor, "memory": memory}))
+"""
+
 FOLDER = """
-import io, json, sys, time
 from pathlib import Path
 from tenfold.inference.opening import open_model
 from tenfold.inference.pictures import pictures_of
@@ -34,7 +54,7 @@ from tenfold.inference.predict import Question, answered
 from tenfold.inference.writers import writer
 import tenfold.inference.torch_predictor
 run, folder, out = sys.argv[1:]
-began = time.perf_counter()
+began = start()
 model = open_model(run)
 pictures = pictures_of([folder], model.contract.class_names)
 count = 0
@@ -42,24 +62,21 @@ with writer("csv", Path(out), None) as write:
     for answers in answered(model, model.predictor(few=False, device="cpu"), pictures, Question()):
         write.write(answers)
         count += len(answers)
-print(json.dumps({"images": count, "seconds": time.perf_counter() - began}))
+say(count, began)
 """
 
 DECODING = """
-import json, sys, time
 from tenfold.inference.decoding import blocks
 from tenfold.inference.opening import open_model
 from tenfold.inference.pictures import pictures_of
 run, folder, out = sys.argv[1:]
 model = open_model(run)
-began = time.perf_counter()
+began = start()
 pictures = pictures_of([folder], model.contract.class_names)
-count = sum(len(block.names) for block in blocks(pictures, model.contract.target, 256))
-print(json.dumps({"images": count, "seconds": time.perf_counter() - began}))
+say(sum(len(block.names) for block in blocks(pictures, model.contract.target, 256)), began)
 """
 
 ALONE = """
-import json, sys, time
 import numpy as np
 from tenfold.inference.opening import open_model
 run, few, count = sys.argv[1], sys.argv[2] == "onnx", int(sys.argv[3])
@@ -69,16 +86,14 @@ assert predictor.name.startswith("ONNX") == few, predictor.name
 channels, height, width = model.contract.image
 pixels = np.random.default_rng(0).integers(0, 256, (256, height, width, channels), np.uint8)
 predictor.logits(pixels)
-began = time.perf_counter()
+began = start()
 for _ in range(0, count, 256):
     predictor.logits(pixels)
-seconds = time.perf_counter() - began
-print(json.dumps({"images": -(-count // 256) * 256, "seconds": seconds}))
+say(-(-count // 256) * 256, began)
 """
 
 # Keras gets a network of notebook 01's kind; what it loads and how it predicts is what its documents show.
 KERAS = """
-import json, os, sys, time
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 from keras import layers
@@ -95,11 +110,10 @@ elif what == "one":
     print(model.predict(image[None], verbose=0).argmax())
 else:
     model = keras.models.load_model(path)
-    began = time.perf_counter()
+    began = start()
     files = keras.utils.image_dataset_from_directory(
         given, image_size=(32, 32), batch_size=256, shuffle=False, verbose=False)
-    answers = model.predict(files, verbose=0)
-    print(json.dumps({"images": len(answers), "seconds": time.perf_counter() - began}))
+    say(len(model.predict(files, verbose=0)), began)
 """
 
 
@@ -112,7 +126,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         network = str(Path(folder) / "network.keras")
         if options.keras_python:
-            finish([options.keras_python, "-c", KERAS, "save", network, ""])
+            finish([options.keras_python, "-c", SAYS + KERAS, "save", network, ""])
         one_picture(options, str(files[0]), network)
         whole_folder(options, len(files), str(Path(folder) / "answers.csv"), network)
 
@@ -127,7 +141,7 @@ def one_picture(options: argparse.Namespace, picture: str, network: str) -> None
         ],
     }
     if options.keras_python:
-        lines["Keras"] = [options.keras_python, "-c", KERAS, "one", network, picture]
+        lines["Keras"] = [options.keras_python, "-c", SAYS + KERAS, "one", network, picture]
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
     for _ in range(options.rounds):
         for name, line in lines.items():
@@ -141,21 +155,25 @@ def one_picture(options: argparse.Namespace, picture: str, network: str) -> None
 def whole_folder(options: argparse.Namespace, count: int, out: str, network: str) -> None:
     data = str(options.data)
     lines = {
-        "tenfold predict": [sys.executable, "-c", FOLDER, options.run, data, out],
-        "decoding alone": [sys.executable, "-c", DECODING, options.run, data, out],
-        "ONNX Runtime alone": [sys.executable, "-c", ALONE, options.run, "onnx", str(count)],
-        "PyTorch alone": [sys.executable, "-c", ALONE, options.run, "torch", str(count)],
+        "tenfold predict": [sys.executable, "-c", SAYS + FOLDER, options.run, data, out],
+        "decoding alone": [sys.executable, "-c", SAYS + DECODING, options.run, data, out],
+        "ONNX Runtime alone": [sys.executable, "-c", SAYS + ALONE, options.run, "onnx", str(count)],
+        "PyTorch alone": [sys.executable, "-c", SAYS + ALONE, options.run, "torch", str(count)],
     }
     if options.keras_python:
-        lines["Keras"] = [options.keras_python, "-c", KERAS, "folder", network, data]
-    speeds: dict[str, list[float]] = {name: [] for name in lines}
+        lines["Keras"] = [options.keras_python, "-c", SAYS + KERAS, "folder", network, data]
+    reports: dict[str, list[dict[str, float]]] = {name: [] for name in lines}
     for _ in range(options.rounds):
         for name, line in lines.items():
-            report = json.loads(finish(line)[0].splitlines()[-1])
-            speeds[name].append(report["images"] / report["seconds"])
+            reports[name].append(json.loads(finish(line)[0].splitlines()[-1]))
     print(f"{count:,} files, {options.rounds} rounds; the fastest, the median and the slowest")
+    speeds = {name: [one["images"] / one["seconds"] for one in found] for name, found in reports.items()}
     for name, found in speeds.items():
         show(name, found, "images/s", 0)
+    for name, found in reports.items():
+        show(name, [one["images"] / one["processor"] for one in found], "images a processor second", 0)
+    for name in ("tenfold predict", "PyTorch alone"):
+        print(f"  {name}: at most {max(one['memory'] for one in reports[name]):,.0f} MiB")
     ours = speeds["tenfold predict"]
     slower = map(min, speeds["decoding alone"], speeds["ONNX Runtime alone"])
     show("tenfold / the slower limit", [a / b for a, b in zip(ours, slower, strict=True)], "times", 2)
@@ -177,7 +195,7 @@ def finish(line: list[str]) -> tuple[str, float, float]:
 
 
 def show(name: str, values: list[float], unit: str, digits: int) -> None:
-    fastest, slowest = (max, min) if unit != "s" else (min, max)
+    fastest, slowest = (min, max) if unit == "s" else (max, min)
     middle = statistics.median(values)
     print(
         f"  {name:<46}{fastest(values):,.{digits}f}  {middle:,.{digits}f}  {slowest(values):,.{digits}f} {unit}"
@@ -188,7 +206,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", required=True, help="a finished run, for CIFAR-10's images")
     parser.add_argument("--data", type=Path, required=True, help="a folder of class folders of PNG files")
-    parser.add_argument("--keras-python", help="the Python of an environment with Keras and TensorFlow")
+    parser.add_argument(
+        "--keras-python", help="the Python of an environment with Keras, TensorFlow and psutil"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()
 
