@@ -1,6 +1,8 @@
 """`tenfold serve` on loopback: latency beside ONNX Runtime's own, many clients, memory, health, equal answers.
 
-    python bench/serve.py [FOLDER ...] [--requests 300] [--seconds 60]
+    python bench/serve.py [FOLDER ...] [--requests 200] [--seconds 60]
+
+Takes about three minutes: for two networks, the seconds with 64 clients, and half as long again.
 
 Without exported folders, two are made of networks with random weights, which take as long as trained ones: the
 notebooks' `model-s-baseline` for 32x32 pixels (PNG), and `fine-tune`'s backbone for photographs of 500x375 (JPEG).
@@ -242,10 +244,10 @@ def load(served: Served, pictures: list[bytes], clients: int, seconds: float) ->
         idle.append(json.loads(connection.getresponse().read()))
         connection.close()
     asyncio.run(
-        Load(served.port, pictures, idle).run(clients, min(seconds, 5))
+        Load(served.port, pictures, idle).run(clients, min(seconds, 3))
     )  # what memory it takes at all
     calm = Load(served.port, pictures, idle)
-    asyncio.run(calm.run(0, 5))  # what else runs on the machine delays /health as well
+    asyncio.run(calm.run(0, 3))  # what else runs on the machine delays /health as well
     before, run = served.memory(), Load(served.port, pictures, idle)
     asyncio.run(run.run(clients, seconds))
     after = served.memory()
@@ -269,7 +271,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folders", nargs="*", type=Path)
-    parser.add_argument("--requests", type=int, default=300)
+    parser.add_argument("--requests", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60)
     options = parser.parse_args()
     print_machine({})
@@ -279,7 +281,7 @@ def main() -> None:
             served, pictures = Served(folder), make_pictures(folder)
             try:
                 compare_latency(folder, served, pictures[0], options.requests)
-                load(served, pictures, 16, options.seconds / 4)
+                load(served, pictures, 16, options.seconds / 10)
                 load(served, pictures, 64, options.seconds)
             finally:
                 served.close()

@@ -182,6 +182,7 @@ def _listed(name: str, classes: frozenset[str]) -> Iterator[Picture]:
 
 def _fetch(address: str) -> Encoded:
     """What lies at an http(s) address, or why it cannot be had."""
+    from http.client import HTTPException
     from urllib import request  # slow to load, and seldom needed
 
     opener = (
@@ -200,8 +201,14 @@ def _fetch(address: str) -> Encoded:
         with opener.open(
             request.Request(address, headers={"User-Agent": "tenfold"}), timeout=TIMEOUT
         ) as answer:
-            return _limited(answer.read(LARGEST_FILE + 1))
-    except (OSError, ValueError) as error:  # URLError, HTTPError, time-outs, and addresses that are none
+            contents = answer.read(LARGEST_FILE + 1)
+            if (
+                len(contents) <= LARGEST_FILE and answer.length
+            ):  # what is missing of the length that was stated
+                return Unreadable(f"cannot be fetched (it ends {answer.length:,} bytes too early)")
+            return _limited(contents)
+    # URLError, HTTPError, time-outs, addresses that are none, and answers that are no HTTP
+    except (OSError, ValueError, HTTPException) as error:
         return Unreadable(f"cannot be fetched ({error})")
 
 

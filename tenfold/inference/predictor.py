@@ -44,6 +44,8 @@ class OnnxPredictor:
             raise InputError(f"{path}: there is no such file. `tenfold export` makes a folder that has it.")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads  # 0: a thread for each core
+        # Threads that spin while they wait take time from those that decode, and from a server's other clients.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(

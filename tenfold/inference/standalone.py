@@ -10,28 +10,32 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 
-def read(path: str, channels: int, height: int, width: int) -> np.ndarray:
-    """(height, width, channels) uint8: upright, in 8 bits, over white, the centre resized."""
-    image = Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF"))
-    if image.format == "JPEG":
-        image.draft(None, (2 * width, 2 * height))
-    image.load()
-    image = to_rgb(ImageOps.exif_transpose(image))
-    scale = min(image.width / width, image.height / height)
-    w, h = min(width * scale, image.width), min(height * scale, image.height)
-    x, y = (image.width - w) / 2, (image.height - h) / 2
-    image = image.resize((width, height), Image.Resampling.BICUBIC, box=(x, y, x + w, y + h))
+def read(path: str, channels: int, height: int, width: int, reading: dict) -> np.ndarray:
+    """(height, width, channels) uint8: upright, in 8 bits, over white, resized; all as `reading` says."""
+    with Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")) as stored:
+        stored.draft(None, (2 * width, 2 * height)) if stored.format == "JPEG" else stored.load()
+        image = _rgb(ImageOps.exif_transpose(stored), reading)
+    (wide, high), box, inside = image.size, None, (width, height)
+    if reading["fit"] == "pad":
+        inside = [max(1, round(side * min(width / wide, height / high))) for side in (wide, high)]
+    elif reading["fit"] == "crop":
+        scale = min(wide / width, high / height)
+        w, h = min(width * scale, wide), min(height * scale, high)
+        box = ((wide - w) / 2, (high - h) / 2, (wide + w) / 2, (high + h) / 2)
+    x, y = (width - inside[0]) // 2, (height - inside[1]) // 2
+    image = image.resize(inside, Image.Resampling.BICUBIC, box).crop((-x, -y, width - x, height - y))
     return np.asarray(image if channels == 3 else image.convert("L")).reshape(height, width, channels)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The picture in mode RGB, whatever its mode."""
+def _rgb(image: Image.Image, reading: dict) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
-        top = 65535 if values.dtype.kind != "f" else 1 if values.max() <= 1 else 255
-        if not (values.min() >= 0 and values.max() <= top):
+        known = reading["real_range" if values.dtype.kind == "f" else "whole_range"]
+        low, high = known or (0, 65535 if values.dtype.kind != "f" else 1 if values.max() <= 1 else 255)
+        if not (np.isfinite(values).all() if known else low <= values.min() <= values.max() <= high):
             raise ValueError(f"its values reach from {values.min():g} to {values.max():g}")
-        return Image.fromarray(np.rint(values * (255 / top)).astype(np.uint8)).convert("RGB")
+        values = np.clip(values, low, high).astype(np.float64 if low else values.dtype) - low
+        return Image.fromarray(np.rint(values * (255 / (high - low))).astype(np.uint8)).convert("RGB")
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("RGB")
@@ -39,22 +43,18 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-    if sys.platform != "win32":
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `head` may end early
-    folder, status = Path(__file__).resolve().parent, 0
-    contract = json.loads((folder / "inference.json").read_text(encoding="utf-8"))
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    unsure_below = float(session.get_modelmeta().custom_metadata_map["unsure_below"])
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL) if sys.platform != "win32" else None  # for `| head`
+    beside, status = Path(__file__).with_name, 0
+    info = json.loads(beside("inference.json").read_text(encoding="utf-8"))
+    model = onnxruntime.InferenceSession(beside("model.onnx"), providers=["CPUExecutionProvider"])
+    least = float(model.get_modelmeta().custom_metadata_map["unsure_below"])
     for path in sys.argv[1:]:
         try:
-            pixels = read(path, *contract["image"])
+            images = {"images": read(path, *info["image"], info["reading"])[None]}
+            named = dict(zip(info["class_names"], model.run(None, images)[1][0].tolist(), strict=True))
+            best = max(named, key=named.__getitem__)
+            answer = {"path": path, "predicted": best, "probability": named[best], "probabilities": named}
+            print(json.dumps({**answer, "unsure": named[best] < least}, ensure_ascii=False))
         except (OSError, ValueError, Image.DecompressionBombError) as error:
-            print(f"{path}: {error}", file=sys.stderr)
-            status = 1
-            continue
-        [[values]] = session.run(["probabilities"], {"images": pixels[None]})
-        named = dict(zip(contract["class_names"], map(float, values), strict=True))
-        best = max(named, key=named.__getitem__)
-        answer = {"path": path, "predicted": best, "probability": named[best], "probabilities": named}
-        print(json.dumps({**answer, "unsure": named[best] < unsure_below}, ensure_ascii=False))
+            status = print(f"{path}: {error}", file=sys.stderr) or 1
     sys.exit(status)

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import venv
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from tenfold import load_run
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.inference import certificate, standalone
 from tenfold.inference.certificate import Sample, Tolerance, certify
-from tenfold.inference.contract import Contract, read_contract
+from tenfold.inference.contract import Contract, Reading, read_contract
 from tenfold.inference.formats import Traced
 from tenfold.inference.onnx_model import write_onnx
 from tenfold.inference.predictor import softmax
@@ -182,8 +182,18 @@ def test_a_run_of_a_users_own_module_is_exported_with_the_module_given_again(pic
         public.export(run.path, out=tmp_path / "other")
 
 
-@pytest.mark.parametrize("shape", [(3, 24, 24), (1, 20, 20), (3, 18, 30)])
-def test_the_script_reads_every_kind_of_file_as_training_does(shape, tmp_path):
+@pytest.mark.parametrize(
+    ("shape", "reading"),
+    [
+        ((3, 24, 24), Reading()),
+        ((1, 20, 20), Reading()),
+        ((3, 18, 30), Reading()),
+        ((3, 24, 24), Reading(fit="pad")),
+        ((1, 18, 31), Reading(fit="pad", whole_range=(0.0, 4095.0), real_range=(0.5, 30.0))),
+        ((3, 19, 30), Reading(fit="squash", whole_range=(100.0, 3000.0), real_range=(0.0, 255.0))),
+    ],
+)
+def test_the_script_reads_every_kind_of_file_as_training_does(shape, reading, tmp_path):
     files = odd_pictures(tmp_path / "odd")
     picture = Image.open(tmp_path / "odd" / "large.jpg")
     small = picture.resize((31, 22))
@@ -192,9 +202,16 @@ def test_the_script_reads_every_kind_of_file_as_training_does(shape, tmp_path):
     small.convert("F").point(lambda value: value / 255 + 0).save(tmp_path / "float.tif")
     picture.save(tmp_path / "several.jpg", format="MPO", save_all=True, append_images=[small])
     more = [tmp_path / name for name in ("holes.png", "hole.png", "float.tif", "several.jpg")]
+    tall = picture.resize((15, 53))
+    tall.save(tmp_path / "tall.png")
+    Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(24, 50) * 3).save(tmp_path / "narrow.png")
+    Image.fromarray(np.linspace(0.2, 40, 600, dtype=np.float32).reshape(20, 30)).save(tmp_path / "real.tif")
+    more += [tmp_path / name for name in ("tall.png", "narrow.png", "real.tif")]
     for path in (*files, *more):
-        expected = Contract(("a", "b"), shape).pixels(str(path))
-        assert standalone.read(str(path), *shape).tolist() == expected.tolist(), path.name
+        contract = Contract(("a", "b"), shape, reading=reading)
+        expected = contract.pixels(str(path))
+        found = standalone.read(str(path), *shape, asdict(reading))
+        assert found.tolist() == expected.tolist(), path.name
 
 
 def test_run_folder_script_and_python_give_the_same_answers_for_every_kind_of_file(shapes, tmp_path, command):

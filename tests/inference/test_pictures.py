@@ -41,6 +41,8 @@ class Answers(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(self.picture)))
             self.end_headers()
             self.wfile.write(self.picture[:40])
+        elif self.path == "/noise":
+            self.wfile.write(b"no HTTP at all\r\n\r\n")
         else:
             self._send(404, b"none")
 
@@ -79,7 +81,13 @@ def test_a_picture_is_fetched_from_its_address(address, path, tmp_path):
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [("/none", "404"), ("/to-a-file", "file:"), ("/round", "302"), ("/short", "cannot be fetched")],
+    [
+        ("/none", "404"),
+        ("/to-a-file", "file:"),
+        ("/round", "302"),
+        ("/short", "too early"),
+        ("/noise", "cannot be fetched"),
+    ],
 )
 def test_what_cannot_be_fetched_is_an_unreadable_picture_with_its_reason(address, path, reason):
     found = fetched(address + path)
