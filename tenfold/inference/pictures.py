@@ -5,9 +5,10 @@ says it, a label.
 """
 
 import glob
+import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -229,10 +230,10 @@ def pictures_from(images: Any, class_names: Sequence[str]) -> Pictures:
     """
     if isinstance(images, str | os.PathLike):
         return pictures_of([os.fspath(images)], class_names, by_hand=False)
-    if isinstance(images, bytes | Image.Image | np.ndarray):
+    if isinstance(images, bytes | bytearray | memoryview | Image.Image | np.ndarray):
         found = list(_from_object(images, "image"))
         return Pictures(lambda: iter(found), len(found))
-    if not isinstance(images, Iterable):
+    if not isinstance(images, Iterable) or isinstance(images, io.IOBase | Mapping):
         raise InputError(_refusal(images))
     parts = [_from_item(item, number, class_names) for number, item in enumerate(images)]
     counts = [part.count or 0 for part in parts]
@@ -247,16 +248,29 @@ def _from_item(item: Any, number: int, class_names: Sequence[str]) -> Pictures:
 
 
 def _from_object(item: Any, name: str) -> Iterator[Picture]:
-    if isinstance(item, bytes):
-        yield Picture(name, item)
+    if isinstance(item, bytes | bytearray | memoryview):
+        yield Picture(name, bytes(item))
     elif isinstance(item, Image.Image):
-        yield Picture(name, np.asarray(to_rgb(ImageOps.exif_transpose(item))))
+        yield Picture(name, _encoded(item))
     elif isinstance(item, np.ndarray):
         images = _checked(item, name)
         for number, image in enumerate(images):
             yield Picture(name if len(images) == 1 else f"{name} {number}", np.ascontiguousarray(image))
     else:
         raise InputError(_refusal(item))
+
+
+def _encoded(image: Image.Image) -> Encoded:
+    """A PIL image as what is decoded like its file: one of more than 8 bits waits for the model's range."""
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode != "F" and not upright.mode.startswith("I"):
+            return np.asarray(to_rgb(upright))
+        file = io.BytesIO()
+        upright.save(file, "TIFF")
+        return file.getvalue()
+    except Exception as error:  # PIL reads the file only now: it may be damaged, or closed by its owner
+        return Unreadable(str(error) or "its file was closed before it was read")
 
 
 def _checked(array: np.ndarray, name: str) -> np.ndarray:
@@ -287,6 +301,10 @@ def _type_fault(array: np.ndarray) -> str:
 
 
 def _refusal(item: Any) -> str:
+    if isinstance(item, io.IOBase):
+        return (
+            f"{type(item).__name__}: an open file is not read here. Give its path, or its bytes: file.read()."
+        )
     return (
         f"{type(item).__name__}: cannot be taken for pictures. Give a path, a PIL image, the bytes of a file, a "
         "uint8 array (height, width, channels), or a list of such."

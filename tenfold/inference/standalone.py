@@ -10,7 +10,7 @@ import onnxruntime
 from PIL import Image, ImageOps
 
 
-def read(path: str, channels: int, height: int, width: int, reading: dict) -> np.ndarray:
+def read(path: str, reading: dict, channels: int, height: int, width: int) -> np.ndarray:
     """(height, width, channels) uint8: upright, in 8 bits, over white, resized; all as `reading` says."""
     with Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")) as stored:
         stored.draft(None, (2 * width, 2 * height)) if stored.format == "JPEG" else stored.load()
@@ -42,7 +42,7 @@ def _rgb(image: Image.Image, reading: dict) -> Image.Image:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # pyright: ignore
     signal.signal(signal.SIGPIPE, signal.SIG_DFL) if sys.platform != "win32" else None  # for `| head`
     beside, status = Path(__file__).with_name, 0
     info = json.loads(beside("inference.json").read_text(encoding="utf-8"))
@@ -50,8 +50,8 @@ if __name__ == "__main__":
     least = float(model.get_modelmeta().custom_metadata_map["unsure_below"])
     for path in sys.argv[1:]:
         try:
-            images = {"images": read(path, *info["image"], info["reading"])[None]}
-            named = dict(zip(info["class_names"], model.run(None, images)[1][0].tolist(), strict=True))
+            scores = model.run(None, {"images": read(path, info["reading"], *info["image"])[None]})[1]
+            named = dict(zip(info["class_names"], np.asarray(scores)[0].tolist(), strict=True))
             best = max(named, key=named.__getitem__)
             answer = {"path": path, "predicted": best, "probability": named[best], "probabilities": named}
             print(json.dumps({**answer, "unsure": named[best] < least}, ensure_ascii=False))

@@ -210,7 +210,7 @@ def test_the_script_reads_every_kind_of_file_as_training_does(shape, reading, tm
     for path in (*files, *more):
         contract = Contract(("a", "b"), shape, reading=reading)
         expected = contract.pixels(str(path))
-        found = standalone.read(str(path), *shape, asdict(reading))
+        found = standalone.read(str(path), asdict(reading), *shape)
         assert found.tolist() == expected.tolist(), path.name
 
 

@@ -1,5 +1,6 @@
 """Pictures by address, and many of them within bounded memory: a real server on loopback, real decoding processes."""
 
+import io
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -8,13 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from images import save, scene
+from PIL import Image
 
 from tenfold.core.errors import InputError
 from tenfold.data.decode import Target
 from tenfold.data.decode_pool import CHUNK_IMAGES
 from tenfold.data.formats import Unreadable
 from tenfold.inference import decoding, pictures
-from tenfold.inference.pictures import Picture, pictures_of
+from tenfold.inference.pictures import Picture, pictures_from, pictures_of
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -46,7 +48,7 @@ class Answers(BaseHTTPRequestHandler):
         else:
             self._send(404, b"none")
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
     def _send(self, status: int, body: bytes, **headers: str) -> None:
@@ -106,6 +108,39 @@ def test_a_page_is_no_picture_and_too_much_is_not_taken(address, monkeypatch):
 def test_addresses_are_fetched_only_where_a_person_gives_them(address):
     with pytest.raises(InputError, match="command line only"):
         pictures_of([address + "/a.png"], ("2",), by_hand=False)
+
+
+def test_a_picture_in_memory_is_scaled_as_its_file_is(tmp_path):
+    values = np.linspace(0, 4095, 144).reshape(12, 12)
+    target = Target(12, 12, 3, whole_range=(0.0, 4095.0), real_range=(0.0, 4095.0))
+    for name, array in (("a.png", values.astype(np.uint16)), ("a.tif", values.astype(np.float32))):
+        Image.fromarray(array).save(tmp_path / name)
+        [expected] = decoding.blocks(pictures_of([str(tmp_path / name)], ()), target, 4)
+        with Image.open(tmp_path / name) as image:
+            [found] = decoding.blocks(pictures_from(image, ()), target, 4)
+        assert expected.pixels.max() == 255
+        np.testing.assert_array_equal(found.pixels, expected.pixels)
+
+
+def test_objects_that_only_look_like_pictures_are_refused_or_unreadable(tmp_path):
+    save(tmp_path / "a.png", scene(5, 12))
+    contents = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(contents[: len(contents) // 2])
+    with (tmp_path / "a.png").open("rb") as file, pytest.raises(InputError, match=r"file\.read\(\)"):
+        pictures_from(file, ())
+    with pytest.raises(InputError, match=r"file\.read\(\)"):
+        pictures_from([io.BytesIO(contents)], ())
+    with pytest.raises(InputError, match="dict"):
+        pictures_from({"a": contents}, ())
+    [picture] = pictures_from(bytearray(contents), ())
+    assert picture.encoded == contents
+    with Image.open(tmp_path / "cut.png") as cut:
+        [picture] = pictures_from(cut, ())
+    assert isinstance(picture.encoded, Unreadable)
+    with Image.open(tmp_path / "a.png") as closed:
+        pass
+    [picture] = pictures_from([closed], ())
+    assert isinstance(picture.encoded, Unreadable)
 
 
 def test_only_a_bounded_number_of_pictures_is_read_ahead(tmp_path):
