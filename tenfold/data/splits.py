@@ -332,10 +332,14 @@ def _assign(table: ImageTable, data: recipe.Data) -> np.ndarray:
     _check_fractions(fractions)
     if fractions:
         ranks = _ranks(table.keys, data.split_seed)
+        small: dict[str, int] = {}
         for label, name in enumerate(table.classes):
             members = np.flatnonzero((table.labels == label) & (assigned == 0))
-            if len(members):
-                _draw(assigned, members[np.argsort(ranks[members], kind="stable")], fractions, name)
+            ranked = members[np.argsort(ranks[members], kind="stable")]
+            if len(members) and not _draw(assigned, ranked, fractions):
+                small[name] = len(members)
+        if small:
+            _refuse_small(small, list(fractions))
     return assigned
 
 
@@ -353,19 +357,33 @@ def _check_fractions(fractions: dict[str, float]) -> None:
         )
 
 
-def _draw(assigned: np.ndarray, ranked: np.ndarray, fractions: dict[str, float], class_name: str) -> None:
-    """Move the first `ranked` images of a class to test and the last to validation, within one of their share."""
+def _draw(assigned: np.ndarray, ranked: np.ndarray, fractions: dict[str, float]) -> bool:
+    """Move the first `ranked` images of a class to test and the last to validation, within one of their share.
+
+    False where that would leave none for training.
+    """
     sizes = {name: max(1, int(len(ranked) * fraction + 0.5)) for name, fraction in fractions.items()}
     if sum(sizes.values()) >= len(ranked):
-        raise InputError(
-            f"class {class_name!r} has {len(ranked)} image(s), too few to give {' and '.join(sizes)} their share and "
-            f"keep one for training: add images of it (at least {len(sizes) + 1}), remove the class, or choose "
-            "smaller data.validation_fraction and data.test_fraction."
-        )
+        return False
     if "test" in sizes:
         assigned[ranked[: sizes["test"]]] = SPLIT_NAMES.index("test")
     if "validation" in sizes:
         assigned[ranked[len(ranked) - sizes["validation"] :]] = SPLIT_NAMES.index("validation")
+    return True
+
+
+def _refuse_small(small: dict[str, int], splits: Sequence[str]) -> None:
+    """Raise InputError for classes (with their numbers of images) that are too small to be dealt."""
+    name, count = next(iter(small.items()))
+    others = list(small)[1:]
+    likewise = f" Too small as well: {_listed(others)}." if others else ""
+    fractions = " and ".join(f"data.{split}_fraction" for split in splits)
+    smaller = f", or choose smaller {fractions}" if count > len(splits) else ""
+    raise InputError(
+        f"class {name!r} has {count} image(s), too few to give {' and '.join(splits)} their share and keep one for "
+        f"training.{likewise} Add images (at least {len(splits) + 1} a class){',' if smaller else ' or'} remove the "
+        f"class{'es' if others else ''}{smaller}."
+    )
 
 
 def _ranks(keys: np.ndarray, seed: int) -> np.ndarray:
