@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import InputError
-from tenfold.core.files import write_json
 from tenfold.data import decoding_of
 from tenfold.data.decode import Fit, Target, decode
 from tenfold.data.formats import Encoded
+from tenfold.runs.files import Folder, first_fault
+from tenfold.runs.folder import Run
 
-FILE = "inference.json"
 VERSION = 1
 # The confidence with which a threshold reaches the accuracy stated, and the mistakes that its first test may find.
 CONFIDENCE, SPARE_MISTAKES = 0.95, 3
@@ -189,53 +189,47 @@ class Contract:
 
     def write(self, folder: Path) -> None:
         """Write `inference.json` into `folder`."""
-        write_json(folder / FILE, {"version": VERSION, **asdict(self)})
+        Run.contract.write(Folder(folder), {"version": VERSION, **asdict(self)})
 
 
 def reading_of(folder: Path) -> Reading:
     """The rules that the images of the run in `folder` were decoded by; the common ones where it is no run."""
-    path = folder / "data.json"
-    if not path.is_file():
-        return Reading()
-    return Reading.of(decoding_of(json.loads(path.read_text(encoding="utf-8"))))
+    facts = Run(folder).saved(Run.data)
+    return Reading() if facts is None else Reading.of(decoding_of(facts))
 
 
 def read_contract(folder: Path) -> Contract:
     """The contract of a run or an exported folder. Raises InputError where it is missing, damaged or newer."""
-    path = folder / FILE
-    try:
-        saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    place = Folder(folder)
+    saved = Run.contract.read(place)
+    found = saved["version"], saved["reading"]["version"]
+    if found != (VERSION, Reading.version):
         raise InputError(
-            f"{path}: there is no such file. `tenfold evaluate {folder}` makes it for a finished run."
-        ) from None
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error}). `tenfold evaluate {folder}` makes it anew."
-        ) from None
-    return _parsed(saved, path)
-
-
-def _parsed(saved: dict[str, Any], path: Path) -> Contract:
-    try:
-        if saved["version"] != VERSION or saved["reading"]["version"] != Reading.version:
-            raise InputError(
-                f"{path}: was written in version {saved['version']} (reading {saved['reading']['version']}), this "
-                f"tenfold knows version {VERSION} (reading {Reading.version}). Use the tenfold that wrote it."
-            )
-        calibration, familiarity = saved["calibration"], saved["familiarity"]
-        return Contract(
-            class_names=tuple(saved["class_names"]),
-            image=tuple(saved["image"]),
-            weights=saved["weights"],
-            reading=Reading(**_tuples(saved["reading"])),
-            calibration=Calibration(**_tuples(calibration)) if calibration else None,
-            familiarity=Familiarity(**_tuples(familiarity)) if familiarity else None,
+            f"{place.path_of(Run.contract)}: was written in version {found[0]} (reading {found[1]}), this tenfold "
+            f"knows version {VERSION} (reading {Reading.version}). Use the tenfold that wrote it."
         )
-    except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: is no contract of tenfold's ({error}). Make it anew with `tenfold evaluate`, or export again."
-        ) from None
+    with Run.contract.named(place):
+        return _parsed(saved)
+
+
+def _parsed(saved: dict[str, Any]) -> Contract:
+    """Raises ValueError where it is none."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        contract = TypeAdapter(Contract).validate_json(json.dumps(saved), strict=True)
+    except ValidationError as error:
+        raise ValueError(f"is damaged: {first_fault(error)}") from None
+    familiarity, classes = contract.familiarity, len(contract.class_names)
+    if familiarity and not len(familiarity.mean) == len(familiarity.deviation) == classes:
+        raise ValueError(
+            f"is damaged: familiarity: expected a mean and a deviation for each of {classes} classes"
+        )
+    if min(contract.image) < 1 or classes < 1 or contract.temperature <= 0:
+        raise ValueError(
+            "is damaged: image, class_names and temperature: expected positive numbers and a class"
+        )
+    return contract
 
 
 def _proven(right: int, answered: int, accuracy: float) -> bool:
@@ -250,13 +244,3 @@ def _proven(right: int, answered: int, accuracy: float) -> bool:
     steps = np.log((answered - counts) / (counts + 1) * ((1 - accuracy) / accuracy))
     logarithms = answered * math.log(accuracy) + np.concatenate([[0.0], np.cumsum(steps)])
     return float(np.exp(logarithms).sum()) <= 1 - CONFIDENCE
-
-
-def _tuples(saved: dict[str, Any]) -> dict[str, Any]:
-    """JSON's lists as tuples, two levels deep."""
-    return {
-        key: tuple(tuple(row) if isinstance(row, list) else row for row in value)
-        if isinstance(value, list)
-        else value
-        for key, value in saved.items()
-    }

@@ -19,7 +19,6 @@ from tenfold.core.notebook import table_html
 from tenfold.data import Splits
 from tenfold.inference import certificate
 from tenfold.inference.card import model_card
-from tenfold.inference.contract import FILE as CONTRACT
 from tenfold.inference.contract import read_contract
 from tenfold.inference.formats import FORMATS, Format, Traced, chosen_formats
 from tenfold.inference.hub import CERTIFICATE, push_folder
@@ -40,7 +39,7 @@ FOLDER = "export"
 QUANTIZED = ("int8",)
 _ABOUT = {
     "predict.py": "names what pictures show, with onnxruntime, pillow and numpy alone",
-    CONTRACT: "how a file becomes pixels, the class names, the temperature and the thresholds",
+    Run.contract.name: "how a file becomes pixels, the class names, the temperature and the thresholds",
     CERTIFICATE: "the proof that every format answers as the run did, and each file's SHA-256",
 }
 

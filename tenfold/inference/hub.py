@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.inference.contract import FILE as CONTRACT
 from tenfold.inference.predictor import MODEL
+from tenfold.runs.folder import Run
 
 PREFIX = "hf:"
 CERTIFICATE = "certificate.json"
 # What is fetched of a repository: nothing that could be run as a program.
-_FETCHED = (MODEL, CONTRACT, CERTIFICATE, "README.md")
+_FETCHED = (MODEL, Run.contract.name, CERTIFICATE, "README.md")
 
 
 def push_folder(folder: Path, repository: str, *, private: bool = False) -> str:
@@ -67,10 +67,10 @@ def fetch_folder(name: str) -> Path:
             f"{name}: could not be fetched ({_reason(error)}). Check the name and the network; a private repository "
             "needs hf auth login or HF_TOKEN."
         ) from error
-    if not (folder / MODEL).is_file() or not (folder / CONTRACT).is_file():
+    if not (folder / MODEL).is_file() or not (folder / Run.contract.name).is_file():
         raise InputError(
-            f"{name}: is not an exported model of tenfold's (it has no {MODEL} with {CONTRACT}). `tenfold push` "
-            "makes such repositories."
+            f"{name}: is not an exported model of tenfold's (it has no {MODEL} with {Run.contract.name}). "
+            "`tenfold push` makes such repositories."
         )
     _verify(name, folder)
     return folder
@@ -80,7 +80,7 @@ def _verify(name: str, folder: Path) -> None:
     """Raise TenfoldError where a file is not the one that the certificate speaks of."""
     try:
         stated = json.loads((folder / CERTIFICATE).read_text(encoding="utf-8"))["files"]
-        for file in (MODEL, CONTRACT):
+        for file in (MODEL, Run.contract.name):
             with (folder / file).open("rb") as content:
                 if hashlib.file_digest(content, "sha256").hexdigest() != stated[file]["sha256"]:
                     raise TenfoldError(

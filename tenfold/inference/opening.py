@@ -1,15 +1,14 @@
 """From the name of a run or of an exported folder to its contract and to what answers."""
 
 import hashlib
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.inference.contract import FILE, Contract, read_contract, reading_of
+from tenfold.inference.contract import Contract, read_contract, reading_of
 from tenfold.inference.hub import fetch_folder, is_hub_name
 from tenfold.inference.predictor import BATCH, MODEL, OnnxPredictor, Predictor
 from tenfold.runs.folder import Run
@@ -17,9 +16,6 @@ from tenfold.runs.folder import Run
 if TYPE_CHECKING:
     from tenfold.models import Classifier, OwnModel
 
-WEIGHTS, DESCRIPTION, RECIPE = "model.safetensors", "model.json", "recipe.toml"
-# Where a run folder keeps what ONNX Runtime loads: made when it is first wanted, and again for other weights.
-ONNX = "onnx"
 # So many pictures ONNX Runtime answers before PyTorch would be imported.
 FEW = BATCH
 
@@ -39,12 +35,17 @@ class Model:
     @property
     def exported(self) -> bool:
         """Whether the folder was exported, and so has no PyTorch model that could answer."""
-        return not (self.folder / WEIGHTS).is_file()
+        return not self.run.has(Run.weights)
+
+    @property
+    def run(self) -> Run:
+        """The folder as a run, of which an exported one has a few files."""
+        return Run(self.folder)
 
     @property
     def onnx(self) -> Path:
         """The folder of the ONNX model, which in a run may not be there yet."""
-        return self.folder if self.exported else self.folder / ONNX
+        return self.folder if self.exported else self.run.onnx
 
     def predictor(self, few: bool, device: str = "auto") -> Predictor:
         """Who answers: ONNX Runtime for few pictures and exported folders, else PyTorch, as the run was evaluated."""
@@ -65,7 +66,10 @@ class Model:
 
     def has_onnx(self) -> bool:
         """Whether there is an ONNX model of these weights."""
-        return (self.onnx / MODEL).is_file() and _text(self.onnx / "weights") == self.contract.weights
+        try:
+            return (self.onnx / MODEL).is_file() and self.run.saved(Run.onnx_weights) == self.contract.weights
+        except InputError:  # Damaged: it is made again.
+            return False
 
     def make_onnx(self) -> None:
         """Write the run's ONNX model, so that the next picture is answered sooner.
@@ -73,24 +77,26 @@ class Model:
         A network that cannot be exported, and a folder that cannot be written, are left as they are: PyTorch answers.
         Raises InputError where the model cannot be opened.
         """
-        from tenfold.core.files import write_text
         from tenfold.inference.onnx_model import write_onnx
 
         classifier = self.classifier()
         try:
             self.onnx.mkdir(exist_ok=True)
-            (self.onnx / "weights").unlink(missing_ok=True)
+            self.run.path_of(Run.onnx_weights).unlink(missing_ok=True)
             write_onnx(classifier, self.onnx / MODEL, self.contract.class_names)
-            write_text(self.onnx / "weights", self.contract.weights)
+            self.run.onnx_weights = self.contract.weights
         except (TenfoldError, OSError) as error:
             print(f"tenfold: {self.onnx / MODEL} was not made, so PyTorch answers: {error}", file=sys.stderr)
 
     def owns(self, words: Sequence[str]) -> bool:
         """Whether one of `words` is a folder or source of the run's data, whose predictions are repeated exactly."""
         try:
-            source = json.loads((self.folder / "data.json").read_text(encoding="utf-8"))["source"]
-        except (OSError, ValueError, KeyError):
+            facts = self.run.saved(Run.data)
+        except InputError:
+            facts = None
+        if facts is None:
             return False
+        source = facts["source"]
         listed = [path for split in ("train", "validation", "test") for path in source.get(split) or ()]
         named = {source.get("data"), *listed} - {None}
         base = Path(source.get("base") or "")
@@ -108,7 +114,7 @@ def open_model(name: str | Path, own: "OwnModel | None" = None) -> Model:
     folder = _find(name)
     if own is None:
         return _opened(folder)
-    if not (folder / WEIGHTS).is_file():
+    if not Run(folder).has(Run.weights):
         raise InputError(
             f"{folder}: is an exported folder, whose model is in it. Leave --model (model=...) out."
         )
@@ -118,22 +124,21 @@ def open_model(name: str | Path, own: "OwnModel | None" = None) -> Model:
 
 
 def _opened(folder: Path) -> Model:
-    if not (folder / WEIGHTS).is_file():
+    run = Run(folder)
+    if not run.has(Run.weights):
         return Model(folder, read_contract(folder))
     weights = weights_hash(folder)
-    if (folder / FILE).is_file():
+    if run.has(Run.contract):
         contract = read_contract(folder)
         if contract.weights == weights:
             return Model(folder, contract)
-        return _without_contract(folder, weights, None, "its weights have changed since it was evaluated")
-    return _without_contract(
-        folder, weights, folder / "predictions" / "validation.parquet", "it has no inference.json"
-    )
+        return _without_contract(run, weights, False, "its weights have changed since it was evaluated")
+    return _without_contract(run, weights, True, "it has no inference.json")
 
 
 def weights_hash(folder: Path) -> str:
     """A hash of a run's weights file: what was measured with others is not to be trusted."""
-    with open(folder / WEIGHTS, "rb") as file:
+    with Run(folder).path_of(Run.weights).open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
@@ -141,60 +146,39 @@ def _find(name: str | Path) -> Path:
     if is_hub_name(name):
         return fetch_folder(str(name))
     for folder in (Path(name), Path("runs") / name):
-        if (folder / WEIGHTS).is_file() or (folder / MODEL).is_file():
+        run = Run(folder)
+        if run.has(Run.recipe):
+            Run.weights.existing(run)
+        if run.has(Run.weights) or (folder / MODEL).is_file():
             return folder
-        if (folder / RECIPE).is_file():
-            raise InputError(
-                f"{folder}: has no model yet; `tenfold resume {folder}` goes on with an interrupted run."
-            )
     raise InputError(
         f"{name}: is neither a run folder nor an exported one. `tenfold train` makes a run below runs/, and "
         "`tenfold runs` lists them."
     )
 
 
-def _without_contract(folder: Path, weights: str, validation: Path | None, why: str) -> Model:
-    described = _described(folder)
-    calibration = None
+def _without_contract(run: Run, weights: str, trusted: bool, why: str) -> Model:
+    """`trusted`: whether the saved predictions are of these weights."""
+    described, calibration = run.description, None
     lacking = "probabilities are raw, nothing is called unsure or unlike the training images"
-    if validation is not None and validation.is_file():
+    saved = run.saved(Run.validation_predictions) if trusted else None
+    if saved is not None:
         from tenfold.inference.calibrate import calibrate
 
-        saved = Run.validation_predictions.read(Run(folder))
         calibration = calibrate(saved.labels, saved.probabilities)
         lacking = "nothing is called unlike the training images"
     contract = Contract(
         tuple(described["class_names"]),
         tuple(described["image_shape"]),
         weights,
-        reading_of(folder),
+        reading_of(run.path),
         calibration,
     )
-    return Model(
-        folder, contract, (f"{folder}: {why}: {lacking}. `tenfold evaluate {folder}` makes it whole.",)
-    )
-
-
-def _described(folder: Path) -> dict[str, Any]:
-    path = folder / DESCRIPTION
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        _ = described["class_names"], described["image_shape"]
-        return described
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: does not describe a model ({error}). Restore it from a copy, or train the run anew."
-        ) from None
+    note = f"{run.path}: {why}: {lacking}. `tenfold evaluate {run.path}` makes it whole."
+    return Model(run.path, contract, (note,))
 
 
 def _lies_in(path: Path, places: set[Path]) -> bool:
     """Whether a folder, or what is itself one of `places`, lies in one of them; single pictures do not count."""
     there = path.resolve()
     return there in places or (path.is_dir() and not places.isdisjoint(there.parents))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""

@@ -182,7 +182,7 @@ class JsonFile(FolderFile[Any]):
         try:
             TypeAdapter(self.shape).validate_json(text, strict=True)
         except ValidationError as error:
-            raise ValueError(f"is damaged: {_first_fault(error)}") from None
+            raise ValueError(f"is damaged: {first_fault(error)}") from None
         fault = self.check(value) if self.check else None
         if fault:
             raise ValueError(f"is damaged: {fault}")
@@ -196,10 +196,21 @@ def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is no number in JSON")
 
 
-def _first_fault(error: Any) -> str:
+def first_fault(error: Any) -> str:
+    """The first of pydantic's faults, as the end of a sentence."""
     fault = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(map(str, fault["loc"]))
     return f"{where or 'all of it'}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+
+
+class TextFile(FolderFile[str]):
+    """A text in UTF-8."""
+
+    def _read(self, path: Path) -> str:
+        return path.read_text(encoding="utf-8")
+
+    def _write(self, path: Path, value: str) -> None:
+        write_text(path, value)
 
 
 class RecipeFile(FolderFile["Recipe"]):

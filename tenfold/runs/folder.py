@@ -27,6 +27,7 @@ from tenfold.runs.files import (
     RecipeFile,
     StateFile,
     TensorsFile,
+    TextFile,
 )
 
 if TYPE_CHECKING:
@@ -146,9 +147,15 @@ class Run(Folder):
     checkpoint = Place("checkpoint")
     evaluations = Place("evaluations")
     tensorboard = Place("tensorboard")
-    # What `tenfold.inference` measures for those who ask the model, and the form in which it answers at once.
-    contract = Place("inference.json")
+    # What `tenfold.inference` measures for those who ask the model; an exported folder has it too.
+    contract = JsonFile(
+        "inference.json",
+        shapes.ContractShape,
+        remedy="`tenfold evaluate {run}` makes it anew for a finished run; a folder is exported again.",
+    )
+    # The model as it answers at once, made when it is first wanted, and the hash of the weights it was made of.
     onnx = Place("onnx")
+    onnx_weights = TextFile("onnx/weights", remedy="Remove the folder onnx; it is made again.")
 
     def _repr_html_(self) -> str:
         return run_html(self.name, self._result(), self.figures / "learning_curves.png", self.report)

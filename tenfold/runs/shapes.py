@@ -103,6 +103,19 @@ class ModelShape(TypedDict):
     class_names: list[str]
 
 
+class ReadingShape(TypedDict):
+    """The rules by which a file becomes pixels, of which only the version is looked at first."""
+
+    version: int
+
+
+class ContractShape(TypedDict):
+    """inference.json: its versions, which say whether the rest can be understood (`tenfold.inference.contract`)."""
+
+    version: int
+    reading: ReadingShape
+
+
 class ClassShape(TypedDict):
     """A class in metrics.json."""
 

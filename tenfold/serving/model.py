@@ -1,13 +1,14 @@
 """What is served: a run or an exported folder, opened, and what its page says of it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tenfold.core.errors import InputError
 from tenfold.inference.contract import Contract
 from tenfold.inference.opening import Model, open_model
 from tenfold.inference.predictor import Predictor
+from tenfold.runs.folder import Run
 
 if TYPE_CHECKING:
     from tenfold.models import OwnModel
@@ -39,7 +40,11 @@ def open_served(run: str | Path, own: "OwnModel | None" = None) -> Served:
 def _tested(model: Model) -> dict[str, Any]:
     """The accuracy on the run's test images, where the folder says it."""
     try:
-        test = json.loads((model.folder / "metrics.json").read_text(encoding="utf-8"))["test"]
-        return {"accuracy": test["accuracy"], "test_images": test["n"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        metrics = model.run.saved(Run.metrics)
+    except InputError:
         return {}
+    return (
+        {}
+        if metrics is None
+        else {"accuracy": metrics["test"]["accuracy"], "test_images": metrics["test"]["n"]}
+    )

@@ -49,6 +49,12 @@ def test_a_contract_comes_back_from_its_file_as_it_was(tmp_path):
         (lambda saved: saved.update(version=99), "version 99"),
         (lambda saved: saved["reading"].update(version=7), "reading 7"),
         (lambda saved: saved.pop("class_names"), "class_names"),
+        (lambda saved: saved.update(version="1"), "version"),
+        (lambda saved: saved.update(class_names=[1, 2]), "class_names.0"),
+        (lambda saved: saved.update(image=[8, 8]), "image"),
+        (lambda saved: saved.update(image=[1, 0, 8]), "expected positive numbers"),
+        (lambda saved: saved["calibration"].update(temperature="hot"), "calibration.temperature"),
+        (lambda saved: saved["calibration"].update(temperature=0.0), "expected positive numbers"),
     ],
 )
 def test_a_contract_that_is_not_known_is_refused(tmp_path, change, message):
