@@ -71,7 +71,7 @@ def test_it_answers_about_a_picture(old, command, digits: Splits, tmp_path):
     answer = command("predict", old.path, picture, "--format", "jsonl")
     assert answer.status == 0, answer.err
     assert "it has no inference.json" in answer.err
-    assert json.loads(answer.out)["label"] in old.class_names
+    assert json.loads(answer.out)["predicted"] in old.class_names
 
 
 def test_they_are_listed_and_compared(cache, tmp_path, command):
