@@ -1,6 +1,5 @@
 """The command line: one thin function per verb. Heavy imports wait inside the verbs, so that `--help` is instant."""
 
-import errno
 import io
 import json
 import os
@@ -12,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tenfold.core.errors import TenfoldError
+from tenfold.core.terminal import forgiving_output, make_console
 from tenfold.core.text import printable
 
 if TYPE_CHECKING:
     from tenfold.models import OwnModel
 
 SOURCES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz", ".parquet")
-# What writing to a full disk, a broken device or a closed pipe ends with.
-UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
+# The exit status after Ctrl-C, as shells have it: 128 and the number of the signal.
+STOPPED = 130
 
 app = typer.Typer(
     name="tenfold",
@@ -237,8 +237,6 @@ def export(
 
     Every format is proven to answer as the run did.
     """
-    from rich.console import Console
-
     from tenfold.inference.export import export as make
 
     exported = make(
@@ -251,7 +249,7 @@ def export(
         overwrite=overwrite,
         model=_own_model(model, trust_code),
     )
-    Console(soft_wrap=True).print(exported)
+    make_console().print(exported)
     for line in exported.remarks():
         print(line)
 
@@ -321,7 +319,7 @@ def sweep(
     try:
         conduct(recipe, space, overrides=overrides, **given)
     except KeyboardInterrupt:  # The sweep has said how to go on.
-        raise typer.Exit(1) from None
+        raise typer.Exit(STOPPED) from None
 
 
 @app.command()
@@ -515,34 +513,14 @@ def _own_model(code: str | None, trusted: bool) -> "OwnModel | None":
 def main() -> None:
     """Run the command line; errors that tenfold explains end it with their message and exit status."""
     _wait_politely()
-    _write_escapes()
-    try:
+    with forgiving_output():
         try:
             app(prog_name="tenfold")
-        finally:
-            sys.stdout.flush()  # not left to the interpreter's end, which has no words for a full disk
-    except OSError as error:
-        if error.filename is not None or error.errno not in UNWRITABLE:
-            raise
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 (what is left to write is lost)
-        if error.errno != errno.EPIPE:
-            print(f"tenfold: the output cannot be written: {error.strerror}.", file=sys.stderr)
-        sys.exit(1)
-    except TenfoldError as error:
-        print(f"tenfold: {printable(str(error), keep=chr(10))}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        print(
-            "\ntenfold: stopped. `tenfold resume RUN` goes on from the last finished epoch.", file=sys.stderr
-        )
-        sys.exit(1)
-
-
-def _write_escapes() -> None:
-    """Let letters that the terminal's encoding lacks be written as escapes, where they would be an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
+        except TenfoldError as error:
+            print(f"tenfold: {printable(str(error), keep=chr(10))}", file=sys.stderr)
+            sys.exit(error.exit_status)
+        except KeyboardInterrupt:
+            sys.exit(STOPPED)
 
 
 def _wait_politely() -> None:

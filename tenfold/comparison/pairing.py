@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tenfold.comparison.statistics import Difference, compare_correct, error_distribution_p, mean_interval
 from tenfold.core.errors import InputError
+from tenfold.core.terminal import make_console, print_table
 from tenfold.findings.base import called, listed, percent, points
 from tenfold.runs import metrics
 
@@ -262,19 +263,11 @@ def _class_changes(a: SeedGroup, b: SeedGroup, class_names: Sequence[str]) -> di
 
 def print_comparison(comparison: Comparison) -> None:
     """Show the table and the sentences in the terminal."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        "recipe", "test accuracy (95%)", "macro F1", "seconds", "parameters", box=None, pad_edge=False
-    )
-    for line in describe_rows(comparison.rows):
-        table.add_row(*(Text(text) for text in line))
-    console = Console()
-    console.print(table)
+    console = make_console(markup=False)
+    headings = ("run", "test accuracy (95%)", "macro F1", "seconds", "parameters")
+    print_table(console, headings, describe_rows(comparison.rows), ("parameters", "macro F1", "seconds"))
     for sentence in (*comparison.sentences, f"page: {comparison.page}"):
-        console.print(Text(sentence), soft_wrap=True)
+        console.print(sentence)
 
 
 def describe_rows(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:

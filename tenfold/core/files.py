@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core.errors import TenfoldError
+from tenfold.core.text import SHOWABLE
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {
@@ -93,7 +94,7 @@ def make_output_folder(path: Path) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text` (UTF-8) to `path` atomically."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors=SHOWABLE)
 
 
 def write_json(path: Path, value: Any) -> None:

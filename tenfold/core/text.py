@@ -1,5 +1,6 @@
 """Names that come from elsewhere, as text that is safe to print: the one place where that is decided."""
 
+import codecs
 import os
 import re
 import unicodedata
@@ -39,3 +40,22 @@ def class_name(name: str) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 file`, `2,000 files`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+# What common signs become where a stream's encoding lacks them; everything else becomes a backslash escape.
+_PLAIN = {"±": "+/-", "…": "...", "×": "x", "−": "-", "–": "-", "—": "-", "’": "'", "≥": ">=", "≤": "<="}
+# The name of an error handler for encoding text, after which no letter is an error.
+SHOWABLE = "tenfold.showable"
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """An error handler of codecs: what cannot be encoded, in letters that every encoding has."""
+    assert isinstance(error, UnicodeEncodeError)
+    letter = error.object[error.start]
+    if 0xDC80 <= ord(letter) <= 0xDCFF:  # a byte of a file's name that is no UTF-8
+        return f"\\x{ord(letter) - 0xDC00:02x}", error.start + 1
+    escaped = letter.encode("ascii", "backslashreplace").decode()
+    return _PLAIN.get(letter, escaped), error.start + 1
+
+
+codecs.register_error(SHOWABLE, _plain)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenfold.core.errors import InputError
+from tenfold.core.terminal import is_live, make_console
 from tenfold.core.text import plural
 from tenfold.inference.answers import Answers
 from tenfold.inference.opening import FEW, Model, open_model
@@ -127,12 +128,11 @@ def _progress(total: int | None) -> Iterator:
     """A function of the pictures done: a bar with the remaining time on a terminal, else a line now and then."""
     if total is not None and total <= FEW:
         yield lambda done: None
-    elif sys.stderr.isatty():
-        from rich.console import Console
+    elif is_live(make_console(stderr=True)):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("predicting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
             task = bar.add_task("", total=total)
             yield lambda done: bar.update(task, completed=done)
     else:

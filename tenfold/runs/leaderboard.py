@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenfold.core.errors import InputError, TenfoldError, nearest
+from tenfold.core.terminal import make_console, print_table
 
 if TYPE_CHECKING:
     from tenfold.runs.folder import Run
@@ -151,19 +152,10 @@ def _sorted(rows: list[dict[str, Any]], key: str, *, turned: bool) -> list[dict[
 
 def print_runs(rows: Sequence[dict[str, Any]]) -> None:
     """Show the rows as a table in the terminal."""
-    from rich.console import Console
-    from rich.table import Column, Table
-    from rich.text import Text
-
     headings = ("run", "test accuracy (95%)", "macro F1", "epochs", "time", "parameters", "model", "data")
-    table = Table(
-        *(Column(heading, no_wrap=place < 5) for place, heading in enumerate(headings)),
-        box=None,
-        pad_edge=False,
-    )
-    for line in describe_runs(rows):
-        table.add_row(*(Text(text) for text in line))
-    Console().print(table)
+    # The name and the accuracy stay longest; `--json` has everything.
+    least = ("parameters", "macro F1", "epochs", "model", "data", "time")
+    print_table(make_console(), headings, describe_runs(rows), least)
 
 
 def describe_runs(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:

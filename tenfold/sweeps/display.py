@@ -7,12 +7,13 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tenfold.core.terminal import is_live, make_console, print_table
 from tenfold.report.page import duration
 from tenfold.sweeps.ledger import Candidate, Ledger, Trial
 from tenfold.sweeps.space import label
@@ -22,19 +23,17 @@ if TYPE_CHECKING:
 
 # A log says at least this often, in seconds, that a sweep goes on.
 LOG_EVERY = 60.0
-# How wide a table may be in a log, in characters.
-LOG_WIDTH = 160
 # The candidates that the table at the end has room for.
 SHOWN = 20
+# The columns that a narrow terminal does without, least important first.
+_LEAST = ("parameters", "training time", "best epoch", "± points")
 
 
 class SweepDisplay:
     """Shows a sweep on a console; nothing at all if the console is quiet."""
 
     def __init__(self, progress: bool = True) -> None:
-        self.console = Console(quiet=not progress, highlight=False, soft_wrap=True, force_jupyter=False)
-        if not self.console.is_terminal:
-            self.console.width = LOG_WIDTH
+        self.console = make_console(quiet=not progress)
         self.latest: dict[int, dict[str, Any]] = {}
         self.live: Live | None = None
         self.logged = time.monotonic()
@@ -53,7 +52,7 @@ class SweepDisplay:
             f"[bold]{escape(plan.title)}[/], {plan.search} search, {count}{seeds}, to {escape(str(folder))}"
         )
         self._print(f"on {workers}" + (f"; {done} trials were done before" if done else ""))
-        if not self.console.is_terminal or self.console.quiet:
+        if not is_live(self.console):
             yield
             return
         with Live(console=self.console, transient=True, refresh_per_second=4) as self.live:
@@ -102,10 +101,17 @@ class SweepDisplay:
 
     def finished(self, results: "Results") -> None:
         """The table, the verdict, and where the report lies."""
-        self.console.print(_results_table(results))
+        self._results(results)
         for sentence in results.verdict:
             self._print(escape(sentence))
         self._print(f"report  {escape(str(results.report))}")
+
+    def _results(self, results: "Results") -> None:
+        rows = [("*" if row.winner else "", *row.cells) for row in results.rows[:SHOWN]]
+        print_table(self.console, ("", *results.columns), rows, _LEAST)
+        if len(results.rows) > SHOWN:
+            where = escape(str(results.path / "results.csv"))
+            self._print(f"and {len(results.rows) - SHOWN} more; all are in {where}")
 
     def _running_table(self, ledger: Ledger) -> Table:
         table = Table("trial", "", "epoch", "loss", "validation accuracy", box=None, pad_edge=False)
@@ -158,12 +164,3 @@ def _summary(ledger: Ledger, seconds_left: float | None) -> str:
     )
     parts += [f"about {duration(seconds_left)} left"] if seconds_left is not None else []
     return "; ".join(parts)
-
-
-def _results_table(results: "Results") -> Table:
-    table = Table("", *results.columns, box=None, pad_edge=False)
-    for row in results.rows[:SHOWN]:
-        table.add_row("*" if row.winner else "", *row.cells)
-    if len(results.rows) > SHOWN:
-        table.caption = f"and {len(results.rows) - SHOWN} more; all are in {results.path / 'results.csv'}"
-    return table

@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
+from rich.table import Column
 
 from tenfold.core.progress import Progress
+from tenfold.core.terminal import is_live, make_console
 from tenfold.core.text import plural
 from tenfold.data import Splits, left_out_lines
 from tenfold.models import Classifier
@@ -26,14 +28,15 @@ from tenfold.training.schedules import improves
 # A log line at least this often, in seconds, so that a long epoch does not look like a hung process.
 LOG_EVERY = 30.0
 _REFRESHES_A_SECOND = 4
+# In a narrower terminal, a bar would leave the numbers no room.
+_WIDTH_FOR_A_BAR = 100
 # With fewer test images the right ones are counted, and no accuracy is stated: its interval would span 30 points.
 ENOUGH = 20
 
 
 def display_for(progress: bool) -> "Display":
     """A display on standard output that suits what it is: terminal, notebook or file; silent if not `progress`."""
-    # In a notebook, plain text reads better than one HTML block a line, and a live bar would need ipywidgets.
-    return Display(Console(quiet=not progress, highlight=False, soft_wrap=True, force_jupyter=False))
+    return Display(make_console(quiet=not progress))
 
 
 class Display:
@@ -41,7 +44,7 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.live = console.is_terminal and not console.quiet
+        self.live = is_live(console)
         self.bar: Bar | None = None
         self.task = TaskID(0)
         self.epochs = 0
@@ -164,11 +167,22 @@ class Display:
         for name, text in rows:
             self.console.print(f"{name:<15}{text}")
 
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """Say what is being done for some seconds, so that it does not look like a hung process."""
+        if self.live:
+            with self.console.status(what):
+                yield
+        else:
+            self.console.print(what)
+            yield
+
     def _progress(self) -> Bar:
+        bar = [BarColumn(bar_width=20)] if self.console.width >= _WIDTH_FOR_A_BAR else []
         return Bar(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+            *bar,
+            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
             console=self.console,
             transient=True,
             disable=not self.live,

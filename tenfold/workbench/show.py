@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Column, Table
@@ -14,6 +13,7 @@ from rich.table import Column, Table
 from tenfold.augment import picture_augmentations
 from tenfold.core.errors import InputError
 from tenfold.core.files import atomic, cache_folder, make_output_folder
+from tenfold.core.terminal import is_live, make_console
 from tenfold.data import Source, cache_entries, load_splits, remove_cache_entries
 from tenfold.data.inspect import inspect_source, sample_images, summary
 from tenfold.inference.graphs import cached_graphs, remove_cached_graphs
@@ -41,16 +41,16 @@ def show_recipes() -> None:
         about = read_about(path)
         measured = ", ".join(part for part in (about.accuracy, about.time, about.hardware) if part)
         table.add_row(f"[bold]{name}[/]", about.summary + (f"\n  {measured}" if measured else ""))
-    Console().print(table)
+    make_console().print(table, soft_wrap=False)
 
 
 def show_recipe(name: str | Path, overrides: Iterable[str], data: str | None) -> None:
     """Print a resolved recipe and its model's layers, for the images of `data` or for 32x32 RGB in 10 classes."""
     recipe = load_recipe(name, overrides)
     image_shape, classes = _shape(recipe, data or ("digits" if str(name) == "digits" else None))
-    console = Console(highlight=False)
-    console.print(Syntax(recipe.to_toml(), "toml", background_color="default"))
-    console.print(layers_table(build_model(recipe.model, image_shape, classes)))
+    console = make_console()
+    console.print(Syntax(recipe.to_toml(), "toml", background_color="default"), soft_wrap=False)
+    console.print(layers_table(build_model(recipe.model, image_shape, classes)), soft_wrap=False)
 
 
 def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out: Path) -> None:
@@ -67,7 +67,7 @@ def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out:
         recipe.augment, train.images(first_of_class[:_PICTURED]), seed=recipe.fit.seed
     )
     _draw(picture_rows(rows), out)
-    Console(highlight=False, soft_wrap=True).print(f"drawn in {escape(str(out))}")
+    make_console().print(f"drawn in {escape(str(out))}")
 
 
 def show_inspection(source: Source, *, out: Path, as_json: bool = False, verify: bool = False) -> bool:
@@ -76,8 +76,8 @@ def show_inspection(source: Source, *, out: Path, as_json: bool = False, verify:
     As JSON, nothing is drawn. With `verify`, the cache is first compared with every image. Raises InputError where
     the source cannot be used.
     """
-    console = Console(highlight=False, soft_wrap=True, markup=False)
-    display = display_for(console.is_terminal and not as_json)
+    console = make_console(markup=False)
+    display = display_for(is_live(console) and not as_json)
     if verify:
         check_cache(source, display_for(not as_json))
     with display.decoding() as note:
@@ -100,7 +100,7 @@ def show_inspection(source: Source, *, out: Path, as_json: bool = False, verify:
 
 def show_cache(clear: bool) -> None:
     """Print what the cache holds, or remove it all."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     if clear:
         freed = remove_cache_entries() + remove_cached_features() + remove_cached_graphs()
         console.print(f"{_size(freed)} removed from {escape(str(cache_folder()))}")
@@ -119,7 +119,7 @@ def show_cache(clear: bool) -> None:
         table.add_row(f"exports of {len(graphs)} backbone(s)", _size(sum(size for _, size in graphs)))
     total = sum(entry.bytes for entry in entries) + sum(size for _, size in (*features, *graphs))
     table.add_row("[bold]together[/]", f"[bold]{_size(total)}[/]")
-    console.print(table)
+    console.print(table, soft_wrap=False)
     console.print(
         f"in {escape(str(cache_folder()))}; `tenfold cache --clear` removes it, and it is made again when needed"
     )
@@ -127,7 +127,7 @@ def show_cache(clear: bool) -> None:
 
 def show_weights(names: Iterable[str], verify: bool) -> None:
     """Print the pretrained weights on this machine; fetch those of `names` first; check them all with `verify`."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = make_console()
     for name in names:
         if local_weights(name) is None:
             fetch_weights(name)

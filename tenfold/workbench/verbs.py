@@ -284,7 +284,8 @@ def _carry_out(
                 raise TenfoldError(f"{run.path}: {run.failure(state)}")
             if resuming:
                 run.save_model(task.model, task.model.state_dict(), splits.class_names)
-            _finish(run, task, splits, device)
+            with display.working("testing, and drawing the report"):
+                _finish(run, task, splits, device)
             tracker.finished()
         except KeyboardInterrupt:
             display.interrupted(run)

@@ -187,7 +187,7 @@ def killed(tmp_path_factory):
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(killed):
     _, status, said, _ = killed
-    assert status == 1
+    assert status == 130
     assert "stopped. `tenfold sweep --name k` goes on where it stands." in said
     assert "Traceback" not in said
 

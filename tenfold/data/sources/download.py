@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import cache_folder, explained_write
+from tenfold.core.terminal import is_live, make_console
 
 BLOCK = 1 << 18  # bytes read at once
 TIMEOUT = 30  # seconds without an answer
@@ -122,11 +123,11 @@ def _fetch_rest(url: str, partial: Path) -> None:
 
 
 def _copy(answer: Any, file: BinaryIO, name: str, start: int, total: int | None) -> None:
-    from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    console = make_console(stderr=True)
+    with Progress(*columns, console=console, disable=not is_live(console)) as progress:
         task = progress.add_task(f"Fetching {name}", total=total, completed=start)
         while block := answer.read(BLOCK):
             file.write(block)
