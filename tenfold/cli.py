@@ -1,6 +1,5 @@
 """The command line: one thin function per verb. Heavy imports wait inside the verbs, so that `--help` is instant."""
 
-import io
 import json
 import os
 import sys

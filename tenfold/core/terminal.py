@@ -7,9 +7,9 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from tenfold.core.text import SHOWABLE
+from tenfold.core.text import SHOWABLE, showable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,13 +24,13 @@ _APART = 2  # spaces between the columns of a table
 class _Shown:
     """A text stream that never fails for a letter: what its encoding lacks is replaced."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self.stream = stream
         self.encoding = stream.encoding or "utf-8"
         self.fileno, self.flush, self.isatty = stream.fileno, stream.flush, stream.isatty
 
     def write(self, text: str) -> int:
-        return self.stream.write(text.encode(self.encoding, SHOWABLE).decode(self.encoding))
+        return self.stream.write(showable(text, self.encoding))
 
 
 def make_console(*, stderr: bool = False, quiet: bool = False, markup: bool = True) -> "Console":
@@ -45,13 +45,15 @@ def make_console(*, stderr: bool = False, quiet: bool = False, markup: bool = Tr
     stream = _Shown(given or io.StringIO())  # there is none where it was closed
     terminal = stream.isatty()
     dumb = os.environ.get("TERM") in {"dumb", "unknown"}
+    size = shutil.get_terminal_size((LOG_WIDTH, 24))
     return Console(
         file=stream,  # pyright: ignore[reportArgumentType]
         force_terminal=terminal,
         # In a notebook, plain text reads better than one HTML block a line, and a live bar would need ipywidgets.
         force_jupyter=False,
         # Left to rich where a terminal may be resized; rich takes every dumb one to have 80 columns.
-        width=None if terminal and not dumb else shutil.get_terminal_size((LOG_WIDTH, 24)).columns,
+        width=None if terminal and not dumb else size.columns,
+        height=None if terminal and not dumb else size.lines,
         quiet=quiet,
         markup=markup,
         highlight=False,
@@ -76,13 +78,15 @@ def print_table(
     from rich.table import Column, Table
     from rich.text import Text
 
+    # Replaced before the widths are measured, because an escape is longer than its letter.
+    headings, *rows = [[showable(cell, console.encoding) for cell in row] for row in (headings, *rows)]
     widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
     room = console.width if console.is_terminal else sum(widths) + _APART * len(widths)
     shown = list(range(len(headings)))
     dropped: list[str] = []
     for name in least:
         if sum(widths[place] + _APART for place in shown) - _APART > room:
-            shown.remove(headings.index(name))
+            shown.remove(headings.index(showable(name, console.encoding)))
             dropped.append(name)
     widest = max(shown, key=widths.__getitem__)
     columns = [Column(headings[place], no_wrap=place != widest, overflow="fold") for place in shown]

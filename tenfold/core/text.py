@@ -59,3 +59,8 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(SHOWABLE, _plain)
+
+
+def showable(text: str, encoding: str) -> str:
+    """The text as a stream of that encoding can show it."""
+    return text.encode(encoding, SHOWABLE).decode(encoding)
