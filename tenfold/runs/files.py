@@ -179,8 +179,10 @@ class JsonFile(FolderFile[Any]):
             value = json.loads(text, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"is damaged: it is not valid JSON ({error})") from None
+        # Bytes of a source's name that are no UTF-8 are lone surrogates, which pydantic's parser refuses.
+        parsed = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
         try:
-            TypeAdapter(self.shape).validate_json(text, strict=True)
+            TypeAdapter(self.shape).validate_json(parsed, strict=True)
         except ValidationError as error:
             raise ValueError(f"is damaged: {first_fault(error)}") from None
         fault = self.check(value) if self.check else None
