@@ -1,14 +1,15 @@
-# `make demo` and `make test` do all set-up the first time, into .venv, and none afterwards.
+# The first `make demo` or `make test` sets up .venv; later runs skip it.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 TESTABLE := .venv/.testable
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test lint dist clean
+.PHONY: demo test lint docs dist clean
 
 demo: $(READY)
 	$(BIN)/tenfold train digits --name demo --overwrite
+	@echo "to use tenfold in this shell: . $(BIN)/activate"
 
 test: $(TESTABLE)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
@@ -18,6 +19,10 @@ lint: $(TESTABLE)
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 
+docs: $(TESTABLE)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --clean
+	@echo "the site begins at site/index.html"
+
 dist: $(TESTABLE)
 	$(BIN)/python -m build --no-isolation --outdir dist
 
@@ -25,7 +30,7 @@ clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis
 
 $(READY): pyproject.toml constraints.txt
-	@echo "setting up .venv with the pinned versions (a few minutes and 6 GB, once: PyTorch brings its CUDA libraries)"
+	@echo "setting up .venv with the pinned versions (once: a few minutes; 6 GB, because PyTorch brings its CUDA libraries)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(INSTALL) .
 	@touch $@
