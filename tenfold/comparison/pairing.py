@@ -130,7 +130,9 @@ def _group(runs: "Sequence[Run]") -> tuple[SeedGroup, ...]:
     """Pool the runs whose recipe and training images are equal but for the seed, in the order given."""
     pooled: dict[str, list[Run]] = {}
     for run in runs:
-        recipe = run.recipe.model_copy(update={"fit": run.recipe.fit.model_copy(update={"seed": 0})})
+        recipe = run.recipe.unmeasured().model_copy(
+            update={"fit": run.recipe.fit.model_copy(update={"seed": 0})}
+        )
         key = f"{recipe.to_toml()} {[run.data['splits'][split]['hash'] for split in ('train', 'validation')]}"
         pooled.setdefault(key, []).append(run)
     return tuple(_make_group(members) for members in pooled.values())
@@ -224,7 +226,9 @@ def _accuracy_sentence(a: str, b: str, difference: Difference, p_holm: float) ->
     )
     if p_holm < 0.05:
         return f"{b} is more accurate than {a} by {points(difference.difference)} ({numbers})."
-    return f"{a} and {b} do not differ by more than chance: {points(difference.difference)} ({numbers})."
+    if not difference.difference:
+        return f"{a} and {b} are equally accurate ({numbers})."
+    return f"{b} is ahead of {a} by {points(difference.difference)}, which may be chance ({numbers})."
 
 
 def _errors_sentence(p_value: float, fewest: int) -> str:

@@ -143,6 +143,10 @@ class Recipe(Table):
         """The recipe as plain tables of TOML's types, made anew each time."""
         return self.model_dump(mode="json", exclude_none=True)
 
+    def unmeasured(self) -> "Recipe":
+        """The recipe without what was measured of it, which does not hold for other data."""
+        return self.model_copy(update={"about": About(summary=self.about.summary)})
+
     def to_toml(self) -> str:
         """The recipe as TOML; `load_recipe` reads it back to an equal recipe."""
         return tomli_w.dumps(self.to_tables())

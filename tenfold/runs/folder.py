@@ -259,7 +259,7 @@ class Run(Folder):
 
     def begin(self, recipe: "Recipe", splits: "Splits", environment: dict[str, Any]) -> None:
         """Write down, in a new run's folder, all that is known before the first epoch."""
-        Run.recipe.write(self, recipe)
+        Run.recipe.write(self, recipe.unmeasured())
         Run.data.write(self, splits.describe())
         Run.environment.write(self, environment)
 

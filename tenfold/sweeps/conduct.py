@@ -85,7 +85,7 @@ def sweep(
             results = _saved(folder, ledger)
             display.finished(results)
             return results
-        display.paused(folder, f"the {settings.minutes:g} minutes are over")
+        display.paused(folder, f"the time limit is reached ({settings.minutes:g} min)")
         return _saved(folder, ledger)
 
 

@@ -155,8 +155,8 @@ def _cheaper(complete: Sequence[Candidate], noise: Noise | None) -> Iterator[Fin
         return
     yield Finding(
         f"{label(smallest.values)} cannot be told from it and is smaller: {_parameters(smallest):,.0f} parameters "
-        f"instead of {_parameters(best):,.0f}, {duration(smallest.mean('seconds') or 0)} of training instead of "
-        f"{duration(best.mean('seconds') or 0)}.",
+        f"instead of {_parameters(best):,.0f}. Its training took {duration(smallest.mean('seconds') or 0)}, the "
+        f"winner's {duration(best.mean('seconds') or 0)}.",
         "cheaper",
         "verdict",
         {"difference": _score(best) - _score(smallest), "margin": noise.margin},

@@ -125,7 +125,7 @@ def test_a_difference_within_the_noise_is_not_called_one(tmp_path):
     answered_run(tmp_path / "a", rights(300, 0.7, 1))
     answered_run(tmp_path / "b", rights(300, 0.7, 2), lr=0.02)
     found = compare([tmp_path / "a", tmp_path / "b"], tmp_path / "out")
-    assert "do not differ by more than chance" in found.sentences[0]
+    assert "which may be chance" in found.sentences[0]
     assert "error distribution" not in found.sentences[0]
 
 

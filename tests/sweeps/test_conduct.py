@@ -245,7 +245,7 @@ def test_a_grid_whose_time_is_up_names_no_winner_yet(pictures, tmp_path, command
     where = ("--out", tmp_path, "--name", "grid")
     answer = command("sweep", "digits", *TWO_SIZES, "--data", pictures, *where, "--minutes", "0")
     assert answer.status == 0
-    assert "the 0 minutes are over. `tenfold sweep --name grid --out" in answer.out
+    assert "the time limit is reached (0 min). `tenfold sweep --name grid --out" in answer.out
     assert read_results(tmp_path / "grid").winner is None
     assert "No winner is named yet" in (tmp_path / "grid" / "report.html").read_text()
     answer = command("sweep", *where, "--finish")

@@ -297,7 +297,7 @@ def test_minutes_are_by_the_clock_between_epochs_too(few_digits, tmp_path):
         records.append(record)
         time.sleep(3)
     assert len(records) <= 2
-    assert read_state(tmp_path).stop_reason == "the 0.05 minutes are over"
+    assert read_state(tmp_path).stop_reason == "its 3 s of training were up"
 
 
 def test_resuming_without_a_checkpoint_is_an_error(few_digits, tmp_path):

@@ -218,7 +218,7 @@ def test_minutes_end_training_in_the_middle_of_an_epoch_and_the_run_is_whole(pic
     )
     assert run.recipe.fit.minutes == 0.02
     training = run.metrics["training"]
-    assert training["stop_reason"] == "the 0.02 minutes are over"
+    assert training["stop_reason"] == "its 1.2 s of training were up"
     assert training["epochs"] < 100_000
     rates = [record["learning_rate"] for record in run.history]
     assert rates == sorted(rates, reverse=True), "the rate follows the clock"
