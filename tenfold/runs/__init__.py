@@ -1,1 +1,1 @@
-"""The run folder and what lies in it; many runs as a table."""
+"""The run folder: every file of it, and what can be read from many."""
