@@ -6,6 +6,7 @@ A hook of mkdocs (see mkdocs.yml). Each page is made when the site is built and 
 import inspect
 import re
 from pathlib import Path
+from pkgutil import resolve_name
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -88,8 +89,18 @@ def python_face() -> str:
     names = re.findall(r"^from \.(\S+) import (\w+)", face, re.MULTILINE)
     parts = ["# Python", "All of these are names of `tenfold`: `tenfold.train`, `tenfold.load_run`, ..."]
     for module, name in sorted(names, key=lambda pair: pair[1].lower()):
-        parts.append(f"::: tenfold.{module}.{name}")
+        wing = ROOT / "tenfold" / module.partition(".")[0]
+        # mkdocstrings finds nothing in a folder without `__init__.py`.
+        parts.append(
+            f"::: tenfold.{module}.{name}" if (wing / "__init__.py").exists() else _inspected(module, name)
+        )
     return "\n\n".join(parts)
+
+
+def _inspected(module: str, name: str) -> str:
+    """The signature and the docstring of a public name."""
+    found = resolve_name(f"tenfold.{module}:{name}")
+    return f"## {name}\n\n```python\n{name}{inspect.signature(found)}\n```\n\n{inspect.getdoc(found) or ''}"
 
 
 def kernels() -> str:

@@ -1,1 +1,0 @@
-"""The run folder: every file of it, and what can be read from many."""
