@@ -31,6 +31,7 @@ def less_overfitting(evidence: Evidence) -> Iterator[Finding]:
     if (
         evidence.recipe is None
         or gap is None
+        or "strength" in evidence.training  # its strength was chosen for just that
         or (gap < WIDE_GAP and overfitting_epoch(evidence.history) is None)
     ):
         return

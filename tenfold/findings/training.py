@@ -57,8 +57,12 @@ def best_and_restored(evidence: Evidence) -> Iterator[Finding]:
         return
     value = record[evidence.monitor]
     shown = percent(value) if evidence.monitor.endswith("accuracy") else f"{value:.3f}"
+    strength = evidence.training.get("strength")
+    what = (
+        f"Epoch {epoch}" if strength is None else f"Regularisation of strength {strength:g}, number {epoch},"
+    )
     yield Finding(
-        f"Epoch {epoch} was the best of {len(evidence.history)} by {_words(evidence.monitor)} ({shown}); "
+        f"{what} was the best of {len(evidence.history)} by {_words(evidence.monitor)} ({shown}); "
         "its weights were restored and are the ones tested.",
         "best_and_restored",
         "training",
@@ -71,6 +75,15 @@ def why_stopped(evidence: Evidence) -> Iterator[Finding]:
     epochs = len(evidence.history)
     best = evidence.training.get("best_epoch") or best_epoch(evidence.history, evidence.monitor)
     if not epochs or best is None:
+        return
+    if "strength" in evidence.training:
+        yield Finding(
+            f"The head was solved for {epochs} strengths of regularisation, from strong to weak: "
+            f"{_words(evidence.training['stop_reason'])}.",
+            "why_stopped",
+            "training",
+            {"epochs": epochs, "best_epoch": best},
+        )
         return
     planned = evidence.recipe.fit.epochs if evidence.recipe else None
     numbers = {"epochs": epochs, "planned": planned, "best_epoch": best}
@@ -100,7 +113,9 @@ def _still_improving(history: History, best: int) -> bool:
 
 def overfitting(evidence: Evidence) -> Iterator[Finding]:
     """From which epoch validation loss stopped improving while training loss still fell."""
-    epoch = None if evidence.left_out else overfitting_epoch(evidence.history)
+    # Strengths are no time that passes: the weaker ones fit better by design.
+    timeless = evidence.left_out or "strength" in evidence.training
+    epoch = None if timeless else overfitting_epoch(evidence.history)
     at, last = _record(evidence.history, epoch), evidence.history[-1] if evidence.history else None
     if at is None or last is None:
         return
@@ -175,7 +190,8 @@ def gap(evidence: Evidence) -> Iterator[Finding]:
         judgement = f"a gap of {points(seen - held_out)}"
     else:
         judgement = f"{points(seen - held_out)} better on validation"
-    sentence = f"At epoch {epoch} training accuracy was {percent(seen)} and validation accuracy "
+    where = "the best strength" if "strength" in evidence.training else f"epoch {epoch}"
+    sentence = f"At {where} training accuracy was {percent(seen)} and validation accuracy "
     sentence += f"{percent(held_out)}: {judgement}."
     if evidence.recipe and evidence.recipe.augment:
         sentence += (

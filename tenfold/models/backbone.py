@@ -21,7 +21,8 @@ from tenfold.recipe.components import Count, Positive, Share
 
 Stages = Annotated[int, Field(ge=0)]
 # Regularisation of the logistic head, strong to weak, about sqrt(10) apart: lambda in `loss + lambda / 2 * sum(w^2)`.
-STRENGTHS = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
+# So wide that the best lies inside; `stop.patience` ends the path soon after it.
+STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001, 0.00003, 0.00001, 0.000003, 0.000001)
 
 
 def backbone(

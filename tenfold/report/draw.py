@@ -54,9 +54,10 @@ def _learning_curves(evidence: Evidence) -> Figure:
         history,
         evidence.training.get("best_epoch"),
         learning_rate_drops(history),
-        None if evidence.left_out else overfitting_epoch(history),
+        None if evidence.left_out or "strength" in evidence.training else overfitting_epoch(history),
         "training, hardest images" if evidence.left_out else "training",
         f"validation, {evidence.judges:,} images" if evidence.judges < held_out else "validation",
+        "strength" if "strength" in evidence.training else "epoch",
     )
 
 

@@ -43,8 +43,9 @@ def learning_curves(
     overfitting_from: int | None = None,
     training: str = "training",
     validation: str = "validation",
+    unit: str = "epoch",
 ) -> Figure:
-    """Loss and accuracy by epoch; `drops` are the epochs after which the rate fell.
+    """Loss and accuracy by epoch (`unit`: what one is called); `drops` are the epochs after which the rate fell.
 
     `training` and `validation` say in the legend which images the curves are of.
     """
@@ -54,7 +55,7 @@ def learning_curves(
         for axes, name in zip(panels, ("loss", "accuracy"), strict=True):
             _curve(axes, epochs, _column(history, name), TRAINING, training)
             _curve(axes, epochs, _column(history, f"validation_{name}"), VALIDATION, validation)
-            axes.set_xlabel("epoch")
+            axes.set_xlabel(unit)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
             axes.margins(x=0.03)
             title(axes, name.capitalize())
@@ -62,7 +63,7 @@ def learning_curves(
         panels[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         for axes, name in zip(panels, ("validation_loss", "validation_accuracy"), strict=True):
             _mark_epochs(axes, drops, overfitting_from, int(epochs[-1]))
-            _mark_best(axes, epochs, _column(history, name), best_epoch)
+            _mark_best(axes, epochs, _column(history, name), best_epoch, unit)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
@@ -87,10 +88,10 @@ def _mark_epochs(axes: Axes, drops: Sequence[int], overfitting_from: int | None,
         axes.axvspan(overfitting_from, last, color=WARNING, alpha=0.09, linewidth=0, label="overfitting")
 
 
-def _mark_best(axes: Axes, epochs: Array, values: Array, best_epoch: int | None) -> None:
+def _mark_best(axes: Axes, epochs: Array, values: Array, best_epoch: int | None, unit: str) -> None:
     if best_epoch is None or best_epoch not in epochs:
         return
-    axes.axvline(best_epoch, color=BEST, linewidth=1.2, label=f"best epoch ({best_epoch})")
+    axes.axvline(best_epoch, color=BEST, linewidth=1.2, label=f"best {unit} ({best_epoch})")
     value = values[list(epochs).index(best_epoch)]
     if np.isfinite(value):
         ring = {"markersize": 8, "markerfacecolor": "none", "markeredgewidth": 2}

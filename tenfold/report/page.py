@@ -188,7 +188,9 @@ def _tiles(evidence: Evidence) -> list[tuple[str, str, str]]:
         (
             "Validation accuracy",
             _percent(held_out),
-            f"best epoch {training['best_epoch']} of {training['epochs']}",
+            f"best strength {training['strength']:g}, of {training['epochs']}"
+            if "strength" in training
+            else f"best epoch {training['best_epoch']} of {training['epochs']}",
         ),
         ("ROC AUC", _plain(test["roc_auc_macro"]), "mean over the classes"),
         ("Training time", duration(seconds), f"{training['images_per_second']:,.0f} images a second"),

@@ -147,6 +147,7 @@ class TrainingShape(TypedDict):
     seconds: float
     epochs: int
     best_epoch: int
+    strength: NotRequired[float]  # of regularisation, where the epochs are a path of such
     stop_reason: str
     failed: NotRequired[bool]
     images_per_second: float

@@ -32,6 +32,7 @@ class Driver:
     own: OwnModel | None = None
     deadline: float = float("inf")
     epochs_done: int = field(default=0, init=False)
+    first_epoch: float | None = field(default=None, init=False)
 
     @property
     def folder(self) -> Path:
@@ -45,14 +46,13 @@ class Driver:
 
     def run(self) -> bool:
         """Train until nothing is left (True), or until the time is up (False)."""
-        began = time.monotonic()
         while time.monotonic() < self.deadline:
             self._start_trials()
             if self.workers.idle() and not any(trial.state == "running" for trial in self.ledger.trials):
                 return True
             for report in self.workers.reports(min(TICK, max(0.0, self.deadline - time.monotonic()))):
                 self._note(report)
-            self.display.update(self.ledger, self._seconds_left(began), self.deadline - time.monotonic())
+            self.display.update(self.ledger, self._seconds_left(), self.deadline - time.monotonic())
         return False
 
     def _start_trials(self) -> None:
@@ -96,6 +96,7 @@ class Driver:
         trial = self.ledger.trial(report["trial"])
         if report["event"] == "epoch":
             self.epochs_done += 1
+            self.first_epoch = self.first_epoch or time.monotonic()
             self.display.epoch(trial.number, report)
         elif report["event"] == "lost":
             self._happen({"event": "lost", "trial": trial.number, "reason": report["reason"]})
@@ -114,8 +115,12 @@ class Driver:
         self.journal.append(event)
         self.ledger.apply(event)
 
-    def _seconds_left(self, began: float) -> float | None:
-        """How long the epochs still planned will take at the pace so far."""
-        if not self.epochs_done or (left := self.ledger.epochs_left()) is None:
+    def _seconds_left(self) -> float | None:
+        """How long the epochs still planned will take at the pace since the first one ended.
+
+        What was before it is done once: workers start, images are read, a backbone's features are computed.
+        """
+        left = self.ledger.epochs_left()
+        if self.first_epoch is None or self.epochs_done < 2 or left is None:
             return None
-        return (time.monotonic() - began) / self.epochs_done * left
+        return (time.monotonic() - self.first_epoch) / (self.epochs_done - 1) * left

@@ -213,14 +213,20 @@ class Ledger:
         """The best candidate of those whose trials all trained to the end."""
         return min((c for c in self.candidates if c.complete), key=Candidate.rank, default=None)
 
-    def epochs_left(self) -> int | None:
-        """The most epochs that are still to be trained; None where time alone ends the search."""
-        plan, total, behind = self.plan, 0, 0
+    def epochs_left(self) -> float | None:
+        """About how many epochs are still to be trained; None where time alone ends the search.
+
+        A whole training has as many as those that ended had, which patience ends early, or the recipe's before that.
+        """
+        plan, total, behind = self.plan, 0.0, 0.0
         if plan.trials is None:
             return None
+        done = [trial.outcome["epochs"] for trial in self.trials if trial.state == "done"]
+        whole = sum(done) / len(done) if done else plan.base.fit.epochs
         count = plan.trials
         for rung in plan.rungs:
-            until = plan.base.fit.epochs if rung is None else rung
+            until = whole if rung is None else min(rung, whole)
             total += count * plan.seeds * (until - behind)
             count, behind = -(-count // REDUCTION), until
-        return max(0, total - sum(trial.outcome.get("epochs", 0) for trial in self.trials))
+        over = (whole if trial.state == "failed" else trial.outcome.get("epochs", 0) for trial in self.trials)
+        return max(0.0, total - sum(over))

@@ -7,7 +7,7 @@ import torch
 from tenfold.core.progress import Progress
 from tenfold.data import Splits
 from tenfold.models import Classifier, OwnModel, build_model
-from tenfold.recipe import Recipe
+from tenfold.recipe import About, Recipe, builtin_recipes, read_about
 from tenfold.runs.environment import describe_environment
 from tenfold.runs.folder import Run
 from tenfold.training.learner import Epoch
@@ -28,7 +28,13 @@ def new_model(recipe: Recipe, splits: Splits, own: OwnModel | None = None) -> Cl
 
 
 def write_beginning(run: Run, recipe: Recipe, splits: Splits, device: torch.device, command: str) -> None:
-    """Write down in a new run's folder all that is known before the first epoch."""
+    """Write down in a new run's folder all that is known before the first epoch.
+
+    What a built-in recipe's `[about]` claims was measured on other images, or with other settings: a run's recipe
+    does not repeat it. What somebody wrote about a recipe of their own is kept.
+    """
+    if any(read_about(path) == recipe.about for path in builtin_recipes().values()):
+        recipe = recipe.model_copy(update={"about": About()})
     run.begin(recipe, splits, describe_environment(device, command, recipe.fit.precision))
 
 

@@ -23,11 +23,13 @@ SANITY_TRAIN, SANITY_VALIDATION, NEIGHBOURS = 10_000, 2_000, 20
 
 
 class StrengthPath(Method):
-    """Multinomial logistic regression, an "epoch" for each strength of regularisation, from strong to weak.
+    """Multinomial logistic regression, an epoch for each strength of regularisation, from strong to weak.
 
     Each is solved to the minimum by L-BFGS (Liu & Nocedal 1989) from the one before. So the epochs of history.csv
     walk from underfitting to overfitting, and the best by `stop.monitor` is the strength chosen on validation.
     """
+
+    unit = "strength"
 
     def __init__(self, strengths: tuple[float, ...], equipment: Equipment) -> None:
         self.strengths, self.equipment = strengths, equipment

@@ -177,11 +177,11 @@ class Learner:
         else:
             state.wait += 1
         if stop.patience is not None and state.wait >= stop.patience:
-            state.stop_reason = f"{stop.monitor} did not improve for {stop.patience} epochs"
+            state.stop_reason = f"{stop.monitor} did not improve for {stop.patience} {self.method.unit}s"
         elif self.recipe.fit.minutes is not None and self.pace.share_of_time() >= 1:
             state.stop_reason = f"its {60 * self.recipe.fit.minutes:.3g} s of training were up"
         elif state.epoch >= self.recipe.fit.epochs:
-            state.stop_reason = f"all {self.recipe.fit.epochs} epochs done"
+            state.stop_reason = f"all {self.recipe.fit.epochs} {self.method.unit}s done"
 
 
 def _sample(validation: Split, recipe: Recipe) -> Split:

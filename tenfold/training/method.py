@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -97,7 +98,12 @@ class Learned:
 
 
 class Method(ABC):
-    """A way through an epoch of training. One is made for a training, and lives as long."""
+    """A way through an epoch of training. One is made for a training, and lives as long.
+
+    `unit` is what people call such an epoch.
+    """
+
+    unit: ClassVar[str] = "epoch"
 
     @abstractmethod
     def begin(self, epoch: int) -> float:

@@ -1,7 +1,7 @@
 """What a person sees while a run goes on: a live line in a terminal, plain lines in a notebook or a log file."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -47,7 +47,7 @@ class Display:
         self.live = is_live(console)
         self.bar: Bar | None = None
         self.task = TaskID(0)
-        self.epochs = 0
+        self.epochs, self.unit = 0, "epoch"
         self.minutes: float | None = None
         self.work: tuple[float, ...] = ()
         self.recent: list[float] = []
@@ -86,9 +86,19 @@ class Display:
 
     @contextmanager
     def training(
-        self, run: Run, model: Classifier, splits: Splits, device: str, epochs: int | None = None
+        self,
+        run: Run,
+        model: Classifier,
+        splits: Splits,
+        device: str,
+        epochs: int | None = None,
+        unit: str = "epoch",
     ) -> Iterator[None]:
-        """Say what is trained on what, and keep the live bar while the block runs."""
+        """Say what is trained on what, and keep the live bar while the block runs.
+
+        `unit` is what an epoch is called.
+        """
+        self.unit = unit
         counts = ", ".join(f"{len(split):,} {split.name}" for split in splits)
         trainable, _ = model.parameter_counts()
         _, height, width = splits.image_shape
@@ -143,7 +153,7 @@ class Display:
         """The result, where the report lies, and what to do next."""
         test, training = run.metrics["test"], run.metrics["training"]
         self._rows(
-            ("stopped", f"{training['stop_reason']}; best epoch {training['best_epoch']}, restored"),
+            ("stopped", f"{training['stop_reason']}; best {_best(training)}, restored"),
             ("training", f"{training['seconds']:.1f} s, {training['images_per_second']:,.0f} images/s"),
             *_result(test),
             ("report", escape(str(run.report))),
@@ -191,7 +201,7 @@ class Display:
 
     def _place(self, epoch: int) -> str:
         """Which epoch it is, of how many where the clock does not decide."""
-        return f"epoch {epoch:>{len(str(self.epochs))}}" + ("" if self.minutes else f"/{self.epochs}")
+        return f"{self.unit} {epoch:>{len(str(self.epochs))}}" + ("" if self.minutes else f"/{self.epochs}")
 
     def _remaining(self, step: Step) -> str:
         """Time to the end: by the clock where that decides, else by the epochs so far or, in the first, its steps.
@@ -209,6 +219,13 @@ class Display:
         better = improves(self.stop.monitor, value, self.best, self.stop.min_delta)
         self.best = value if better else self.best
         return better
+
+
+def _best(training: Mapping[str, Any]) -> str:
+    """The best epoch; of a path of strengths, the best of those."""
+    return (
+        f"strength {training['strength']:g}" if "strength" in training else f"epoch {training['best_epoch']}"
+    )
 
 
 def _result(test: dict[str, Any]) -> list[tuple[str, str]]:

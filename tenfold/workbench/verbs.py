@@ -275,7 +275,7 @@ def _carry_out(
         try:
             with display.decoding(_FEATURES) as note:
                 task = what_is_fitted(run, model, splits, run.recipe, device, note)
-            with display.training(run, model, splits, device_name(device), task.recipe.fit.epochs):
+            with display.training(run, model, splits, device_name(device), task.recipe.fit.epochs, task.unit):
                 for epoch in epochs(task, run, device, display.step):
                     display.epoch(epoch)
                     tracker.epoch(asdict(epoch))
@@ -347,14 +347,18 @@ def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> 
     state = run.state
     seconds = sum(record["seconds"] for record in state.history)
     images = sum(run.recipe.fit.shares(state.epoch)) * len(splits.train)
+    strength = {}
     if run.has(Run.transfer):
         # A head's features belong to its training, and each image passes the backbone once, whatever the head does.
         seconds, images = seconds + run.transfer["seconds"], len(splits.train)
+        if strengths := run.transfer.get("strengths"):
+            strength = {"strength": strengths[state.best_epoch - 1]}
     trainable, total = model.parameter_counts()
     return {
         "seconds": round(seconds, 3),
         "epochs": state.epoch,
         "best_epoch": state.best_epoch,
+        **strength,
         "stop_reason": state.stop_reason,
         "failed": state.failed,
         "images_per_second": round(images / seconds, 1),

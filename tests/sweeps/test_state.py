@@ -120,6 +120,18 @@ def test_trials_are_candidates_times_seeds_and_running_ones_are_taken_up():
     assert ledger.ready[0].number == 0
 
 
+def test_what_is_left_is_counted_by_the_trials_that_ended_and_no_epoch_that_patience_saved():
+    ledger = Ledger(begun(plan()))
+    assert ledger.epochs_left() == 5 * 16
+    ledger.apply(ended(0, 0.5))
+    assert ledger.epochs_left() == 4 * 4, "the recipe's 16 epochs were 4 at last"
+    ledger.apply(ended(1, 0.5, state="failed", epochs=1))
+    assert ledger.epochs_left() == 3 * 4
+    for trial in (2, 3, 4):
+        ledger.apply(ended(trial, 0.5, epochs=6))
+    assert ledger.epochs_left() == 0
+
+
 def test_a_trial_that_loses_its_workers_again_and_again_has_failed():
     ledger = Ledger(begun(plan()))
     for _ in range(MOST_LOSSES):

@@ -361,7 +361,13 @@ def test_a_transfer_run_is_an_ordinary_run(finished_transfer):
     assert facts["engine"] == "onnxruntime"
     assert facts["computed"] == facts["images"] == 48
     assert 0 <= facts["sanity"]["nearest_mean_accuracy"] <= 1
-    assert len(run.history) <= len(facts["strengths"]) == 7
+    assert len(run.history) <= len(facts["strengths"]) == 13
+    training = run.metrics["training"]
+    assert training["strength"] == facts["strengths"][training["best_epoch"] - 1]
+    assert training["seconds"] > facts["seconds"], "the features belong to the training"
+    assert "epoch" not in training["stop_reason"]
+    assert f"best strength {training['strength']:g}, restored" in answer.out
+    assert "epoch" not in answer.out
     second = json.loads((runs / "backbone-2" / "transfer.json").read_text())
     assert (second["engine"], second["computed"]) == ("cache", 0)
 
