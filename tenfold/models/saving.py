@@ -22,7 +22,9 @@ def build_described(description: Mapping[str, Any], own: OwnModel | None = None)
     numbers = {key: tuple(map(float, value)) for key, value in description["preprocessing"].items()}
     if min(channels, height, width, len(description["class_names"])) < 1:
         raise ValueError("does not describe a model: its images or classes are none")
-    if any(len(value) not in (1, channels) for value in numbers.values()) or 0 in numbers["deviation"]:
+    # A grey image is made as many channels as a backbone's preprocessing has.
+    unfit = channels > 1 and any(len(value) not in (1, channels) for value in numbers.values())
+    if unfit or 0 in numbers["deviation"]:
         raise ValueError(f"has a preprocessing that does not fit images of {channels} channels")
     try:
         return build_model(
