@@ -34,7 +34,8 @@ FIRST, MOST, JUDGES = 250, 2000, 500
 # The recipe that stands for learning from scratch: the others of the ladder are slower and a little better.
 SCRATCH = "fast-86"
 # How an error falls with the images, errors ~ images ** -slope: mean and deviation of what is believed before
-# anything is measured. By the curves of CIFAR-10 and MNIST; one that has not left chance yet would tell nothing.
+# anything is measured. A judgement after looking at curves of CIFAR-10 and MNIST, fitted to no set of data; wide, so
+# that two or three measured points outweigh it. Data whose first points lie at chance rest on it alone.
 SLOPES = {"scratch": (0.45, 0.15), "features": (0.25, 0.1)}
 # How many standard errors apart two predicted errors are told apart.
 CLEAR = 2.0
@@ -116,7 +117,7 @@ class Evidence:
 
 
 def forecast(points: tuple[Point, ...], images: int, kind: str) -> Forecast:
-    """Extend a curve to so many `images`: a line in the logarithms, its slope believed beforehand to be `SLOPES`."""
+    """Extend a curve to so many `images`: a line in the logarithms, its slope drawn to the guess in `SLOPES`."""
     mean, deviation = SLOPES[kind]
     # In the last point as origin, so that the level there and the slope are nearly independent.
     distances = np.log([point.images / points[-1].images for point in points])
