@@ -1,5 +1,6 @@
 """Answers written as they come: a table to read, CSV, JSON lines or Parquet."""
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -57,10 +58,17 @@ def writer(chosen: str, out: Path | None, top: int | None) -> Iterator[Writer]:
             finally:
                 parquet.close()
         elif place is None:
-            yield _Text(sys.stdout, chosen, top)
+            yield _Text(_standard_output(chosen), chosen, top)
         else:
             with open(place, "w", encoding="utf-8", newline="") as file:
                 yield _Text(file, chosen, top)
+
+
+def _standard_output(chosen: str) -> TextIO:
+    """Standard output; for programs it is UTF-8 as in a file, whatever the terminal's language is."""
+    if chosen != "table" and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    return sys.stdout
 
 
 class _Text:

@@ -1,6 +1,7 @@
 """One preprocessing: what a run says of a picture is the same in evaluate, in predict, alone and in a folder."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -333,6 +334,16 @@ def test_pictures_without_a_class_of_the_model_are_said_not_to_count(trained, tm
     assert status == 0
     assert "of 1 pictures are named" in err
     assert "1 picture not counted" in err
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "table"])
+def test_what_programs_read_is_utf8_whatever_the_terminals_language(trained, form):
+    root, run = trained
+    plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    line = words("predict", run.path, root / "test" / "日本" / "exif6.jpg", "--format", form)
+    done = subprocess.run(line, capture_output=True, env=plain, timeout=400)
+    assert done.returncode == 0, done.stderr
+    assert ("Ärger" in done.stdout.decode("utf-8")) == (form != "table")
 
 
 def test_an_empty_list_on_standard_input_is_an_error(trained, tmp_path):

@@ -1,5 +1,6 @@
 """A run on a real pretrained backbone at work: predict gives its saved bits, and its export answers as it does."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,9 @@ def test_a_pretrained_backbone_is_exported_in_every_format_and_answers_as_the_ru
     assert set(exported.certificate["formats"]) == {"onnx", "torch", "openvino"}
     for found in exported.certificate["formats"].values():
         assert found["same_class"] + len(found["near_ties"]) == len(saved)
-    channels, height, width = read_contract(exported.path).image
-    pixels = np.stack([read(str(root / path), channels, height, width) for path in saved.paths])
+    contract = read_contract(exported.path)
+    how = asdict(contract.reading)
+    pixels = np.stack([read(str(root / path), how, *contract.image) for path in saved.paths])
     found = softmax(OnnxPredictor(exported.path).logits(pixels))
     np.testing.assert_allclose(
         found, saved.probabilities, atol=exported.certificate["tolerance"]["probability"]
