@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import tenfold
-from tenfold.data import Source, load_splits
+from tenfold.data import Source, read_splits
 from tenfold.inference.evaluation import predict_split
 from tenfold.models import build_model
 from tenfold.runs.folder import Run
@@ -55,7 +55,7 @@ def right_by_epoch(recipe: tenfold.Recipe, data: Path) -> Iterator[np.ndarray]:
     """After every epoch, which held-out images the model then gets right: (images,) bool."""
     folders = {"train": tuple(str(data / name) for name in TRAINING), "test": (str(data / "test"),)}
     source = Source(**folders, validation=tuple(str(data / name) for name in HELD_OUT))
-    splits = load_splits(recipe.data, source)
+    splits = read_splits(recipe.data, source)
     channels, height, width = splits.image_shape
     model = build_model(
         recipe.model, (channels, height, width), len(splits.class_names), seed=recipe.fit.seed

@@ -5,7 +5,7 @@
 `--data` holds folders (train1 ... train5, test), each with one folder a class. Every measurement is a process of
 its own, in turn with the others (A B A B), with the files in the page cache. Cold: decode every file and write the
 pack, against one pass over Keras' `image_dataset_from_directory` with batches of 64; imports are not counted on
-either side. Warm: `load_splits` on the pack that is there, which includes looking at every file for changes.
+either side. Warm: `read_splits` on the pack that is there, which includes looking at every file for changes.
 """
 
 import argparse
@@ -37,10 +37,10 @@ print(json.dumps({"images": count, "seconds": seconds, "versions": versions}))
 
 TENFOLD = """
 import json, sys, time
-from tenfold.data import Source, load_splits
+from tenfold.data import Source, read_splits
 from tenfold.recipe import Data
 began = time.perf_counter()
-splits = load_splits(Data(), Source(sys.argv[1]))
+splits = read_splits(Data(), Source(sys.argv[1]))
 seconds = time.perf_counter() - began
 print(json.dumps({"images": sum(map(len, splits)), "seconds": seconds}))
 """

@@ -33,7 +33,7 @@ from seeds import spread
 
 from tenfold.core.devices import choose_precision, device_name
 from tenfold.core.randomness import seed_for
-from tenfold.data import Source, Split, Splits, load_splits
+from tenfold.data import Source, Split, Splits, read_splits
 from tenfold.data.feeds import feed
 from tenfold.inference.evaluation import score
 from tenfold.models import build_model
@@ -108,7 +108,7 @@ def parse() -> argparse.Namespace:
 def ours(recipe: str, options: argparse.Namespace, device: torch.device) -> Contestant:
     """A recipe on its data, warmed up."""
     chosen = load_recipe(recipe, {} if options.epochs is None else {"fit.epochs": options.epochs})
-    splits = all_for_training(load_splits(chosen.data, Source(options.data)))
+    splits = all_for_training(read_splits(chosen.data, Source(options.data)))
     if options.images:
         test = some(splits.test, -(-options.images // 5))
         splits = replace(splits, train=some(splits.train, options.images), test=test)

@@ -16,7 +16,7 @@ import numpy as np
 from seeds import spread
 
 import tenfold
-from tenfold.data import Source, Splits, load_splits
+from tenfold.data import Source, Splits, read_splits
 from tenfold.models import build_model
 from tenfold.runs.folder import Run
 from tenfold.training.loop import fit
@@ -64,7 +64,7 @@ def learn(recipe_name: str, variant: str, data: Path) -> tuple[float, float, flo
 def notebook_splits(recipe: tenfold.Recipe, data: Path) -> Splits:
     """The notebooks' folders as splits; the test folder is named because a source has one, and left alone."""
     train, validation = (tuple(str(data / name) for name in names) for names in (TRAINING, VALIDATION))
-    return load_splits(recipe.data, Source(train=train, validation=validation, test=(str(data / "test"),)))
+    return read_splits(recipe.data, Source(train=train, validation=validation, test=(str(data / "test"),)))
 
 
 def row(variant: str, values: list[tuple[float, float, float]]) -> str:

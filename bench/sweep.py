@@ -24,7 +24,7 @@ import numpy as np
 import torch
 
 import tenfold
-from tenfold.data import Source, Splits, load_splits
+from tenfold.data import Source, Splits, read_splits
 from tenfold.models import build_model
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import Run
@@ -63,7 +63,7 @@ def main() -> None:
 
 def overhead(options: argparse.Namespace, out: Path) -> None:
     """Wall time from one trial's end to the next one's, on a warm worker, against `fit` alone in a warm process."""
-    splits = load_splits(load_recipe("digits").data, Source("digits"))
+    splits = read_splits(load_recipe("digits").data, Source("digits"))
     bare = [bare_seconds(splits, seed, out / f"bare-{seed}") for seed in range(options.repeats)][1:]
     watch = Watch(out / "sweep")
     with watch:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
 import tenfold
-from tenfold.report import style
+from tenfold.report.kit import style
 
 # The notebooks' own logs, which the tests hold too.
 LOGS = Path(__file__).parents[1] / "tests/support/logged.py"

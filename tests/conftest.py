@@ -38,10 +38,10 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def digits(cache):
     """The bundled handwritten digits as splits."""
-    from tenfold.data import Source, load_splits
+    from tenfold.data import Source, read_splits
     from tenfold.recipe import Data
 
-    return load_splits(Data(), Source("digits"))
+    return read_splits(Data(), Source("digits"))
 
 
 @pytest.fixture(scope="session")

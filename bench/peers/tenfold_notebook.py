@@ -19,7 +19,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 import torch
 
 import tenfold
-from tenfold.data import Source, Split, Splits, load_splits
+from tenfold.data import Source, Split, Splits, read_splits
 from tenfold.models import build_model
 from tenfold.recipe import Recipe
 from tenfold.runs.folder import Run
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--warmup", type=int, required=True)
     options = parser.parse_args()
     recipe = tenfold.load_recipe(options.recipe, ["fit.epochs=1", "stop.patience=none"])
-    splits = load_splits(recipe.data, source_of(options.data))
+    splits = read_splits(recipe.data, source_of(options.data))
     model = build_model(recipe.model, (3, 32, 32), len(splits.class_names))
     for steps in (options.warmup, options.steps):
         seconds = epoch_seconds(model, cut_splits(splits, steps * recipe.fit.batch_size), recipe)

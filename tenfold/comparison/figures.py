@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from tenfold.findings.base import short
-from tenfold.report.style import CLASSES, INK, MUTED, TRAINING, VALIDATION, new_figure, styled, title
+from tenfold.report.kit.style import CLASSES, INK, MUTED, TRAINING, VALIDATION, new_figure, styled, title
 
 SHOWN_CHANGES = 30
 

@@ -11,9 +11,9 @@ from tenfold.comparison import figures
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import write_text
 from tenfold.findings.base import called, listed
-from tenfold.report.gallery import Album, sheet_css
-from tenfold.report.page import HERE, chart_uri, render_page
-from tenfold.report.style import adaptive, settle, to_svg
+from tenfold.report.kit.gallery import Album, sheet_css
+from tenfold.report.kit.shell import chart_uri, page_style, render_page, sorting_script
+from tenfold.report.kit.style import adaptive, settle, to_svg
 
 if TYPE_CHECKING:
     from tenfold.comparison.pairing import Comparison, Pair, SeedGroup
@@ -30,8 +30,8 @@ def write_comparison(comparison: "Comparison") -> None:
         charts["changes"] = figures.class_changes(widest.classes, f"{widest.b} minus {widest.a}")
     page = render_page(
         Path(__file__).with_name("comparison.html.jinja"),
-        styles=[(HERE / "page.css").read_text(encoding="utf-8"), *([sheet] if sheet else [])],
-        script=(HERE / "sort.js").read_text(encoding="utf-8"),
+        styles=[page_style(), *([sheet] if sheet else [])],
+        script=sorting_script(),
         rows=comparison.rows,
         pairs=comparison.pairs,
         seeds=any(len(group.runs) > 1 for group in comparison.groups),

@@ -1,7 +1,7 @@
 from .decode import Target as Target
 from .loading import decoding_of as decoding_of
-from .loading import load_splits as load_splits
 from .loading import load_test_split as load_test_split
+from .loading import read_splits as read_splits
 from .loading import reload_splits as reload_splits
 from .loading import typical_size as typical_size
 from .pack import CacheEntry as CacheEntry

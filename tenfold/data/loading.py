@@ -20,7 +20,7 @@ from tenfold.data.splits import Split, Splits, make_splits, make_test_split
 BAD_FILES_SHOWN = 10
 
 
-def load_splits(
+def read_splits(
     data: recipe.Data,
     source: Source,
     progress: Progress | None = None,
@@ -56,7 +56,7 @@ def reload_splits(data: recipe.Data, facts: dict[str, Any], place: str | None = 
             "once: `tenfold report RUN --data PLACE` for a finished run, else `tenfold resume RUN --data PLACE`; in "
             "Python: tenfold.load_run(RUN, data=...), which also takes the arrays of a run on arrays."
         )
-    return load_splits(data, known, None, decoding_of(facts), tuple(facts["class_names"]))
+    return read_splits(data, known, None, decoding_of(facts), tuple(facts["class_names"]))
 
 
 def _is_gone(source: Source) -> bool:

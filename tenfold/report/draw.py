@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tenfold.core.files import atomic, explained_write
 from tenfold.findings import Evidence, learning_rate_drops, overfitting_epoch
 from tenfold.report import figures
-from tenfold.report.style import settle, to_png, to_svg
+from tenfold.report.kit.style import settle, to_png, to_svg
 from tenfold.runs import metrics
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from tenfold.findings.base import short
-from tenfold.report.style import (
+from tenfold.report.kit.style import (
     BEST,
     CLASSES,
     INK,

@@ -1,19 +1,11 @@
-"""`report.html`: one file that explains a run, offline, from its saved numbers.
+"""`report.html`: one file that explains a run, offline, from its saved numbers."""
 
-Names of classes and files are hostile input. Jinja escapes them, the script only ever sets text, and the page's
-policy forbids every request and every script or style but its own, by their hashes.
-"""
-
-import base64
-import hashlib
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import write_text
@@ -21,8 +13,10 @@ from tenfold.findings import Evidence, Finding, find, gather, short
 from tenfold.findings.picks import picks
 from tenfold.report.about import about_data, about_model, flat, source_of
 from tenfold.report.draw import draw_figures
-from tenfold.report.gallery import Album, by_cell, fill, sheet_css, tile_limit
-from tenfold.report.style import adaptive
+from tenfold.report.kit.gallery import Album, by_cell, fill, sheet_css, tile_limit
+from tenfold.report.kit.numbers import count, duration, interval, percent, plain
+from tenfold.report.kit.shell import chart_uri, page_style, render_page, sorting_script
+from tenfold.report.kit.style import adaptive
 from tenfold.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -86,11 +80,11 @@ def _render(run: Run, evidence: Evidence, splits: "Splits | None", note: str) ->
     # What the verdict says is not said again right below it.
     listed = [finding for finding in found if finding.section != "verdict" or finding not in verdict]
     pictured = _pictured(run, album, listed, splits)
-    styles = [(HERE / "page.css").read_text(encoding="utf-8"), *pictured.pop("sheets")]
+    styles = [page_style(), *pictured.pop("sheets")]
     return render_page(
         HERE / "page.html.jinja",
         styles=styles,
-        script="\n".join((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "sort.js")),
+        script="\n".join([(HERE / "page.js").read_text(encoding="utf-8"), sorting_script()]),
         name=run.name,
         accuracy=evidence.test["accuracy"],
         test=evidence.test,
@@ -118,48 +112,6 @@ def _render(run: Run, evidence: Evidence, splits: "Splits | None", note: str) ->
     )
 
 
-def render_page(template: Path, *, styles: Iterable[str], script: str, **values: Any) -> str:
-    """Render a template with its styles and script inside, and a policy that allows nothing else."""
-    environment = Environment(
-        loader=FileSystemLoader(template.parent), autoescape=True, undefined=StrictUndefined
-    )
-    environment.filters |= {"percent": _percent, "plain": _plain, "interval": _interval, "raw": _raw}
-    styles = [style.replace("</", "<\\/") for style in styles]
-    allowed = " ".join(f"'{_hash(style)}'" for style in styles)
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {allowed}; script-src '{_hash(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    page = environment.get_template(template.name)
-    return page.render(
-        styles=[Markup(style) for style in styles],
-        script=Markup(script),
-        policy=policy,
-        **values,
-    )
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _percent(share: float | None, digits: int = 1) -> str:
-    return "–" if share is None else f"{100 * share:.{digits}f}%"
-
-
-def _plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _interval(ends: Iterable[float]) -> str:
-    low, high = ends
-    return f"{100 * low:.1f} to {100 * high:.1f}"
-
-
-def _raw(value: float | None) -> str:
-    return "" if value is None else f"{value:.6f}"
-
-
 # What stands in the sections ---------------------------------------------------------------------------------
 
 
@@ -183,36 +135,23 @@ def _tiles(evidence: Evidence) -> list[tuple[str, str, str]]:
     held_out = evidence.validation.get("accuracy")
     seconds = training["seconds"]
     return [
-        ("Test accuracy", _percent(test["accuracy"]), f"95%: {_interval(test['accuracy_ci95'])}"),
-        ("Macro F1", _percent(test["f1_macro"]), f"95%: {_interval(test['f1_macro_ci95'])}"),
+        ("Test accuracy", percent(test["accuracy"]), f"95%: {interval(test['accuracy_ci95'])}"),
+        ("Macro F1", percent(test["f1_macro"]), f"95%: {interval(test['f1_macro_ci95'])}"),
         (
             "Validation accuracy",
-            _percent(held_out),
+            percent(held_out),
             f"best strength {training['strength']:g}, of {training['epochs']}"
             if "strength" in training
             else f"best epoch {training['best_epoch']} of {training['epochs']}",
         ),
-        ("ROC AUC", _plain(test["roc_auc_macro"]), "mean over the classes"),
+        ("ROC AUC", plain(test["roc_auc_macro"]), "mean over the classes"),
         ("Training time", duration(seconds), f"{training['images_per_second']:,.0f} images a second"),
         (
             "Parameters",
-            _count(training["parameters_total"]),
-            f"{_count(training['parameters_trainable'])} trained",
+            count(training["parameters_total"]),
+            f"{count(training['parameters_trainable'])} trained",
         ),
     ]
-
-
-def _count(number: int) -> str:
-    return f"{number / 1e6:.3g} M" if number >= 1_000_000 else f"{number:,}"
-
-
-def duration(seconds: float) -> str:
-    """A time for reading, such as 1.2 s or 3 min 04 s."""
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def _charts(run: Run) -> dict[str, str | None]:
@@ -225,11 +164,6 @@ def _chart(run: Run, name: str) -> str | None:
     if not path.is_file():
         return None
     return chart_uri(adaptive(path.read_text(encoding="utf-8")))
-
-
-def chart_uri(svg: str) -> str:
-    """An SVG as a data URI."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 # Pictures ----------------------------------------------------------------------------------------------------

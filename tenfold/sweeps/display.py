@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tenfold.core.terminal import is_live, make_console, print_table
-from tenfold.report.page import duration
+from tenfold.report.kit.numbers import duration
 from tenfold.sweeps.ledger import Candidate, Ledger, Trial
 from tenfold.sweeps.space import label
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from tenfold.report.style import BEST, CLASSES, INK, MUTED, TRAINING, new_figure, styled, title
+from tenfold.report.kit.style import BEST, CLASSES, INK, MUTED, TRAINING, new_figure, styled, title
 from tenfold.sweeps.space import value_label
 
 # Beyond this many lines colours can no longer be told apart.

@@ -7,8 +7,9 @@ from typing import Any
 
 from tenfold.core.files import atomic, explained_write, write_json, write_text
 from tenfold.findings.base import percent
-from tenfold.report.page import HERE, duration, render_page
-from tenfold.report.style import adaptive, to_png, to_svg
+from tenfold.report.kit.numbers import duration
+from tenfold.report.kit.shell import page_style, render_page
+from tenfold.report.kit.style import adaptive, to_png, to_svg
 from tenfold.sweeps.results import Results
 from tenfold.sweeps.space import value_label
 
@@ -45,7 +46,7 @@ def write_page(results: Results, drawn: list[str]) -> None:
     charts = [(_chart(results, name), _TEXTS[name.partition("_")[0]]) for name in drawn]
     page = render_page(
         Path(__file__).with_name("page.html.jinja"),
-        styles=[(HERE / "page.css").read_text(encoding="utf-8")],
+        styles=[page_style()],
         script="",
         name=results.path.name,
         kicker=f"Sweep of {ledger.plan.title}: {ledger.plan.search} search over {len(ledger.candidates)} candidates"

@@ -17,7 +17,7 @@ import numpy as np
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import atomic
-from tenfold.data import Source, Splits, load_splits
+from tenfold.data import Source, Splits, read_splits
 from tenfold.recipe import Data, parse_recipe
 from tenfold.sweeps.trial import Report, TrialTask, carry_out
 
@@ -99,7 +99,7 @@ class RayWorkers:
         key = f"{data!r} {source!r}"
         if key not in self.data:
             try:
-                splits = load_splits(data, source)
+                splits = read_splits(data, source)
             except TenfoldError:  # The trial will fail with it, and say so.
                 return []
             small = splits.train.pixels.nbytes <= MOST_SENT
@@ -170,7 +170,7 @@ class Trainer:
             def open_splits(data: Data, source: Source) -> Splits:
                 key = f"{data!r} {source!r}"
                 if key not in self.opened:
-                    self.opened[key] = ray.get(images[0]) if images else load_splits(data, source)
+                    self.opened[key] = ray.get(images[0]) if images else read_splits(data, source)
                 return self.opened[key]
 
             for report in carry_out(TrialTask(**{**task, "folder": folder}), open_splits):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from tenfold.core.errors import InputError
 from tenfold.findings.base import Finding, percent
 from tenfold.recipe import Stop
-from tenfold.report.page import duration
+from tenfold.report.kit.numbers import duration
 from tenfold.runs.folder import Run
 from tenfold.sweeps import figures
 from tenfold.sweeps.journal import Journal

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from tenfold.findings.base import Finding, interval, listed, percent, points
-from tenfold.report.page import duration
+from tenfold.report.kit.numbers import duration
 from tenfold.sweeps.ledger import Candidate, Ledger
 from tenfold.sweeps.space import is_number, label, value_label
 

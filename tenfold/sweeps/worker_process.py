@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import Any, TextIO
 
-from tenfold.data import Source, Splits, load_splits
+from tenfold.data import Source, Splits, read_splits
 from tenfold.recipe import Data
 from tenfold.sweeps.trial import TrialTask, carry_out
 
@@ -44,7 +44,7 @@ class OpenData:
         """The splits of a source."""
         key = f"{data!r} {source!r}"
         if key not in self.opened:
-            self.opened[key] = load_splits(data, source)
+            self.opened[key] = read_splits(data, source)
         return self.opened[key]
 
 

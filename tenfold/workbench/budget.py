@@ -13,12 +13,12 @@ import torch
 
 from tenfold.core.errors import InputError
 from tenfold.core.progress import Progress
-from tenfold.data import Source, Splits, load_splits
+from tenfold.data import Source, Splits, read_splits
 from tenfold.inference.engines import images_per_second
 from tenfold.inference.graphs import cached_graphs
 from tenfold.recipe import Overrides, Recipe, load_recipe
 from tenfold.report.figures import confusion_matrix
-from tenfold.report.style import settle, to_png, to_svg
+from tenfold.report.kit.style import settle, to_png, to_svg
 from tenfold.training.begin import new_model
 from tenfold.training.learner import Learner
 from tenfold.workbench.probe import CLEAR, Evidence, probe, without_mirroring
@@ -256,7 +256,7 @@ def _from_scratch(
     names = [name for name in LADDER if takes(load_recipe(name), task.overrides)] or LADDER
     for name in names:
         recipe = _mirrored(load_recipe(name, {**task.changes, "fit.seed": seed}), found, task)
-        splits = splits or load_splits(recipe.data, source, note)
+        splits = splits or read_splits(recipe.data, source, note)
         rung = _measured(name, recipe, splits, device)
         enough = _left(rung, splits, clock) >= rung.needed * rung.pass_seconds
         if chosen is None or enough:

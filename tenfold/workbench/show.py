@@ -14,14 +14,14 @@ from tenfold.augment import picture_augmentations
 from tenfold.core.errors import InputError
 from tenfold.core.files import atomic, cache_folder, make_output_folder
 from tenfold.core.terminal import is_live, make_console
-from tenfold.data import Source, cache_entries, load_splits, remove_cache_entries
+from tenfold.data import Source, cache_entries, read_splits, remove_cache_entries
 from tenfold.data.inspect import inspect_source, sample_images, summary
 from tenfold.inference.graphs import cached_graphs, remove_cached_graphs
 from tenfold.models import Classifier, build_model, summarise
 from tenfold.models.weights import all_local_weights, check_sum, fetch_weights, local_weights, weights_folder
 from tenfold.recipe import Data, Recipe, builtin_recipes, load_recipe, read_about
 from tenfold.report.figures import class_counts, picture_rows, sample_grid
-from tenfold.report.style import to_png
+from tenfold.report.kit.style import to_png
 from tenfold.training.feature_cache import cached_features, remove_cached_features
 from tenfold.workbench.progress import display_for
 from tenfold.workbench.verbs import check_cache, make_source
@@ -61,7 +61,7 @@ def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out:
     recipe = load_recipe(name, overrides)
     if not recipe.augment:
         raise InputError(f"recipe {str(name)!r} has no [[augment]] table, so there is nothing to picture.")
-    train = load_splits(recipe.data, make_source(source, (), (), ())).train
+    train = read_splits(recipe.data, make_source(source, (), (), ())).train
     _, first_of_class = np.unique(train.labels, return_index=True)
     rows = picture_augmentations(
         recipe.augment, train.images(first_of_class[:_PICTURED]), seed=recipe.fit.seed
@@ -162,7 +162,7 @@ def _shape(recipe: Recipe, data: str | None) -> tuple[tuple[int, int, int], int]
         channels, height, width = _CIFAR_SHAPE
         size = recipe.data.image_size
         return (channels, size or height, size or width), _CIFAR_CLASSES
-    splits = load_splits(recipe.data, make_source(data, (), (), ()))
+    splits = read_splits(recipe.data, make_source(data, (), (), ()))
     return splits.image_shape, len(splits.class_names)
 
 

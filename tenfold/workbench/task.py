@@ -5,7 +5,7 @@ from typing import Any
 
 from tenfold.core.errors import InputError
 from tenfold.core.progress import Progress
-from tenfold.data import Source, Splits, load_splits, typical_size
+from tenfold.data import Source, Splits, read_splits, typical_size
 from tenfold.models.weights import local_weights
 from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
 from tenfold.recipe.overrides import of_table
@@ -56,7 +56,7 @@ def read_task(source: Source, seed: int, note: Progress, overrides: Overrides) -
     elif scratch and not features:
         missing = "the overrides given are not for a backbone"
     return Task(
-        load_splits(recipe.data, source, note),
+        read_splits(recipe.data, source, note),
         None if missing else recipe,
         sizing(size),
         {**sizing(size), **said},

@@ -12,8 +12,7 @@ from torch import nn
 
 from tenfold.core.devices import choose_device, device_name, peak_memory_mib
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.data import Source, Splits, decoding_of, load_test_split, verify_packs
-from tenfold.data import load_splits as read_splits
+from tenfold.data import Source, Splits, decoding_of, load_test_split, read_splits, verify_packs
 from tenfold.data.sources.given import Pair, place_of
 from tenfold.data.sources.opening import NAMED_SOURCES, said_source
 from tenfold.findings.explain import explain, robustness

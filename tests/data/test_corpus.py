@@ -391,7 +391,7 @@ def test_folders_of_the_same_name_size_and_time_are_told_apart(tmp_path, monkeyp
 
 
 def test_folders_of_the_same_name_do_not_evict_each_other(tmp_path, monkeypatch, own_cache):
-    from tenfold.data import Source, load_splits
+    from tenfold.data import Source, read_splits
     from tenfold.recipe import Data
 
     twins(tmp_path)
@@ -399,7 +399,7 @@ def test_folders_of_the_same_name_do_not_evict_each_other(tmp_path, monkeypatch,
     for place in ("p1", "p2", "p1", "p2"):
         monkeypatch.chdir(tmp_path / place)
         seen = [0]
-        load_splits(Data(), Source("data"), lambda done, total, seen=seen: seen.append(done))
+        read_splits(Data(), Source("data"), lambda done, total, seen=seen: seen.append(done))
         decoded.append(seen[-1])
     assert decoded == [24, 24, 0, 0]
 
@@ -563,11 +563,11 @@ def test_white_borders_make_no_copies(tmp_path):
 
 
 def test_training_and_testing_on_the_same_folder_is_said(tmp_path):
-    from tenfold.data import Source, load_splits
+    from tenfold.data import Source, read_splits
     from tenfold.recipe import Data
 
     pets(tmp_path)
-    splits = load_splits(Data(), Source(train=(str(tmp_path),), test=(str(tmp_path),)))
+    splits = read_splits(Data(), Source(train=(str(tmp_path),), test=(str(tmp_path),)))
     assert splits.notices[0].startswith("22 of 24 test images (91.7%) are also in the train split")
 
 

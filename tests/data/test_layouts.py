@@ -9,7 +9,7 @@ from corpus import pets, split_folders, splits_in_classes
 from images import class_folders, classes_of, load, random_pixels, refused, save
 
 from tenfold.core.errors import InputError
-from tenfold.data import Source, load_splits
+from tenfold.data import Source, read_splits
 from tenfold.recipe import Data
 
 
@@ -112,7 +112,7 @@ def test_unknown_names_of_splits_are_refused_with_words_that_work(tmp_path):
     assert "hold folders of the same names (cat, dog)" in str(error.value)
     assert "opetus/  cat/ (6), dog/ (6)" in str(error.value)
     train, test = (said_words(error.value, f"--{name}") for name in ("train", "test"))
-    splits = load_splits(Data(), Source(train=(str(train),), test=(str(test),)))
+    splits = read_splits(Data(), Source(train=(str(train),), test=(str(test),)))
     assert splits.class_names == ("cat", "dog")
     assert len(splits.test) == 10
     assert load(tmp_path, nested=True).class_names == ("opetus", "testaus")

@@ -11,7 +11,7 @@ import pytest
 from images import all_paths, class_folders, load, random_pixels, refused, save
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.data import Source, cache_entries, load_splits, remove_cache_entries
+from tenfold.data import Source, cache_entries, read_splits, remove_cache_entries
 from tenfold.data.pack import open_pack
 from tenfold.recipe import Data
 
@@ -34,7 +34,7 @@ def packs(cache: Path) -> list[str]:
 def decoded(path: Path, **data) -> int:
     """How many images opening the source decodes: 0 when its pack is there."""
     seen = [0]
-    load_splits(Data(**data), Source(str(path)), lambda done, total: seen.append(done))
+    read_splits(Data(**data), Source(str(path)), lambda done, total: seen.append(done))
     return seen[-1]
 
 
@@ -49,7 +49,7 @@ def test_decoded_once_and_mapped_afterwards(photos):
 
 def test_progress_goes_from_little_to_all(photos):
     seen: list[tuple[int, int]] = []
-    load_splits(Data(), Source(str(photos)), lambda done, total: seen.append((done, total)))
+    read_splits(Data(), Source(str(photos)), lambda done, total: seen.append((done, total)))
     assert seen[-1] == (27, 27)
     assert seen == sorted(seen)
 
@@ -158,10 +158,10 @@ def test_a_damaged_pack_is_made_anew(photos, own_cache, name, damage):
 
 LOAD = """
 import sys
-from tenfold.data import Source, load_splits
+from tenfold.data import Source, read_splits
 from tenfold.recipe import Data
 seen = [0]
-splits = load_splits(Data(), Source(sys.argv[1]), lambda done, total: seen.append(done))
+splits = read_splits(Data(), Source(sys.argv[1]), lambda done, total: seen.append(done))
 print(splits.fingerprint, seen[-1])
 """
 
@@ -265,7 +265,7 @@ def test_a_killed_decoding_process_is_told(tmp_path, own_cache, monkeypatch):
             children[0].kill()
 
     with pytest.raises(TenfoldError, match="was killed"):
-        load_splits(Data(), Source(str(folder)), kill_one)
+        read_splits(Data(), Source(str(folder)), kill_one)
     assert killed
     assert packs(own_cache) == []
 
@@ -358,4 +358,4 @@ def test_a_picture_that_changes_while_it_is_read_is_told(photos):
         save(photos / "cat" / "late.png", random_pixels(5))
 
     with pytest.raises(InputError, match="changed while they were read"):
-        load_splits(Data(), Source(str(photos)), meddle)
+        read_splits(Data(), Source(str(photos)), meddle)

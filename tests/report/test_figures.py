@@ -13,7 +13,7 @@ from tenfold.comparison import figures as versus
 from tenfold.findings import Evidence
 from tenfold.report import figures
 from tenfold.report.draw import CURVE_POINTS, draw_figures, thinned
-from tenfold.report.style import DARK, adaptive, settle, to_png, to_svg
+from tenfold.report.kit.style import DARK, adaptive, settle, to_png, to_svg
 from tenfold.runs.folder import Run
 from tenfold.runs.metrics import confusion_matrix, measure, reliability, wilson_interval
 from tenfold.runs.predictions import Predictions

@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 
 from tenfold.core.files import write_json
 from tenfold.report import write_report
-from tenfold.report.gallery import Album, by_cell, fill, sheet_css, tile_limit, tile_side
+from tenfold.report.kit.gallery import Album, by_cell, fill, sheet_css, tile_limit, tile_side
 from tenfold.runs.metrics import measure
 from tenfold.runs.predictions import Predictions
 

@@ -9,7 +9,7 @@ import pytest
 from served import Client, encoded, noise
 from small import SMALL
 
-from tenfold.data import Source, load_splits
+from tenfold.data import Source, read_splits
 from tenfold.recipe import Data
 from tenfold.serving import corrections as module
 from tenfold.serving.corrections import Corrections
@@ -108,7 +108,7 @@ def test_training_reads_them(kept, command, tmp_path):
     """The classes and the number of pictures are those that were said, and `tenfold train` trains on them."""
     for seed in range(24):
         kept.add(encoded(noise(seed=seed)), ("cat", "dog")[seed % 2], "cat", 0.5)
-    splits = load_splits(Data(), Source(str(kept.folder)))
+    splits = read_splits(Data(), Source(str(kept.folder)))
     assert splits.class_names == ("cat", "dog")
     assert sum(len(split) for split in splits) == 24
     answer = command("train", "digits", *SMALL, "--data", kept.folder, "--out", tmp_path, "--name", "again")

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from tenfold.data import Source, Split, Splits, load_splits
+from tenfold.data import Source, Split, Splits, read_splits
 from tenfold.data.source import SPLIT_NAMES
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import Run
@@ -21,7 +21,7 @@ ANIMALS = ("cat", "dog", "owl")
 def digits_run(path: Path, *, strength: float = 1.0, seed: int = 0, recipe: str = "digits") -> Run:
     """A run on the bundled digits whose "epochs" are steps of the regression's solver; `strength` is its C."""
     run = new_run(path, recipe, seed)
-    splits = load_splits(run.recipe.data, Source("digits"))
+    splits = read_splits(run.recipe.data, Source("digits"))
     run.data = splits.describe()
     flat = {split.name: split.images(slice(None)).reshape(len(split), -1) / 255 for split in splits}
     random = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tenfold.core.errors import InputError
-from tenfold.data import Source, Splits, load_splits
+from tenfold.data import Source, Splits, read_splits
 from tenfold.recipe import Data
 
 
@@ -53,7 +53,7 @@ def with_splits(root: Path) -> Path:
 
 
 def load(path: Path | str, **data: Any) -> Splits:
-    return load_splits(Data(**data), Source(str(path)))
+    return read_splits(Data(**data), Source(str(path)))
 
 
 def classes_of(splits: Splits) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ from photographs import crop_photographs, missing
 from small import draw_pictures
 
 import tenfold
-from tenfold.data import Source, load_splits, typical_size
+from tenfold.data import Source, read_splits, typical_size
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import load_run
 from tenfold.workbench import budget as planning
@@ -81,7 +81,7 @@ def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photog
     assert recipe.data.image_size == min(128, typical_size(Source(str(photographs))))
     assert recipe.model.options["patch"] == 2 * recipe.model.options["stride"] > 2
     assert recipe.fit.epochs > load_recipe("fast-90").fit.epochs, "few images take more epochs"
-    splits = load_splits(recipe.data, Source(str(photographs)))
+    splits = read_splits(recipe.data, Source(str(photographs)))
     assert measure_step(load_recipe(recipe, {"fit.batch_size": 8}), splits, CPU) > 0
 
 
@@ -103,7 +103,7 @@ def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures, no_we
 @pytest.mark.parametrize("affordable", [0.4, 1.4, 30.0])
 def test_the_clock_fills_the_time_until_more_epochs_would_teach_nothing(pictures, affordable):
     recipe = load_recipe("fast-72", {"fit.hardest": [1.0]})
-    splits = load_splits(recipe.data, Source(str(pictures)))
+    splits = read_splits(recipe.data, Source(str(pictures)))
     rung = planning.Rung("fast-72", recipe, 0.01, 20.0, needed=1.0)
     plan = planning._scaled(rung, splits, 20.0 * affordable)
     assert plan.recipe.fit.minutes == pytest.approx(20.0 * affordable / 60, abs=1e-3), (
@@ -121,7 +121,7 @@ def test_the_clock_fills_the_time_until_more_epochs_would_teach_nothing(pictures
 def test_passes_are_counted_in_epochs_that_leave_images_out_and_rates_go_with_the_batch(pictures):
     recipe = load_recipe("fast-86", {"fit.hardest": [1.0, 0.5], "fit.scales": [1.0], "fit.batch_size": 500})
     assert [epochs_for(recipe, passes) for passes in (0.3, 1.0, 1.2, 2.5)] == [1, 1, 2, 4]
-    splits = load_splits(recipe.data, Source(str(pictures)))
+    splits = read_splits(recipe.data, Source(str(pictures)))
     rung = planning._measured("fast-86", recipe, splits, CPU)
     assert rung.needed > sum(recipe.fit.shares(recipe.fit.epochs)), "few images take more passes"
     options, smaller = recipe.optimizer.options, rung.recipe.optimizer.options
@@ -159,7 +159,7 @@ def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch, no
 
 
 def test_testing_takes_the_longer_the_more_views_there_are_of_an_image(pictures):
-    splits = load_splits(load_recipe("fast-94").data, Source(str(pictures)))
+    splits = read_splits(load_recipe("fast-94").data, Source(str(pictures)))
     one, six = (
         planning._measured("fast-94", load_recipe("fast-94", {"model.views": views}), splits, CPU)
         for views in (1, 6)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tenfold.data import Source, load_splits
+from tenfold.data import Source, read_splits
 from tenfold.recipe import load_recipe
 from tenfold.workbench.probe import JUDGES, Evidence, Point, forecast, probe, without_mirroring
 from tenfold.workbench.scaling import scaled_to
@@ -52,7 +52,7 @@ def test_what_is_far_ahead_on_few_images_is_ahead_by_many_standard_errors():
 
 
 def test_classes_that_are_mirror_images_are_not_mirrored_and_the_words_say_so(tmp_path):
-    splits = load_splits(load_recipe("fast-86").data, Source(str(arrows(tmp_path, 150))))
+    splits = read_splits(load_recipe("fast-86").data, Source(str(arrows(tmp_path, 150))))
     first, second = (probe(splits, {}, None, CPU, 0) for _ in range(2))
     assert not first.mirror
     assert first.mirror_words.startswith("mirroring harms")
@@ -63,7 +63,7 @@ def test_classes_that_are_mirror_images_are_not_mirrored_and_the_words_say_so(tm
 
 
 def test_no_test_image_is_looked_at(pictures):
-    splits = load_splits(load_recipe("fast-86").data, Source(str(pictures)))
+    splits = read_splits(load_recipe("fast-86").data, Source(str(pictures)))
     found = probe(replace(splits, test=splits.test.part(np.arange(0))), {}, None, CPU, 0)
     assert len(found.scratch[-1].right) == len(splits.validation) + len(splits.train) // 3
 

@@ -6,7 +6,7 @@ import pytest
 from images import all_paths, class_folders, classes_of, load, random_pixels, refused, save, with_splits
 
 from tenfold.core.errors import InputError
-from tenfold.data import Source, load_splits
+from tenfold.data import Source, read_splits
 from tenfold.recipe import Data
 
 
@@ -72,7 +72,7 @@ def test_several_folders_for_a_split(tmp_path):
     for number in range(1, 5):
         class_folders(tmp_path / f"train{number}", {"a": number + 1, "b": 2}, seed=10 * number)
     folders = [str(tmp_path / f"train{number}") for number in (1, 3, 4, 2)]
-    splits = load_splits(
+    splits = read_splits(
         Data(), Source(train=tuple(folders[:3]), validation=(folders[3],), test=(folders[0],))
     )
     assert splits.train.folders == (4, 6, 7)
@@ -237,14 +237,14 @@ def test_a_fraction_of_nothing(tmp_path):
 
 def test_data_and_folders_at_once(tmp_path):
     with pytest.raises(InputError, match="both --data"):
-        load_splits(Data(), Source("digits", train=(str(tmp_path),)))
+        read_splits(Data(), Source("digits", train=(str(tmp_path),)))
     with pytest.raises(InputError, match="no training images"):
-        load_splits(Data(), Source(test=(str(tmp_path),)))
+        read_splits(Data(), Source(test=(str(tmp_path),)))
 
 
 def test_a_training_folder_with_splits_of_its_own(split_folders):
     with pytest.raises(InputError, match=r"split of its own \(train\)"):
-        load_splits(Data(), Source(train=(str(split_folders),)))
+        read_splits(Data(), Source(train=(str(split_folders),)))
 
 
 CIFAR10 = os.environ.get("TENFOLD_CIFAR10", "")

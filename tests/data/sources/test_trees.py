@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from images import all_paths, class_folders, load, packed, paths_of, refused, with_splits
 
-from tenfold.data import Source, load_splits
+from tenfold.data import Source, read_splits
 from tenfold.data.sources.trees import _name
 from tenfold.recipe import Data
 
@@ -47,7 +47,7 @@ def test_splits_in_an_archive(tmp_path):
 def test_an_archive_for_a_split(tmp_path):
     folder = with_splits(tmp_path / "photos")
     test = packed(folder / "testing", tmp_path / "photos" / "testing.tar")
-    splits = load_splits(Data(), Source(train=(str(folder / "train"),), test=(str(test),)))
+    splits = read_splits(Data(), Source(train=(str(folder / "train"),), test=(str(test),)))
     assert splits.test.paths[0] == "testing.tar/cat/0.png"
     assert len(splits.test) == 6
 

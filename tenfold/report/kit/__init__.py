@@ -1,0 +1,1 @@
+"""What all pages share: the shell, the style of figures, galleries, numbers in words, sorting."""
