@@ -302,7 +302,7 @@ def test_minutes_are_by_the_clock_between_epochs_too(few_digits, tmp_path):
 
 def test_resuming_without_a_checkpoint_is_an_error(few_digits, tmp_path):
     model = build_model(small_recipe().model, (1, 8, 8), 10)
-    with pytest.raises(InputError, match="nothing to go on from"):
+    with pytest.raises(InputError, match="there is no such file"):
         next(fit(model, few_digits, small_recipe(), Run(tmp_path), resume=True))
 
 
