@@ -14,6 +14,7 @@ before a file is read or written: a run is opened in no time.
 import csv
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,7 @@ class Place:
         return self if folder is None else folder.path / self.name
 
 
-class FolderFile(Generic[Value]):
+class FolderFile(ABC, Generic[Value]):
     """A file of a folder. `remedy` helps where it is damaged; {run} in it stands for the folder.
 
     `stage` says when it is written. What a `constant` file holds is read once.
@@ -148,11 +149,11 @@ class FolderFile(Generic[Value]):
         """The remedy for a file of that folder."""
         return self.remedy.format(run=quote(str(folder.path)))
 
-    def _read(self, path: Path) -> Value:
-        raise NotImplementedError
+    @abstractmethod
+    def _read(self, path: Path) -> Value: ...
 
-    def _write(self, path: Path, value: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _write(self, path: Path, value: Any) -> None: ...
 
 
 class JsonFile(FolderFile[Any]):
