@@ -93,6 +93,8 @@ def print_table(
     table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(row[place]) for place in shown))
+    if not console.is_terminal:
+        console.width = room  # rich makes nothing wider than its console
     console.print(table, width=room, soft_wrap=False)
     if dropped:
         console.print(f"left out for want of width: {', '.join(dropped)}")

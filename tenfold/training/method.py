@@ -103,7 +103,7 @@ class Method(ABC):
     `unit` is what people call such an epoch.
     """
 
-    unit: ClassVar[str] = "epoch"
+    unit: ClassVar[str]
 
     @abstractmethod
     def begin(self, epoch: int) -> float:

@@ -24,6 +24,8 @@ STEPS_BETWEEN_LOOKS = 50
 class GradientSteps(Method):
     """Shuffled batches, augmented; a step of the recipe's optimizer for each."""
 
+    unit = "epoch"
+
     def __init__(self, equipment: Equipment) -> None:
         self.equipment = equipment
         recipe = equipment.recipe

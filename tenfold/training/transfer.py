@@ -25,7 +25,7 @@ from tenfold.models import Classifier, Preprocessing
 from tenfold.recipe import Recipe
 from tenfold.training.feature_cache import Views, as_split, compute, feature_set
 from tenfold.training.heads import StrengthPath, measure_features, sanity_lines
-from tenfold.training.method import MakeMethod, Method
+from tenfold.training.method import MakeMethod
 from tenfold.training.steps import GradientSteps
 
 __all__ = [
@@ -82,7 +82,7 @@ class Fitting:
     @property
     def unit(self) -> str:
         """What people call an epoch of it."""
-        return StrengthPath.unit if "strengths" in self.features else Method.unit
+        return StrengthPath.unit if "strengths" in self.features else GradientSteps.unit
 
 
 def on_features(

@@ -373,7 +373,7 @@ def test_int8_is_smaller_and_says_what_it_cost(shapes, tmp_path):
 
 def test_int8_is_refused_where_it_loses_more_than_is_allowed(few_digits, tmp_path):
     """One channel that nothing reads is so large that 8 bits leave nothing of the others."""
-    _, height, width = 1, *few_digits.image_shape[:2]
+    height, width = few_digits.image_shape[1:]
     model = build_model(Choice(name="single-conv", filters=16, dense=16), (1, height, width), 10, seed=1)
     convolution, dense = model.network[0], model.network[4]
     with torch.no_grad():
@@ -395,7 +395,7 @@ def test_the_matrices_that_resize_images_stay_exact(few_digits, tmp_path):
     import onnx
 
     options = {"backbone": "test_efficientnet", "weights": "none", "image_size": 32}
-    model = build_model(Choice(name="backbone", **options), (1, *few_digits.image_shape[:2]), 10)
+    model = build_model(Choice(name="backbone", **options), few_digits.image_shape, 10)
     Traced(model, Contract(few_digits.class_names, model.image_shape)).save_onnx(tmp_path / "model.onnx")
     make_int8(tmp_path, model, few_digits, 1.0)
     graph = onnx.load(tmp_path / "model-int8.onnx").graph
