@@ -11,8 +11,7 @@ A folder: seconds that the process itself counts after its imports, for the whol
 predicting, writing CSV. Beside it decoding alone (the same processes, nothing predicted), ONNX Runtime alone and
 PyTorch alone (pixels in memory, batches of 256), and Keras' `predict` over `image_dataset_from_directory`. Images a
 second by the clock, and images for a second of processor time, of the process and of those that decode for it: beside
-other jobs only the latter can be compared. Last the largest memory of the process, which does not grow with the
-number of files.
+other jobs only the latter can be compared. Last the largest memory of the process.
 """
 
 import argparse

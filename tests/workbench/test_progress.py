@@ -50,7 +50,7 @@ def shown(run, few_digits):
     return show
 
 
-def test_a_log_has_one_plain_line_an_epoch_with_a_star_at_each_best(shown, run):
+def test_a_log_has_one_plain_line_an_epoch_with_a_star_at_each_best(shown, run, few_digits):
     def work(display: Display) -> None:
         for number, loss in enumerate((2.0, 1.5, 1.75), start=1):
             display.epoch(epoch(number, loss))
@@ -59,6 +59,7 @@ def test_a_log_has_one_plain_line_an_epoch_with_a_star_at_each_best(shown, run):
     assert lines == [
         f"model-s-deep, 814 parameters, on cpu, to {run.path}",
         "images of 8x8 in 10 classes: 150 train, 100 validation, 50 test",
+        f"understood as {few_digits.layout}",
         "epoch  1/12  loss 1.2500  accuracy  50.00%  validation loss 2.0000  accuracy  62.50%  rate 0.001  2.0 s  *",
         "epoch  2/12  loss 1.2500  accuracy  50.00%  validation loss 1.5000  accuracy  62.50%  rate 0.001  2.0 s  *",
         "epoch  3/12  loss 1.2500  accuracy  50.00%  validation loss 1.7500  accuracy  62.50%  rate 0.001  2.0 s",
@@ -79,7 +80,7 @@ def test_a_log_says_that_a_long_epoch_goes_on(shown):
         display.step(step(2))
         display.step(step(3))
 
-    lines = shown(work).splitlines()[2:]
+    lines = shown(work).splitlines()[3:]
     assert len(lines) == 1
     assert lines[0].startswith("epoch  1/12  loss 1.5000  accuracy 25.00%  1,234 images/s  ")
     assert lines[0].endswith(" left  step 2/10")
@@ -133,7 +134,7 @@ def test_names_are_printed_as_they_are(shown, run, few_digits):
     assert str(run.path) in text
     assert "left out [bold]4[/bold].png: cannot identify [image]" in text
     assert "[bold]5" not in text
-    assert "left out 2 more; all are in data.json" in text
+    assert "left out 2 more unreadable files; all are in data.json" in text
     assert f"stopped. `tenfold resume '{run.path}'` goes on from the last finished epoch." in text
 
 

@@ -127,6 +127,8 @@ def _copy(answer: Any, file: BinaryIO, name: str, start: int, total: int | None)
 
     columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
     console = make_console(stderr=True)
+    if not is_live(console):
+        console.print(f"Fetching {name}", markup=False)
     with Progress(*columns, console=console, disable=not is_live(console)) as progress:
         task = progress.add_task(f"Fetching {name}", total=total, completed=start)
         while block := answer.read(BLOCK):

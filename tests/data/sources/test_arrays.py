@@ -65,6 +65,6 @@ def test_bad_npz_files(tmp_path):
     refused(write(images=batch(30, 8, 8), labels=y / 2), "float64", "one integer or text")
     refused(write(images=batch(30, 8, 8), labels=y, class_names=["a", "b"]), "class_names has 2 names")
     refused(write(pictures=batch(30, 8, 8), y=y), "pictures, y", "x_train")
-    refused(write(images=np.array([{}] * 30), labels=y), "cannot be read as .npz", "without objects")
+    refused(write(images=np.array([{}] * 30), labels=y), "cannot be read as .npz", "it holds Python objects")
     path.write_bytes(b"PK no")
     refused(path, "cannot be read as .npz")

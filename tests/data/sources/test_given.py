@@ -57,7 +57,7 @@ def test_a_run_on_arrays_is_opened_again_and_missed_only_until_they_are_given_ag
     accuracy = run.metrics["test"]["accuracy"]
     assert tenfold.evaluate(run.path, progress=False).metrics["test"]["accuracy"] == accuracy
     keep_arrays((IMAGES, LABELS)).unlink()
-    with pytest.raises(InputError, match="there is no such"):
+    with pytest.raises(InputError, match="the images are not there any more"):
         tenfold.evaluate(run.path, progress=False)
     keep_arrays((IMAGES, LABELS))
     assert tenfold.evaluate(run.path, progress=False).metrics["test"]["accuracy"] == accuracy
