@@ -1,12 +1,19 @@
-"""Writing files so that a kill or a full disk leaves either the old file or the new one, never half of one."""
+"""Writing files so that a kill or a full disk leaves either the old file or the new one, never half of one.
+
+What is written lies beside its place under a hidden name until it is whole, and its writer holds a lock on it. The
+system lets go of the lock when the process ends, however it ends: so what a kill left is told from what is being
+written, and the next one who writes there removes it.
+"""
 
 import errno
+import fcntl
+import glob
 import json
 import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +25,7 @@ _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST),
     *(errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EIO),
 }
-# A folder that was to be renamed when whole, and in which nothing changed for so long (seconds), is abandoned.
+# Where files cannot be locked (some network file systems): what did not change for so long, in seconds, is left over.
 STALE = 3600
 
 MARK = ".tenfold"  # a file in each folder of output that no source reads
@@ -46,36 +53,99 @@ def explained_write(path: Path) -> Iterator[None]:
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well, sync it and rename it into place.
 
-    The temporary file is removed when the block fails. Raises TenfoldError when the disk is full or the
-    folder cannot be written.
+    The temporary file is removed when the block fails, and those of killed writers of `path` before it begins. Raises
+    TenfoldError when the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = _beside(path)
     with explained_write(path):
+        remove_leftovers(path.parent, glob.escape(path.name))
+        temporary.touch()
         try:
-            yield temporary
-            sync(temporary)
-            temporary.replace(path)
+            with _held(temporary):
+                yield temporary
+                sync(temporary)
+                temporary.replace(path)
             sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what `atomic` left in `folder`, and in the folders in it, when its process was killed halfway.
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path` to fill; whoever has filled it renames it, or calls `put_folder`.
 
-    For a caller that alone writes there: a process that still writes would lose its file.
+    It is removed where it is still there when the block ends, and those of killed writers of `path` are before it
+    begins.
     """
-    for pattern in (".*.[0-9]*.tmp", "*/.*.[0-9]*.tmp"):
-        for temporary in folder.glob(pattern):
-            if not temporary.is_dir():
-                temporary.unlink(missing_ok=True)
+    folder = _beside(path)
+    remove_leftovers(path.parent, glob.escape(path.name))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    try:
+        with _held(folder):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def remove_abandoned(folder: Path) -> None:
-    """Remove the folders in `folder` that were to be renamed when whole, and whose process was killed long ago."""
-    for temporary in folder.glob(".*.[0-9]*.tmp"):
-        if temporary.is_dir() and time.time() - temporary.stat().st_mtime > STALE:
-            shutil.rmtree(temporary, ignore_errors=True)
+def put_folder(folder: Path, path: Path) -> None:
+    """Rename `folder` to `path`; a folder that was there is removed when the new one has its place."""
+    sync(folder)
+    old = _set_aside(path) if path.exists() else None
+    folder.rename(path)
+    sync(path.parent)
+    if old:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder, so that no reader finds half of it."""
+    shutil.rmtree(_set_aside(path))
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove from `folder` the temporary files and folders of killed writers, for targets that `name` matches."""
+    for leftover in folder.glob(f".{name}.[0-9]*.tmp"):
+        with suppress(OSError):  # another process removes or finishes it, or it is another user's
+            if not _is_written(leftover):
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename a folder to a name under which it is a leftover."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    return path.rename(aside)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold a file or folder for writing, where the file system has locks."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_written(path: Path) -> bool:
+    """Whether a living process holds a file or folder."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return time.time() - path.stat().st_mtime < STALE
+    finally:
+        os.close(descriptor)
 
 
 def make_output_folder(path: Path) -> None:

@@ -9,7 +9,6 @@ old one.
 import hashlib
 import json
 import os
-import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,15 @@ from filelock import FileLock
 
 from tenfold import recipe
 from tenfold.core.errors import InputError, nearest
-from tenfold.core.files import cache_folder, explained_write, write_json
+from tenfold.core.files import (
+    cache_folder,
+    explained_write,
+    put_folder,
+    remove_folder,
+    remove_leftovers,
+    whole_folder,
+    write_json,
+)
 from tenfold.core.progress import Progress
 from tenfold.core.text import class_name
 from tenfold.data.decode import Misfit, Original, Target, content_hash
@@ -73,6 +80,7 @@ def open_pack(
         with explained_write(folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(folder.parent / f"{place}.lock"):
+                remove_leftovers(folder.parent, f"{place}-*")
                 if _read(folder) is None:  # nor has another process made it meanwhile
                     _remove(folder)
                     _make(folder, data, opened, target, progress or (lambda done, total: None))
@@ -176,17 +184,12 @@ def _make(
 ) -> None:
     """Decode the whole source into `folder`, which appears only when it is complete."""
     groups = opened.groups(data.nested)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a process that was killed
-    partial.mkdir()
-    try:
+    with whole_folder(folder) as partial:
         used, outcomes = _decode_all(partial / "pixels.npy", groups, data, target, progress)
         _write_index(partial, groups, outcomes, data, used, opened.left_out())
         if _names(data, open_source(opened.source), target)[1] != folder.name.rpartition("-")[2]:
             raise InputError(f"{folder.name}: the source's files changed while they were read. Try again.")
-        partial.replace(folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        put_folder(partial, folder)
 
 
 def _decode_all(
@@ -333,9 +336,6 @@ def _size(path: Path) -> int:
 def _remove(path: Path) -> None:
     """Remove a pack or a file, so that no reader finds half of it."""
     if path.is_dir():
-        aside = path.with_name(f".{path.name}.removed")
-        shutil.rmtree(aside, ignore_errors=True)  # left by a process that was killed
-        path.rename(aside)
-        shutil.rmtree(aside)
+        remove_folder(path)
     else:
         path.unlink(missing_ok=True)

@@ -3,7 +3,6 @@
 Everything is written and proven in a folder beside the wanted one, which takes its place only when all is well.
 """
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tenfold import __version__
 from tenfold.core.devices import choose_device
 from tenfold.core.errors import InputError
-from tenfold.core.files import explained_write, write_json, write_text
+from tenfold.core.files import explained_write, put_folder, whole_folder, write_json, write_text
 from tenfold.core.notebook import table_html
 from tenfold.data import Splits
 from tenfold.inference import certificate
@@ -238,20 +237,11 @@ def _check_place(path: Path, overwrite: bool) -> None:
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """A folder to write into, which takes the place of `path` when the block ends well, and else is removed."""
-    folder = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explained_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        try:
+        with whole_folder(path) as folder:
             yield folder
-            old = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
-            if path.exists():
-                path.rename(old)
-            folder.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            put_folder(folder, path)
 
 
 def _described(formats: dict[str, Format], quantized: str | None) -> dict[str, str]:

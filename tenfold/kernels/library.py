@@ -144,7 +144,10 @@ def _compile(compiler: str, variant: Variant, path: Path) -> None:
         ]
         with ThreadPoolExecutor() as pool:
             list(pool.map(_run, commands))
-        _run([compiler, *flags, "-shared", *objects, "-o", str(temporary)])
+        # Linkers write a file of their own in the place of the one that is held.
+        linked = Path(folder, "linked.so")
+        _run([compiler, *flags, "-shared", *objects, "-o", str(linked)])
+        shutil.copyfile(linked, temporary)
 
 
 def _run(command: list[str]) -> None:

@@ -4,14 +4,12 @@ So a kill leaves a run that can be gone on with, or nothing but a hidden folder 
 """
 
 import errno
-import os
-import shutil
-import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from tenfold.core.errors import InputError
-from tenfold.core.files import remove_abandoned, sync
+from tenfold.core.files import put_folder, remove_leftovers, sync, whole_folder
 from tenfold.runs.files import FolderFile, Place
 from tenfold.runs.folder import Run
 
@@ -28,18 +26,13 @@ def create_run(
         raise InputError(f"--name {name!r}: expected a plain folder name; use --out for the folder above it.")
     if name is not None:
         _check_place(out / name, overwrite)
-    beside = out / f".{name or default_name}.{os.getpid()}.tmp"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(out)
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir()
-        try:
+        remove_leftovers(out)
+        with whole_folder(out / (name or default_name)) as beside:
             begin(Run(beside))
             sync(beside)
             path = _number(beside, out, default_name) if name is None else _replace(beside, out / name)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
         sync(out)
         return Run(path)
     except OSError as error:
@@ -63,14 +56,9 @@ def _number(beside: Path, out: Path, default_name: str) -> Path:
 
 
 def _replace(beside: Path, path: Path) -> Path:
-    """Put the folder where a run may lie already, which is removed when the new one is in its place."""
-    if not path.exists():
-        return beside.rename(path)
-    old = path.with_name(f".{path.name}.{os.getpid()}.old.{time.time_ns()}.tmp")
-    with Run(path).lock():
-        path.rename(old)
-        beside.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    """Put the folder where a run may lie already, which nobody may be working on."""
+    with Run(path).lock() if path.exists() else nullcontext():
+        put_folder(beside, path)
     return path
 
 

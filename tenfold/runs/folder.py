@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.core.files import explained_write, remove_abandoned, remove_leftovers
+from tenfold.core.files import explained_write, remove_leftovers
 from tenfold.core.notebook import run_html
 from tenfold.runs import shapes
 from tenfold.runs.files import (
@@ -295,8 +295,8 @@ class Run(Folder):
                     f"{self.path}: another process is working on this run. Wait for it, or end it first."
                 ) from None
         with lock:
-            remove_leftovers(self.path)
-            remove_abandoned(self.path)
+            for folder in (self.path, *self.path.rglob("*/")):
+                remove_leftovers(folder)
             yield
 
     def advice(self, file: FolderFile[Any]) -> str:

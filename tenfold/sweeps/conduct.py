@@ -1,6 +1,6 @@
 """The verb: settles a sweep or takes it up again, has it driven, names the winner, and only then tests it."""
 
-import shutil
+import glob
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -10,12 +10,11 @@ from statistics import fmean
 from typing import Any, Unpack
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.core.files import explained_write
+from tenfold.core.files import explained_write, remove_folder, remove_leftovers
 from tenfold.models import OwnModel, given_model
 from tenfold.models.own import check_own
 from tenfold.recipe import Recipe
 from tenfold.runs.environment import command_line
-from tenfold.runs.folder import Run
 from tenfold.runs.metrics import wilson_interval
 from tenfold.sweeps.display import SweepDisplay, continue_command
 from tenfold.sweeps.drive import Driver
@@ -118,10 +117,11 @@ def _make_folder(folder: Path, overwrite: bool) -> None:
     """Make the sweep's folder, or empty it; a folder that is something else is left alone."""
     with explained_write(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder.parent, glob.escape(folder.name))
     if (folder / FILE).is_file():
         if overwrite:
             with Journal(folder).lock():
-                shutil.rmtree(folder)
+                remove_folder(folder)
             folder.mkdir()
     elif any(path.name != "lock" for path in folder.iterdir()):
         raise InputError(f"{folder}: exists and is not a sweep. Choose another --name.")
@@ -188,11 +188,14 @@ def _note(journal: Journal, ledger: Ledger, event: dict[str, Any]) -> None:
 
 
 def _tested(ledger: Ledger, folder: Path, own: OwnModel | None) -> dict[str, Any]:
-    """The winner's test accuracy over its seeds; a run that was tested before a kill is not tested again."""
+    """The winner's test accuracy over its seeds; a run that was tested before a kill is not tested again.
+
+    The report is the last that testing writes: without it, a kill came in between.
+    """
     assert ledger.winner is not None
     runs = Results(folder, ledger).runs(ledger.winner)
     for run in runs:
-        if not run.has(Run.metrics):
+        if not run.report.is_file():
             evaluate(run, device=ledger.plan.device, progress=False, model=own)
     measured = [run.metrics["test"] for run in runs]
     accuracies, n = [test["accuracy"] for test in measured], measured[0]["n"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.core.files import explained_write, sync
+from tenfold.core.files import explained_write, remove_leftovers, sync
 
 VERSION = 1
 FILE = "sweep.jsonl"
@@ -66,6 +66,8 @@ class Journal:
                 raise TenfoldError(
                     f"{self.folder}: another process is driving this sweep. Wait for it, or end it first."
                 ) from None
+            for folder in (self.folder, self.folder / "figures"):
+                remove_leftovers(folder)
             self.mend()
             self.read()
             yield

@@ -21,7 +21,7 @@ from filelock import FileLock
 from tenfold.augment import Pipeline
 from tenfold.core.axes import channels_first, channels_last
 from tenfold.core.errors import TenfoldError
-from tenfold.core.files import cache_folder, explained_write, write_json
+from tenfold.core.files import cache_folder, explained_write, put_folder, write_json
 from tenfold.core.progress import Progress
 from tenfold.data import Split
 from tenfold.inference.engines import Encoder
@@ -138,7 +138,7 @@ def _grow(found: FeatureSet, split: Split, views: Views, encode: Encoder, progre
             progress(done, found.shape[0])
     write_json(partial / "features.json", {"version": VERSION, "shape": found.shape, **found.about})
     (partial / "progress.json").unlink(missing_ok=True)
-    partial.replace(found.folder)
+    put_folder(partial, found.folder)
     return done - begun
 
 
@@ -147,11 +147,11 @@ def _rows_done(partial: Path, found: FeatureSet) -> int:
     try:
         note = json.loads((partial / "progress.json").read_text(encoding="utf-8"))
         size = (partial / "features.npy").stat().st_size
-    except (OSError, ValueError):
+        done, known = int(note["done"]), (note["version"], tuple(note["shape"]))
+        whole = size >= _header_bytes(partial, found) + 2 * done * int(np.prod(found.shape[1:]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return 0
-    done = int(note.get("done", 0))
-    fits = note.get("version") == VERSION and tuple(note.get("shape", ())) == found.shape
-    whole = size >= _header_bytes(partial, found) + 2 * done * int(np.prod(found.shape[1:]))
+    fits = known == (VERSION, found.shape)
     return done if fits and whole else 0
 
 

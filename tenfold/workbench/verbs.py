@@ -177,7 +177,8 @@ def evaluate(
     run = load_run(run, model)
     where, display = choose_device(device), display_for(progress)
     if data is not None:
-        _evaluate_elsewhere(run, make_source(place_of(data), (), (), ()), where, display)
+        with run.lock():
+            _evaluate_elsewhere(run, make_source(place_of(data), (), (), ()), where, display)
         return run
     splits, classifier = run.splits(), run.model()
     with run.lock():

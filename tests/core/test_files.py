@@ -1,14 +1,26 @@
 """Writing: whole or not at all, with an error that names the path and the remedy."""
 
 import errno
+import fcntl
 import json
+import os
+import stat
 import subprocess
 import sys
 
 import pytest
 
 from tenfold.core.errors import TenfoldError
-from tenfold.core.files import atomic, cache_folder, explained_write, write_json, write_text
+from tenfold.core.files import (
+    atomic,
+    cache_folder,
+    explained_write,
+    put_folder,
+    remove_folder,
+    whole_folder,
+    write_json,
+    write_text,
+)
 
 
 def test_a_written_file_is_whole_and_alone(tmp_path):
@@ -39,6 +51,47 @@ def test_a_value_that_is_no_strict_json_is_not_written(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
         write_json(tmp_path / "a.json", {"loss": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_writers_file_is_removed_by_the_next_one_and_a_living_ones_is_not(tmp_path):
+    path, left = tmp_path / "a.txt", tmp_path / ".a.txt.4194400.tmp"
+    left.write_text("half of i")
+    with left.open() as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        write_text(path, "one")
+        assert {entry.name for entry in tmp_path.iterdir()} == {"a.txt", left.name}
+    write_text(tmp_path / "b.txt", "another")
+    assert left.exists()
+    write_text(path, "two")
+    assert {entry.name for entry in tmp_path.iterdir()} == {"a.txt", "b.txt"}
+
+
+def test_a_folder_appears_whole_in_the_place_of_an_older_one(tmp_path):
+    (tmp_path / ".out.4194400.tmp" / "half").mkdir(parents=True)
+    for content in ("one", "two"):
+        with whole_folder(tmp_path / "out") as folder:
+            (folder / content).touch()
+            put_folder(folder, tmp_path / "out")
+        assert [path.name for path in tmp_path.iterdir()] == ["out"]
+        assert [path.name for path in (tmp_path / "out").iterdir()] == [content]
+    with pytest.raises(RuntimeError, match="halfway"), whole_folder(tmp_path / "out") as folder:
+        raise RuntimeError("halfway")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "two"]
+    remove_folder(tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_files_follow_the_umask(umask, tmp_path):
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+        with whole_folder(tmp_path / "out") as folder:
+            put_folder(folder, tmp_path / "out")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~umask
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o777 & ~umask
 
 
 # The limit on the size of a file makes the kernel refuse the write in the same way as a full disk does.

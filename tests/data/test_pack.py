@@ -181,7 +181,7 @@ def test_two_processes_at_once_make_one_pack(tmp_path, own_cache):
 def test_a_killed_process_leaves_nothing_in_the_way(tmp_path, own_cache):
     folder = class_folders(tmp_path / "p", {"a": 900, "b": 900})
     process = start(folder)
-    while not list(own_cache.glob("packs/.*.partial/pixels.npy")) and process.poll() is None:
+    while not list(own_cache.glob("packs/.*.tmp/pixels.npy")) and process.poll() is None:
         time.sleep(0.001)
     process.kill()
     process.communicate()

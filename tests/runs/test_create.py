@@ -1,5 +1,6 @@
 """A new run's folder is whole or not there, whenever its process is killed; nothing that is no run is replaced."""
 
+import fcntl
 import os
 import shutil
 import signal
@@ -164,7 +165,11 @@ def test_what_a_kill_left_is_removed_by_a_later_run(tmp_path, begin):
     for path in (old, new):
         path.mkdir()
         (path / "recipe.toml").touch()
-    os.utime(old, (0, 0))
+    held = os.open(new, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
     create_run(tmp_path, None, "digits", begin)
     assert names(tmp_path) == [".digits.13.tmp", "digits-1"]
     assert [run.name for run in find_runs(tmp_path)] == ["digits-1"]
+    os.close(held)
+    create_run(tmp_path, None, "digits", begin)
+    assert names(tmp_path) == ["digits-1", "digits-2"]
