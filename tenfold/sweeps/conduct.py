@@ -24,7 +24,8 @@ from tenfold.sweeps.page import save_results
 from tenfold.sweeps.plan import SweepPlan, differences, plan_sweep
 from tenfold.sweeps.results import Results, importance_of
 from tenfold.sweeps.settings import Crew, SweepOptions, values_of
-from tenfold.workbench.verbs import Model, choose_recipe, compose, evaluate, make_source
+from tenfold.workbench.request import Model, compose, make_source
+from tenfold.workbench.verbs import choose_recipe, evaluate
 
 
 def sweep(

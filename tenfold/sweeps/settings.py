@@ -6,22 +6,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypeVar
 
 from tenfold.core.errors import InputError, nearest
 from tenfold.sweeps.local_workers import LocalWorkers, Workers, threads_each
-from tenfold.workbench.verbs import Folders
+from tenfold.workbench.request import SourceOptions
 
 SEARCHES = ("grid", "random", "tpe")
-
-
-class SourceOptions(TypedDict, total=False):
-    """The keywords that name a source: see `make_source`."""
-
-    data: str | Path | None
-    train: Folders
-    validation: Folders
-    test: Folders
 
 
 class SweepOptions(SourceOptions, total=False):

@@ -24,7 +24,8 @@ from tenfold.report.figures import class_counts, picture_rows, sample_grid
 from tenfold.report.kit.style import to_png
 from tenfold.training.feature_cache import cached_features, remove_cached_features
 from tenfold.workbench.progress import display_for
-from tenfold.workbench.verbs import check_cache, make_source
+from tenfold.workbench.request import make_source
+from tenfold.workbench.verbs import check_cache
 
 # What a recipe is shown for when no source is named: the notebooks' images.
 _CIFAR_SHAPE, _CIFAR_CLASSES = (3, 32, 32), 10
@@ -61,7 +62,7 @@ def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out:
     recipe = load_recipe(name, overrides)
     if not recipe.augment:
         raise InputError(f"recipe {str(name)!r} has no [[augment]] table, so there is nothing to picture.")
-    train = read_splits(recipe.data, make_source(source, (), (), ())).train
+    train = read_splits(recipe.data, make_source(data=source)).train
     _, first_of_class = np.unique(train.labels, return_index=True)
     rows = picture_augmentations(
         recipe.augment, train.images(first_of_class[:_PICTURED]), seed=recipe.fit.seed
@@ -162,7 +163,7 @@ def _shape(recipe: Recipe, data: str | None) -> tuple[tuple[int, int, int], int]
         channels, height, width = _CIFAR_SHAPE
         size = recipe.data.image_size
         return (channels, size or height, size or width), _CIFAR_CLASSES
-    splits = read_splits(recipe.data, make_source(data, (), (), ()))
+    splits = read_splits(recipe.data, make_source(data=data))
     return splits.image_shape, len(splits.class_names)
 
 

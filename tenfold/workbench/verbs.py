@@ -5,21 +5,18 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
-from torch import nn
 
 from tenfold.core.devices import choose_device, device_name, peak_memory_mib
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.data import Source, Splits, decoding_of, load_test_split, read_splits, verify_packs
-from tenfold.data.sources.given import Pair, place_of
-from tenfold.data.sources.opening import NAMED_SOURCES, said_source
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split, write_contract
-from tenfold.models import Classifier, OwnModel, given_model
-from tenfold.models.own import OWN, Make, own_changes
-from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
+from tenfold.models import Classifier, given_model
+from tenfold.models.own import OWN
+from tenfold.recipe import Composition, Recipe, load_recipe
 from tenfold.report import write_report
 from tenfold.runs.create import create_run
 from tenfold.runs.environment import command_line
@@ -31,27 +28,15 @@ from tenfold.training.begin import epochs, new_model, what_is_fitted, write_begi
 from tenfold.training.transfer import Fitting, for_evaluation, split_on_features, training_sample
 from tenfold.workbench.budget import make_plan, suitable_plan
 from tenfold.workbench.progress import Display, display_for
+from tenfold.workbench.request import Data, Model, SourceOptions, compose, make_source
 
-# How a module of the user's own is trained where no recipe is named.
-PLAIN_RECIPE = "model-s-baseline"
 # What a frozen backbone does to each image before its head is trained.
 _FEATURES = "computing features"
-
-# A module of the user's own, or what makes one.
-Model = nn.Module | Make | OwnModel
-# A path or a source's name, arrays or tensors, or a pair of them for each split.
-Data = str | Path | Pair | Mapping[str, Pair]
-# One folder or several.
-Folders = str | Path | Iterable[str | Path]
 
 
 def train(
     recipe: str | Path | Recipe | None = None,
     *,
-    data: Data | None = None,
-    train: Folders = (),
-    validation: Folders = (),
-    test: Folders = (),
     out: str | Path = "runs",
     name: str | None = None,
     overwrite: bool = False,
@@ -64,16 +49,16 @@ def train(
     began: float | None = None,
     model: Model | None = None,
     verify: bool = False,
+    **source: Unpack[SourceOptions],
 ) -> Run:
     """Train a recipe on a source, evaluate it, write its report, and give the run.
 
     `recipe` is a built-in recipe's name, a TOML file or a Recipe (default: one that suits the data); `data`, or
-    `train`, `validation` and `test` folders, are the source (default: scikit-learn's digits). `overrides` are
-    `key=value` texts or a mapping such as `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow". With `minutes`
-    and no recipe, one is chosen and scaled so that all is done by then, counted from `began` (a `time.perf_counter`;
-    default: now); a recipe that is named trains for so long.
-    `data` may be `(images, labels)`, uint8 arrays or tensors, or such a pair for each split: see
-    `tenfold.data.sources.given`. They are kept in the cache; a run on them needs them there, or given again.
+    `train`, `validation` and `test` folders, are the source: see `SourceOptions`. Arrays are kept in the cache; a run
+    on them needs them there, or given again. `overrides` are `key=value` texts or a mapping such as
+    `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow". With `minutes` and no recipe, one is chosen and scaled
+    so that all is done by then, counted from `began` (a `time.perf_counter`; default: now); a recipe that is named
+    trains for so long.
     `model` is a torch.nn.Module of your own, or a function (image_shape, classes) that makes one, trained in place of
     the recipe's; a module is copied, so that yours stays as it is. What goes on with such a run needs it again.
     With `verify`, every image of the source is first compared with what the cache was made from.
@@ -84,16 +69,16 @@ def train(
     """
     began = time.perf_counter() if began is None else began
     check_tracker(track)
-    source = make_source(None if data is None else place_of(data), train, validation, test)
+    images = make_source(**source)
     where = choose_device(device)
     display = display_for(progress)
     if verify:
-        check_cache(source, display)
+        check_cache(images, display)
     own = None if model is None else given_model(model)
     asked = compose(recipe, overrides, seed, minutes, own)
-    chosen, default_name = choose_recipe(asked, source, where, display, began)
+    chosen, default_name = choose_recipe(asked, images, where, display, began)
     with display.decoding() as note:
-        splits = read_splits(chosen.data, source, note)
+        splits = read_splits(chosen.data, images, note)
     classifier = new_model(chosen, splits, own)
 
     def begin(run: Run) -> None:
@@ -103,35 +88,18 @@ def train(
     return _carry_out(Run(run.path, own), classifier, splits, where, display, track)
 
 
-def compose(
-    recipe: str | Path | Recipe | None,
-    overrides: Overrides = (),
-    seed: int | None = None,
-    minutes: float | None = None,
-    own: OwnModel | None = None,
-) -> Composition:
-    """What is asked for; a module of the user's own takes its model's place, beneath the overrides of it."""
-    if own is None:
-        return Composition(recipe, overrides, seed, minutes)
-    return Composition(recipe or PLAIN_RECIPE, overrides, seed, minutes, own_changes(own.code))
+def load_splits(data: Data | None = None, **options: Any) -> Splits:
+    """The training, validation and test images of a source, named as for `train`.
 
+    The other `options` are those of a recipe's `[data]`.
 
-def load_splits(
-    data: str | Path | None = None,
-    *,
-    train: Folders = (),
-    validation: Folders = (),
-    test: Folders = (),
-    **options: Any,
-) -> Splits:
-    """The training, validation and test images of a source; `options` are those of a recipe's `[data]`.
-
-    splits = tenfold.load_splits("photos", image_size=32)
-    splits.train.images(slice(0, 9)), splits.class_names
+        splits = tenfold.load_splits("photos", image_size=32)
+        splits.train.images(slice(0, 9)), splits.class_names
     """
+    folders = {name: options.pop(name) for name in ("train", "validation", "test") if name in options}
     # Checked as a recipe's are; the recipe itself does not matter.
     checked = load_recipe("digits", {f"data.{key}": value for key, value in options.items()})
-    return read_splits(checked.data, make_source(data, train, validation, test))
+    return read_splits(checked.data, make_source(data=data, **folders))
 
 
 def resume(
@@ -178,7 +146,7 @@ def evaluate(
     where, display = choose_device(device), display_for(progress)
     if data is not None:
         with run.lock():
-            _evaluate_elsewhere(run, make_source(place_of(data), (), (), ()), where, display)
+            _evaluate_elsewhere(run, make_source(data=data), where, display)
         return run
     splits, classifier = run.splits(), run.model()
     with run.lock():
@@ -210,20 +178,6 @@ def renew_report(
         if corruptions:
             robustness(run, classifier, splits.test, where)
         return write_report(run, splits)
-
-
-def make_source(
-    data: str | Path | None = None, train: Folders = (), validation: Folders = (), test: Folders = ()
-) -> Source:
-    """The source that `data` or the folders of each split name; without any, the bundled digits.
-
-    Raises InputError where `data` is a known name and also a folder.
-    """
-    folders = (_listed(train), _listed(validation), _listed(test))
-    if data is None and not any(folders):
-        data = "digits"
-    source = Source(None if data is None else said_source(data), *folders)
-    return source.meant_from_here() if source.data not in NAMED_SOURCES else source
 
 
 def check_cache(source: Source, display: Display) -> None:
@@ -367,7 +321,3 @@ def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> 
         "peak_memory_mib": peak_memory_mib(),
         "device": device_name(device),
     }
-
-
-def _listed(folders: Folders) -> tuple[str, ...]:
-    return (str(folders),) if isinstance(folders, str | Path) else tuple(str(folder) for folder in folders)

@@ -7,7 +7,7 @@ from small import SHAPES, SMALL, draw_pictures
 import tenfold
 from tenfold.core.errors import InputError
 from tenfold.data import Source
-from tenfold.workbench.verbs import make_source
+from tenfold.workbench.request import make_source
 
 ONE = (*SMALL, "fit.epochs=1")
 
@@ -77,9 +77,9 @@ def test_arrays_that_the_cache_lost_are_given_again(tmp_path, monkeypatch):
 
 def test_only_a_relative_path_remembers_its_base(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert make_source("digits").base is None
-    assert make_source(str(tmp_path / "pictures")).base is None
-    assert make_source("pictures").base == str(tmp_path)
+    assert make_source(data="digits").base is None
+    assert make_source(data=str(tmp_path / "pictures")).base is None
+    assert make_source(data="pictures").base == str(tmp_path)
     source = Source("pictures", base=str(tmp_path / "home"))
     (tmp_path / "pictures").mkdir()
     assert source.located("pictures").resolve() == tmp_path / "pictures"

@@ -1,0 +1,133 @@
+"""The verbs that train and test: train, resume, evaluate, sweep."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tenfold.cli.options import (
+    OWN,
+    SOURCE,
+    DataOption,
+    DeviceOption,
+    MovedOption,
+    OwnWords,
+    RunArgument,
+    RunsFolder,
+    SourceWords,
+    VerifyOption,
+    is_source,
+    keywords,
+    recipe_and_overrides,
+)
+
+# The exit status after Ctrl-C, as shells have it: 128 and the number of the signal.
+STOPPED = 130
+
+
+def train(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[RECIPE] [KEY=VALUE]...", help="A recipe, and values to change in it."),
+    ] = None,
+    source: SourceWords = SOURCE,
+    out: RunsFolder = Path("runs"),
+    name: Annotated[
+        str | None, typer.Option(help="The run's name (default: the recipe's and a number).")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Short for fit.seed=N.")] = None,
+    device: DeviceOption = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run of that name.")] = False,
+    track: Annotated[
+        str | None,
+        typer.Option(metavar="tensorboard|mlflow", help="Also log into a tracker (extra `track`)."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1, help="Be done by then: choose and scale a recipe, or train the one named so long."
+        ),
+    ] = None,
+    own: OwnWords = OWN,
+    verify: VerifyOption = False,
+) -> None:
+    """Train a recipe on a source, test it, and write its report."""
+    given, began = keywords(locals()), time.perf_counter()  # Loading what trains takes seconds; they count.
+    from tenfold.workbench.verbs import train
+
+    recipe, overrides = recipe_and_overrides(words)
+    if recipe and given["data"] is None and is_source(recipe):
+        recipe, given["data"] = None, recipe  # `tenfold train photos/`
+    train(recipe, overrides=overrides, began=began, **given)
+
+
+def resume(
+    run: RunArgument,
+    data: MovedOption = None,
+    device: DeviceOption = "auto",
+    own: OwnWords = OWN,
+) -> None:
+    """Go on with an interrupted run from its last finished epoch."""
+    from tenfold.workbench.verbs import resume
+
+    resume(run, device=device, model=own.given, data=data)
+
+
+def evaluate(
+    run: RunArgument,
+    data: DataOption = None,
+    device: DeviceOption = "auto",
+    own: OwnWords = OWN,
+) -> None:
+    """Test a run's model again, on its data or on other images."""
+    from tenfold.workbench.verbs import evaluate
+
+    evaluate(run, data=data, device=device, model=own.given)
+
+
+def sweep(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RECIPE] [KEY=V1,V2 | KEY=LOW..HIGH[:log] | KEY=VALUE]...",
+            help="A recipe, what to vary in it, and values to change.",
+        ),
+    ] = None,
+    source: SourceWords = SOURCE,
+    out: RunsFolder = Path("runs"),
+    name: Annotated[str | None, typer.Option(help="The sweep's name; one that exists goes on.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Train each candidate with so many seeds.")] = None,
+    search: Annotated[str | None, typer.Option(metavar="grid|random|tpe", help="How to search.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="The most candidates to try.")] = None,
+    prune: Annotated[
+        bool | None, typer.Option("--prune/--no-prune", help="Leave weak candidates behind early.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Trials at a time (default: 1).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads a trial (default: a share).")] = None,
+    memory: Annotated[
+        int | None, typer.Option(min=1, metavar="MIB", help="The most a trial may take.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Train on a Ray cluster (extra: cluster).")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try failed trials again.")] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Name the winner of what is trained by now.")
+    ] = False,
+    device: DeviceOption = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the sweep of that name.")] = False,
+    own: OwnWords = OWN,
+) -> None:
+    """Vary a recipe over values and seeds; test the winner once."""
+    given = keywords(locals())
+    from tenfold.sweeps.conduct import sweep
+    from tenfold.sweeps.space import split_words
+
+    recipe, rest = recipe_and_overrides(words)
+    space, overrides = split_words(rest)
+    try:
+        sweep(recipe, space, overrides=overrides, **given)
+    except KeyboardInterrupt:  # The sweep has said how to go on.
+        raise typer.Exit(STOPPED) from None

@@ -1,0 +1,73 @@
+"""What is asked for, turned into values at the edge: a Source and a Composition, which travel whole from there."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from torch import nn
+
+from tenfold.data import Source
+from tenfold.data.sources.given import Pair, place_of
+from tenfold.data.sources.opening import NAMED_SOURCES, said_source
+from tenfold.models import OwnModel
+from tenfold.models.own import Make, own_changes
+from tenfold.recipe import Composition, Overrides, Recipe
+
+# How a module of the user's own is trained where no recipe is named.
+PLAIN_RECIPE = "model-s-baseline"
+
+# A module of the user's own, or what makes one.
+Model = nn.Module | Make | OwnModel
+# A path or a source's name, arrays or tensors, or a pair of them for each split.
+Data = str | Path | Pair | Mapping[str, Pair]
+# One folder or several.
+Folders = str | Path | Iterable[str | Path]
+
+
+class SourceOptions(TypedDict, total=False):
+    """The keywords that name a source, for every verb that takes one.
+
+    `data` is a folder, archive or file, the name of a data set, or `(images, labels)`, uint8 arrays or tensors, or
+    such a pair for each split (see `tenfold.data.sources.given`). `train`, `validation` and `test` are folders of
+    each split instead, one or several. Without any of them: scikit-learn's digits.
+    """
+
+    data: Data | None
+    train: Folders
+    validation: Folders
+    test: Folders
+
+
+def make_source(**words: Unpack[SourceOptions]) -> Source:
+    """The source that the keywords name.
+
+    Raises InputError where `data` is a known name and also a folder, and TypeError, as Python does, for a keyword
+    that there is not.
+    """
+    for name in words:
+        if name not in SourceOptions.__annotations__:
+            raise TypeError(f"there is no keyword {name!r}")
+    data = words.get("data")
+    folders = [_listed(words.get("train", ())), _listed(words.get("validation", ()))]
+    folders.append(_listed(words.get("test", ())))
+    if data is None and not any(folders):
+        data = "digits"
+    source = Source(None if data is None else said_source(place_of(data)), *folders)
+    return source.meant_from_here() if source.data not in NAMED_SOURCES else source
+
+
+def compose(
+    recipe: str | Path | Recipe | None,
+    overrides: Overrides = (),
+    seed: int | None = None,
+    minutes: float | None = None,
+    own: OwnModel | None = None,
+) -> Composition:
+    """What is asked for; a module of the user's own takes its model's place, beneath the overrides of it."""
+    if own is None:
+        return Composition(recipe, overrides, seed, minutes)
+    return Composition(recipe or PLAIN_RECIPE, overrides, seed, minutes, own_changes(own.code))
+
+
+def _listed(folders: Folders) -> tuple[str, ...]:
+    return (str(folders),) if isinstance(folders, str | Path) else tuple(str(folder) for folder in folders)
