@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tenfold.core.axes import channels_first
 from tenfold.core.randomness import seed_for
+from tenfold.core.world import ALONE, World
 from tenfold.data import Split
 
 # Images per batch where nothing is learned: large enough to keep the cores busy, small enough for the cache.
@@ -24,27 +25,35 @@ class Batch:
     """Images (n, C, H, W) uint8, labels (n,) int64, and their positions (n,) in the split, on a device.
 
     `places` are the positions once more, in the CPU's memory, so that nobody has to wait for a device to tell them.
+    `size` is how many images the batch has in the whole world; `mine` are those of these n that are this rank's part
+    of it, and `weight` is what each of them counts: less than 1 where all ranks have the same ones.
     """
 
     images: Tensor
     labels: Tensor
     positions: Tensor
     places: np.ndarray
+    size: int
+    mine: slice
+    weight: float
+
+    @property
+    def share(self) -> float:
+        """This rank's part of the batch: what its mean counts among those of all ranks."""
+        return len(self.places[self.mine]) * self.weight / self.size
 
 
 class Feed(ABC):
     """What gives a split's images and labels on a device, for one rank of a world of processes.
 
     Every rank is given the same global order, and takes its part of each batch: together they take each image once,
-    and all of them take the same number of batches. The parts of a batch differ in length by at most one, so where
-    the last batch is smaller than the world, some ranks' part of it is empty; what joins their gradients weighs them
-    by their number of images.
+    and all of them take the same number of batches. The parts of a batch differ in length by at most one. A batch
+    that is smaller than the world goes whole to every rank, where each of its images counts that much less: a
+    network cannot be asked about no images.
     """
 
-    def __init__(self, split: Split, device: torch.device, rank: int = 0, world: int = 1) -> None:
-        if not 0 <= rank < world:
-            raise ValueError(f"rank {rank} of a world of {world}: expected one from 0 to {world - 1}")
-        self.split, self.device, self.rank, self.world = split, device, rank, world
+    def __init__(self, split: Split, device: torch.device, world: World = ALONE) -> None:
+        self.split, self.device, self.world = split, device, world
         self.labels = torch.from_numpy(np.asarray(split.labels)).to(device)
 
     def __len__(self) -> int:
@@ -59,12 +68,18 @@ class Feed(ABC):
         positions = torch.as_tensor(positions, device=self.device)
         return channels_first(self.pixels(positions)), self.labels[positions]
 
-    def batches(self, order: Sequence[np.ndarray]) -> Iterator[Batch]:
-        """This rank's part of each batch of a global `order` of positions."""
-        parts = [share(positions, self.rank, self.world) for positions in order]
-        for places, positions in zip(parts, self._placed(parts), strict=True):
+    def batches(self, order: Sequence[np.ndarray], whole: bool = False) -> Iterator[Batch]:
+        """This rank's part of each batch of a global `order` of positions; with `whole`, the others' parts too."""
+        shares = [share(len(positions), self.world) for positions in order]
+        parts = [
+            positions if whole else positions[mine]
+            for positions, (mine, _) in zip(order, shares, strict=True)
+        ]
+        for full, places, positions, (mine, weight) in zip(
+            order, parts, self._placed(parts), shares, strict=True
+        ):
             images, labels = self.take(positions)
-            yield Batch(images, labels, positions, places)
+            yield Batch(images, labels, positions, places, len(full), mine if whole else slice(None), weight)
 
     def in_order(self, batch_size: int | None = None) -> list[np.ndarray]:
         """Positions of all images in batches, first to last; without a size, in one that suits the device."""
@@ -91,8 +106,8 @@ class MappedFeed(Feed):
 class ResidentFeed(Feed):
     """All of the split's pixels are copied to the device once."""
 
-    def __init__(self, split: Split, device: torch.device, rank: int = 0, world: int = 1) -> None:
-        super().__init__(split, device, rank, world)
+    def __init__(self, split: Split, device: torch.device, world: World = ALONE) -> None:
+        super().__init__(split, device, world)
         self._pixels = torch.from_numpy(split.pixels[split.rows]).to(device)
 
     def pixels(self, positions: Tensor) -> Tensor:
@@ -100,15 +115,22 @@ class ResidentFeed(Feed):
         return self._pixels[positions]
 
 
-def feed(split: Split, device: torch.device, rank: int = 0, world: int = 1) -> Feed:
+def feed(split: Split, device: torch.device, world: World = ALONE) -> Feed:
     """The feed that suits a device: mapped on a CPU, resident on another, for a rank of a world of processes."""
     kind = MappedFeed if device.type == "cpu" else ResidentFeed
-    return kind(split, device, rank, world)
+    return kind(split, device, world)
 
 
-def share(positions: np.ndarray, rank: int, world: int) -> np.ndarray:
-    """A rank's part of `positions` (n,), in their order; the first ranks' parts are longer by one where need be."""
-    return np.array_split(positions, world)[rank]
+def share(count: int, world: World) -> tuple[slice, float]:
+    """Which of `count` images are a rank's part, and what each of them counts.
+
+    The first ranks' parts are longer by one where need be. All are every rank's part where some would have none.
+    """
+    if count < world.size:
+        return slice(0, count), 1 / world.size
+    length, longer = divmod(count, world.size)
+    start = world.rank * length + min(world.rank, longer)
+    return slice(start, start + length + (world.rank < longer)), 1.0
 
 
 def evaluation_batch(height: int, width: int, device: torch.device) -> int:

@@ -21,18 +21,19 @@ SAMPLE = 2000
 def score(model: Classifier, batches: Feed) -> tuple[float, float]:
     """(loss, accuracy) over a whole split. The loss is the mean cross-entropy plus the model's L2 penalty.
 
-    Sums first and divides once, so that a short last batch weighs no more than its images.
+    Sums first and divides once, so that a short last batch weighs no more than its images. The processes of the
+    feed's world share the work, and all know the result.
     """
     was_training = model.training
     model.eval()
     loss = torch.zeros((), device=batches.device, dtype=torch.float64)
-    correct = torch.zeros((), device=batches.device, dtype=torch.int64)
-    for positions in batches.in_order():
-        images, labels = batches.take(positions)
-        logits = model(images)
-        loss += F.cross_entropy(logits, labels, reduction="sum").double()
-        correct += (logits.argmax(1) == labels).sum()
+    correct = torch.zeros((), device=batches.device, dtype=torch.float64)
+    for batch in batches.batches(batches.in_order()):
+        logits = model(batch.images)
+        loss += batch.weight * F.cross_entropy(logits, batch.labels, reduction="sum").double()
+        correct += batch.weight * (logits.argmax(1) == batch.labels).sum()
     model.train(was_training)
+    batches.world.add_all([loss, correct])
     penalty = model.penalty()
     mean = loss.item() / len(batches) + (0.0 if penalty is None else penalty.item())
     return mean, correct.item() / len(batches)

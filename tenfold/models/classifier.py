@@ -39,8 +39,8 @@ class Classifier(nn.Module, ABC):
         self.register_buffer("deviation", _per_channel(preprocessing.deviation), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, classes), float32, of `images` (N, C, H, W) on 0..255."""
-        return self.network((images.float() - self.mean) / self.deviation).float()
+        """Logits (N, classes), float32 as the preprocessing is, of `images` (N, C, H, W) on 0..255."""
+        return self.network((images.to(self.mean.dtype) - self.mean) / self.deviation).to(self.mean.dtype)
 
     def penalty(self) -> Tensor | None:
         """What the network adds to the loss, (), or None."""
@@ -56,7 +56,7 @@ class Classifier(nn.Module, ABC):
 
     def initialise(self, images: Tensor) -> None:
         """Let a network that starts from what training images look like see some: (N, C, H, W) on 0..255."""
-        self.network.initialise((images.float() - self.mean) / self.deviation)
+        self.network.initialise((images.to(self.mean.dtype) - self.mean) / self.deviation)
 
     def begin_epoch(self, epoch: int) -> None:
         """Tell the network which epoch begins (counted from 1)."""

@@ -85,6 +85,9 @@ class Fit(Table):
 
     With `minutes`, training ends after so long, with validations and checkpoints, in the middle of an epoch if need
     be, and the schedule follows the clock where that is ahead of the `epochs`; such a run is not the same twice.
+
+    Where several processes learn together, `batch_norm` says whether norms see the whole batch, as one process would,
+    or each process's part of it.
     """
 
     epochs: Count = 30
@@ -94,6 +97,7 @@ class Fit(Table):
     scales: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
     label_smoothing: Share = 0.0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    batch_norm: Literal["global", "local"] = "global"
     seed: Annotated[int, Field(ge=0)] = 0
     minutes: Positive | None = None
 

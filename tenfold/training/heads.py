@@ -87,14 +87,15 @@ class StrengthPath(Method):
     def _full_gradient(self) -> tuple[float, float]:
         """Add the mean cross-entropy's gradient over all training images; return mean loss and accuracy."""
         train, head = self.equipment.train, self.equipment.model.network
-        loss_sum, correct = 0.0, 0
-        for positions in train.in_order(BLOCK):
-            features, labels = train.take(positions)
-            logits = F.linear(Flatten()(features).float(), *_folded(head))
-            loss = F.cross_entropy(logits, labels, reduction="sum")
-            (loss / len(train)).backward()
-            loss_sum += loss.item()
-            correct += int((logits.argmax(1) == labels).sum())
+        sums = torch.zeros(2, dtype=torch.float64, device=train.device)
+        for batch in train.batches(train.in_order(BLOCK)):
+            logits = F.linear(Flatten()(batch.images).float(), *_folded(head))
+            loss = F.cross_entropy(logits, batch.labels, reduction="sum")
+            (loss * (batch.weight / len(train))).backward()
+            sums += batch.weight * torch.stack([loss.detach(), (logits.argmax(1) == batch.labels).sum()])
+        train.world.add(sums)
+        train.world.add_all([p.grad for p in head.parameters() if p.grad is not None])
+        loss_sum, correct = sums.tolist()
         return loss_sum / len(train), correct / len(train)
 
 

@@ -15,14 +15,16 @@ import numpy as np
 import torch
 
 from tenfold.core.randomness import seed_for
+from tenfold.core.world import ALONE, World
 from tenfold.data import Split, Splits
 from tenfold.data.feeds import feed
 from tenfold.inference.evaluation import score
 from tenfold.models import Classifier
+from tenfold.models.shared_norm import Sharing, norm_averages, share_norms
 from tenfold.recipe import Recipe
 from tenfold.runs.checkpoint import State, Tensors
 from tenfold.training.method import Equipment, Learned, MakeMethod, Method, NonFiniteLossError, Pace, Watcher
-from tenfold.training.optimizers import build_optimizer
+from tenfold.training.optimizers import build_optimizer, share_work
 from tenfold.training.schedules import build_schedule, improves
 from tenfold.training.steps import GradientSteps
 
@@ -61,7 +63,8 @@ class Learner:
     `run_epoch` is one epoch with its validation and its consequences; `learn` is the epoch's training alone. The
     optimizer and `memory` are what a checkpoint keeps. `method` is another way through an epoch than by gradient
     steps; `watch` hears of each step. `spent_before` are seconds of `fit.minutes` that are gone already, such as
-    those of a frozen backbone's features. Raises InputError for a recipe that does not suit the model.
+    those of a frozen backbone's features. In a `world` of processes each has a learner of its own, and they go in
+    step. Raises InputError for a recipe that does not suit the model.
     """
 
     def __init__(
@@ -74,18 +77,23 @@ class Learner:
         watch: Watcher | None = None,
         method: MakeMethod = GradientSteps,
         spent_before: float = 0.0,
+        world: World = ALONE,
     ) -> None:
         device = device or torch.device("cpu")
         self.model, self.recipe = model.to(device), recipe
+        norms = Sharing(world)
+        if not world.alone and recipe.fit.batch_norm == "global":
+            share_norms(self.model, norms)
         self.optimizer = build_optimizer(recipe.optimizer, model.parameter_groups())
+        share_work(self.optimizer, world)
         self.schedule = build_schedule(recipe.schedule)
-        self.pace = Pace(recipe, self.schedule, self.optimizer)
+        self.pace = Pace(recipe, self.schedule, self.optimizer, world)
         self.spent_before = self.pace.spent_before = spent_before
-        self.train = feed(splits.train, device)
-        self.validation = feed(_sample(splits.validation, recipe), device)
+        self.train = feed(splits.train, device, world)
+        self.validation = feed(_sample(splits.validation, recipe), device, world)
         self.state = State(schedule=self.schedule.memory)
         self.best: Tensors = {}
-        self.equipment = Equipment(self.model, self.train, recipe, self.optimizer, self.pace, watch)
+        self.equipment = Equipment(self.model, self.train, recipe, self.optimizer, self.pace, watch, norms)
         self.method: Method = method(self.equipment)
 
     @property
@@ -132,7 +140,12 @@ class Learner:
         if epoch == 1:
             self._initialise()
         self.model.begin_epoch(epoch)
-        return self.method.learn(epoch)
+        world = self.train.world
+        world.follow_first(self.model.state_dict().values())
+        learned = self.method.learn(epoch)
+        if not world.alone:
+            self._average_norms(world)
+        return learned
 
     def validate(self) -> tuple[float, float]:
         """Loss and accuracy on the validation images."""
@@ -166,6 +179,13 @@ class Learner:
         height, width = self.model.image_shape[1:]
         count = min(len(self.train), max(32, INITIALISATION_PIXELS // (height * width)))
         self.model.initialise(self.train.take(generator.permutation(len(self.train))[:count])[0])
+
+    def _average_norms(self, world: World) -> None:
+        """Make the moving averages of norms that saw parts of the batches those of all parts."""
+        averages = norm_averages(self.model)
+        world.add_all(averages)
+        for average in averages:
+            average.div_(world.size)
 
     def _judge(self, record: dict[str, float]) -> None:
         """Note a new best epoch, and decide whether this was the last one."""

@@ -4,14 +4,16 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 
 from tenfold.core.devices import choose_precision
+from tenfold.core.world import ALONE, World
 from tenfold.data.feeds import Feed
 from tenfold.models import Classifier
+from tenfold.models.shared_norm import Sharing
 from tenfold.recipe import Recipe
 from tenfold.runs.checkpoint import Tensors
 from tenfold.training.schedules import Schedule
@@ -41,10 +43,14 @@ class Pace:
     """Where training stands between beginning and end, by its epochs or by the clock, and what rates follow from it.
 
     `shares` is what share of the training images each epoch learns from, so that an epoch counts for what it does.
+    The clock of a world is that of its first process.
     """
 
-    def __init__(self, recipe: Recipe, schedule: Schedule, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self, recipe: Recipe, schedule: Schedule, optimizer: torch.optim.Optimizer, world: World = ALONE
+    ) -> None:
         self.schedule, self.optimizer, self.minutes = schedule, optimizer, recipe.fit.minutes
+        self.world = world
         self.shares = recipe.fit.shares(recipe.fit.epochs)
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"] * group.get("lr_scale", 1.0)
@@ -63,12 +69,15 @@ class Pace:
         if self.minutes is None:
             return 0.0
         spent = self.spent_before + time.perf_counter() - self.began + self.validation_seconds
-        return spent / (60 * self.minutes)
+        return self.world.first_says(spent) / (60 * self.minutes)
 
 
 @dataclass(frozen=True, eq=False)
 class Equipment:
-    """What a method is given: the model and its optimizer, what feeds them, and whom it tells of its steps."""
+    """What a method is given: the model and its optimizer, what feeds them, and whom it tells of its steps.
+
+    `norms` says who shares the batch that the model's norms see, where they normalise by a world's.
+    """
 
     model: Classifier
     train: Feed
@@ -76,6 +85,12 @@ class Equipment:
     optimizer: torch.optim.Optimizer
     pace: Pace
     watch: Watcher | None = None
+    norms: Sharing = field(default_factory=lambda: Sharing(ALONE))
+
+    @property
+    def world(self) -> World:
+        """The processes that learn together."""
+        return self.train.world
 
     @property
     def device(self) -> torch.device:

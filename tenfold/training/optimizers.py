@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from tenfold.core.world import ALONE, World
 from tenfold.recipe.components import Choice, Count, NonNegative, Positive, Share, components
 
 Parameters = Iterable[torch.nn.Parameter]
@@ -139,6 +140,12 @@ def build_optimizer(choice: Choice, parameters: Parameters | Iterable[dict[str, 
     return components("optimizer")[choice.name](trainable, **choice.options)
 
 
+def share_work(optimizer: Optimizer, world: World) -> None:
+    """Let the processes of `world`, which have the same gradients, share what of a step is worth it."""
+    if isinstance(optimizer, Muon):
+        optimizer.world = world
+
+
 class _KerasOptimizer(Optimizer):
     """What the two optimizers below share: the walk over parameters and the decoupled decay."""
 
@@ -149,8 +156,7 @@ class _KerasOptimizer(Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                if group["weight_decay"]:
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                _decay(parameter, group)
                 self.update(parameter, parameter.grad, self.state[parameter], group)
 
     @abstractmethod
@@ -158,6 +164,11 @@ class _KerasOptimizer(Optimizer):
         self, parameter: Tensor, gradient: Tensor, memory: dict[str, Tensor], group: dict[str, Any]
     ) -> None:
         """Move `parameter` in place; what the optimizer remembers of it is in `memory`."""
+
+
+def _decay(parameter: Tensor, group: dict[str, Any]) -> None:
+    if group["weight_decay"]:
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
 
 
 class KerasSGD(_KerasOptimizer):
@@ -215,7 +226,11 @@ class Muon(_KerasOptimizer):
     takes the place of weight decay; the step is the nearest matrix to the Nesterov gradient whose singular values are
     all about one, times the rate. Parameters of fewer dimensions take steps of SGD with Nesterov's momentum and
     decoupled decay, as PyTorch writes it: `v = m v + g; w = w - lr (g + m v)`.
+
+    In a `world` of processes, each orthogonalises some of the kernels' steps and tells the others.
     """
+
+    world: World = ALONE
 
     def __init__(self, groups: list[dict[str, Any]], iterations: int) -> None:
         super().__init__(groups, {"weight_decay": 0.0, "iterations": iterations})
@@ -223,18 +238,52 @@ class Muon(_KerasOptimizer):
             # Decay is per step at the full rate, whatever that is.
             group["weight_decay"] /= group["lr"]
 
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Update every parameter that has a gradient."""
+        if self.world.alone:
+            super().step()
+            return
+        learning = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        directions = [self._direction(p, p.grad, self.state[p], group) for p, group in learning]
+        kernels = [i for i, (parameter, _) in enumerate(learning) if parameter.ndim > 2]
+        # The largest first, in turn: so each process has about as much to do.
+        for turn, i in enumerate(sorted(kernels, key=lambda i: -directions[i].numel())):
+            if turn % self.world.size == self.world.rank:
+                directions[i] = _orthogonal_step(directions[i], learning[i][1]["iterations"])
+            else:
+                directions[i] = torch.zeros_like(directions[i])
+        self.world.add_all([directions[i] for i in kernels])
+        for (parameter, group), direction in zip(learning, directions, strict=True):
+            _decay(parameter, group)
+            self._move(parameter, direction, group)
+
     def update(
         self, parameter: Tensor, gradient: Tensor, memory: dict[str, Tensor], group: dict[str, Any]
     ) -> None:
-        """One step of either kind."""
+        """One step of either kind; the decay is done."""
+        direction = self._direction(parameter, gradient, memory, group)
+        if parameter.ndim > 2:
+            direction = _orthogonal_step(direction, group["iterations"])
+        self._move(parameter, direction, group)
+
+    def _direction(
+        self, parameter: Tensor, gradient: Tensor, memory: dict[str, Tensor], group: dict[str, Any]
+    ) -> Tensor:
+        """Nesterov's gradient."""
         if not memory:
             memory["velocity"] = torch.zeros_like(parameter)
         velocity = memory["velocity"].mul_(group["momentum"]).add_(gradient)
-        step = gradient.add(velocity, alpha=group["momentum"])
+        return gradient.add(velocity, alpha=group["momentum"])
+
+    def _move(self, parameter: Tensor, direction: Tensor, group: dict[str, Any]) -> None:
         if parameter.ndim > 2:
             parameter.mul_(math.sqrt(len(parameter)) / parameter.norm())
-            step = orthogonalised(step.flatten(1), group["iterations"]).view_as(parameter)
-        parameter.add_(step, alpha=-group["lr"])
+        parameter.add_(direction, alpha=-group["lr"])
+
+
+def _orthogonal_step(direction: Tensor, iterations: int) -> Tensor:
+    return orthogonalised(direction.flatten(1), iterations).view_as(direction)
 
 
 # A quintic whose iteration drives every singular value in (0, 1] to about one, fast rather than exactly (ibid.).

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from tenfold.augment import build_augmentations
 from tenfold.core.errors import InputError
 from tenfold.core.randomness import seed_for
-from tenfold.data.feeds import epoch_order, hardest
+from tenfold.core.world import ALONE
+from tenfold.data.feeds import Batch, epoch_order, hardest
 from tenfold.models import Classifier
 from tenfold.recipe import Recipe
 from tenfold.runs.checkpoint import Tensors
@@ -32,12 +33,15 @@ class GradientSteps(Method):
         if min(recipe.fit.scales) < 1:
             _check_scales(equipment.model, recipe, equipment.device)
         self.augmentations = build_augmentations(recipe.augment, equipment.model.classes)
-        # Each training image's loss when it was last seen, where that chooses what is learned next.
+        # Each training image's loss when it was last seen, where that chooses what is learned next; equal in all
+        # processes of a world from one epoch to the next.
         self.losses = (
             torch.full((len(equipment.train),), torch.inf, device=equipment.device)
             if min(equipment.pace.shares) < 1
             else None
         )
+        # Which of them this process has seen in the epoch.
+        self.seen = torch.zeros(len(equipment.train), dtype=torch.bool, device=equipment.device)
 
     def begin(self, epoch: int) -> float:
         """Set the rates of the epoch's first step; return the first group's."""
@@ -53,15 +57,19 @@ class GradientSteps(Method):
         given.model.train()
         tally, began = _Tally(epoch), time.perf_counter()
         pace = 1 if given.device.type == "cpu" else STEPS_BETWEEN_LOOKS
-        for index, batch in enumerate(given.train.batches(order)):
+        # What mixes images needs all of a batch, whoever learns from which part of it.
+        for index, batch in enumerate(given.train.batches(order, whole=augment.mixes)):
             self._seed_dropout(epoch, index)
             images, targets = augment(batch.images, batch.labels, batch.places)
-            images = reduced(images, settings.scale(epoch))
+            images, targets = reduced(images[batch.mine], settings.scale(epoch)), targets[batch.mine]
             given.pace.set_rates(epoch, index / len(order))
-            loss, logits = self._step(images, targets)
+            loss, correct, logits = self._step(images, targets, batch)
             if self.losses is not None:
-                self.losses[batch.positions] = F.cross_entropy(logits, targets, reduction="none")
-            tally.add(loss, logits, batch.labels)
+                places = batch.positions[batch.mine]
+                seen = F.cross_entropy(logits, targets, reduction="none")
+                self.losses[places] = seen.to(self.losses.dtype)
+                self.seen[places] = True
+            tally.add(batch.size, loss, correct)
             last = index + 1 == len(order) or given.pace.share_of_time() >= 1
             looks = (index + 1) % pace == 0 or last
             if looks:
@@ -73,6 +81,7 @@ class GradientSteps(Method):
                 )
             if last:
                 break
+        self._join_losses()
         return Learned(tally.loss, tally.accuracy, tally.steps)
 
     def memory(self) -> Tensors:
@@ -93,23 +102,49 @@ class GradientSteps(Method):
 
     def _seed_dropout(self, epoch: int, step: int) -> None:
         """Seed the global random numbers by the step; only a CPU's where that will do, since others take time."""
-        seed = seed_for(self.equipment.recipe.fit.seed, "dropout", epoch, step)
+        # Each process of a world drops out on its own.
+        rank = [str(self.equipment.world.rank)] if self.equipment.world.rank else []
+        seed = seed_for(self.equipment.recipe.fit.seed, "dropout", epoch, step, *rank)
         on_cpu = self.equipment.device.type == "cpu"
         (torch.default_generator.manual_seed if on_cpu else torch.manual_seed)(seed)
 
-    def _step(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """One update; return the loss with its penalty, and the logits."""
-        model, optimizer = self.equipment.model, self.equipment.optimizer
-        with self.equipment.precision():
+    def _step(self, images: Tensor, targets: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """One update; the whole batch's loss with its penalty and how many are right, and these images' logits.
+
+        A world's processes add up gradients of their parts of the mean, and so all take the same step.
+        """
+        given = self.equipment
+        model, world = given.model, given.world
+        with given.precision(), given.norms.of(ALONE if batch.weight < 1 else given.norms.world):
             logits = model(images)
-        loss = F.cross_entropy(logits, targets, label_smoothing=self.equipment.recipe.fit.label_smoothing)
+        loss = F.cross_entropy(logits, targets, label_smoothing=given.recipe.fit.label_smoothing)
+        if not world.alone:
+            loss = loss * batch.share
         penalty = model.penalty()
         if penalty is not None:
-            loss = loss + penalty
-        optimizer.zero_grad(set_to_none=True)
+            loss = loss + (penalty if world.alone else penalty / world.size)
+        given.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        optimizer.step()
-        return loss.detach(), logits.detach()
+        loss, correct = loss.detach(), (logits.argmax(1) == batch.labels[batch.mine]).sum()
+        if not world.alone:
+            correct = correct.to(loss.dtype) * batch.weight
+            world.add_all([*_gradients(model), loss, correct])
+        given.optimizer.step()
+        return loss, correct, logits.detach()
+
+    def _join_losses(self) -> None:
+        """Let every process of a world know the losses that the others saw in this epoch."""
+        if self.losses is None or self.equipment.world.alone:
+            return
+        count = self.seen.to(self.losses.dtype)
+        total = torch.where(self.seen, self.losses, 0.0)
+        self.equipment.world.add_all([count, total])
+        self.losses = torch.where(count > 0, total / count, self.losses)
+        self.seen.zero_()
+
+
+def _gradients(model: Classifier) -> list[Tensor]:
+    return [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
 
 
 def reduced(images: Tensor, scale: float) -> Tensor:
@@ -145,9 +180,9 @@ class _Tally:
         self.epoch, self.steps, self.images, self.loss_sum, self.correct = epoch, 0, 0, 0.0, 0
         self.pending: list[tuple[int, Tensor, Tensor]] = []
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Note a step's loss () and how many of its logits (N, classes) are right."""
-        self.pending.append((len(labels), loss, (logits.argmax(1) == labels).sum()))
+    def add(self, count: int, loss: Tensor, correct: Tensor) -> None:
+        """Note a step's loss () over so many images, and how many of them () are right."""
+        self.pending.append((count, loss, correct))
 
     def look(self) -> None:
         """Read what the steps since the last look have added. Raises NonFiniteLossError naming the first bad one."""
@@ -162,7 +197,7 @@ class _Tally:
                 )
             self.images += count
             self.loss_sum += loss * count
-        self.correct += int(torch.stack(correct).sum())
+        self.correct += round(torch.stack(correct).sum().item())
 
     @property
     def loss(self) -> float:

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tenfold.core.world import World
 from tenfold.data.feeds import MappedFeed, ResidentFeed, epoch_order, feed, hardest
 from tenfold.data.splits import Split
 
@@ -134,18 +135,27 @@ def test_in_order_covers_the_split_first_to_last(digits):
     assert [len(part) for part in parts[:-1]] == [100] * (len(parts) - 1)
 
 
-@given(FOLDERS, st.integers(1, 50), st.integers(1, 6), st.sampled_from(["split", "folder"]))
-def test_the_ranks_of_a_world_share_each_batch_of_one_order(folders, batch_size, world, batches):
+@given(FOLDERS, st.integers(1, 50), st.integers(1, 6), st.sampled_from(["split", "folder"]), st.booleans())
+def test_the_ranks_of_a_world_share_each_batch_of_one_order(folders, batch_size, size, batches, whole):
     split = split_of(folders)
     order = epoch_order(split, batch_size, batches, 0, 1)
-    ranks = [list(feed(split, CPU, rank, world).batches(order)) for rank in range(world)]
+    ranks = [list(feed(split, CPU, World(rank, size)).batches(order, whole)) for rank in range(size)]
     assert {len(taken) for taken in ranks} == {len(order)}, "every rank takes as many steps"
     for number, positions in enumerate(order):
         parts = [taken[number] for taken in ranks]
-        assert np.array_equal(np.concatenate([part.places for part in parts]), positions)
-        sizes = [len(part.labels) for part in parts]
-        assert max(sizes) - min(sizes) <= 1
+        mine = [part.places[part.mine] for part in parts]
+        if len(positions) < size:
+            assert all(np.array_equal(places, positions) for places in mine), "all of a small batch"
+        else:
+            assert np.array_equal(np.concatenate(mine), positions)
+            assert max(map(len, mine)) - min(map(len, mine)) <= 1
+        assert sum(part.weight * len(places) for part, places in zip(parts, mine, strict=True)) == (
+            pytest.approx(len(positions))
+        )
+        assert sum(part.share for part in parts) == pytest.approx(1)
         for part in parts:
+            assert part.size == len(positions)
+            assert not whole or np.array_equal(part.places, positions)
             assert np.array_equal(part.positions.numpy(), part.places)
             assert np.array_equal(part.labels.numpy(), split.labels[part.places])
             assert np.array_equal(part.images.permute(0, 2, 3, 1).numpy(), split.images(part.places))
@@ -153,14 +163,8 @@ def test_the_ranks_of_a_world_share_each_batch_of_one_order(folders, batch_size,
 
 def test_mapped_and_resident_feeds_give_the_same(digits):
     order = epoch_order(digits.train, 64, "split", 0, 1)
-    kinds = [kind(digits.train, CPU, rank=1, world=2) for kind in (MappedFeed, ResidentFeed)]
+    kinds = [kind(digits.train, CPU, World(1, 2)) for kind in (MappedFeed, ResidentFeed)]
     for mapped, resident in zip(*(kind.batches(order) for kind in kinds), strict=True):
         assert torch.equal(mapped.images, resident.images)
         assert torch.equal(mapped.labels, resident.labels)
         assert mapped.images.is_contiguous(memory_format=torch.channels_last)
-
-
-@pytest.mark.parametrize(("rank", "world"), [(2, 2), (-1, 2), (0, 0)])
-def test_a_rank_outside_its_world_is_refused(digits, rank, world):
-    with pytest.raises(ValueError, match="rank"):
-        feed(digits.train, CPU, rank, world)

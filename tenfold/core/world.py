@@ -1,0 +1,204 @@
+"""The processes that learn one model together, and which of them this one is: the one place that knows of ranks.
+
+`torchrun`, `tenfold train --processes` and Ray start the processes and say in their environment who they are
+(RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR, MASTER_PORT: PyTorch's names). A process that was started alone is a world
+of its own, in which everything here costs nothing.
+"""
+
+import os
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tenfold.core.errors import InputError, TenfoldError
+
+# Seconds that a rank waits for the others' part of a sum; one of them hangs, or its machine is gone, after that.
+PATIENCE = "TENFOLD_RANK_TIMEOUT"
+USUAL_PATIENCE = 300.0
+# How often a rank that waits for the first one's word looks whether it was told to stop.
+LOOK = timedelta(seconds=1)
+
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class World:
+    """One process among `size`, which work in step; `rank` counts from 0. The first one writes, and speaks.
+
+    Every method is called by all of them, at the same place of their way.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes and speaks."""
+        return self.rank == 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other process."""
+        return self.size == 1
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """`tensor` summed over the processes, in place; the same bits in each. Raises RankError."""
+        if not self.alone:
+            with _explained(self):
+                torch.distributed.all_reduce(tensor)
+        return tensor
+
+    def add_all(self, tensors: Sequence[Tensor]) -> None:
+        """Sum each of `tensors` over the processes, in place, by one message. They have one type and device."""
+        if self.alone or not tensors:
+            return
+        together = self.add(torch.cat([tensor.reshape(-1) for tensor in tensors]))
+        for tensor, part in zip(tensors, together.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def first_says(self, number: float) -> float:
+        """The first process's number, such as what its clock shows."""
+        if self.alone:
+            return number
+        told = torch.tensor([number if self.first else 0.0], dtype=torch.float64, device=self._device())
+        return self.add(told).item()
+
+    def follow_first(self, tensors: Iterable[Tensor]) -> None:
+        """Make `tensors` what they are in the first process."""
+        if not self.alone:
+            with _explained(self):
+                for tensor in tensors:
+                    torch.distributed.broadcast(tensor, 0)
+
+    def rows_of_all(self, mine: np.ndarray) -> np.ndarray:
+        """The rows of all processes, (sum of n, ...), of which each has `mine` (n, ...), in the ranks' order."""
+        if self.alone:
+            return mine
+        parts: list[Any] = [None] * self.size
+        with _explained(self):
+            torch.distributed.all_gather_object(parts, mine)
+        return np.concatenate(parts)
+
+    def agree(self, make: Callable[[], Made]) -> Made:
+        """What `make` gives in the first process, which the others wait for, as long as it takes.
+
+        Where it raises there, the others end quietly with exit status 1: the first one says why.
+        """
+        return make() if self.alone else _told(self, make)
+
+    def _device(self) -> torch.device:
+        """Where numbers must be that are sent."""
+        nccl = torch.distributed.get_backend() == "nccl"
+        return torch.device("cuda", self.local_rank) if nccl else torch.device("cpu")
+
+
+ALONE = World()
+
+
+class RankError(TenfoldError):
+    """Another process of the world is gone, or does not answer."""
+
+
+def rank_of_environment() -> int:
+    """This process's rank by its environment; 0 where it was started alone."""
+    return int(os.environ.get("RANK", "0"))
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[World]:
+    """The world that this process was started in, and leaves afterwards; processes speak through `device`'s library.
+
+    Raises InputError where the environment names a world that cannot be joined.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1 or torch.distributed.is_initialized():
+        yield _present()
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device {device.type}: processes learn together on a CPU or on CUDA GPUs only.")
+    torch.distributed.init_process_group(backend, timeout=timedelta(seconds=_patience()))
+    try:
+        yield _present()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def own_device(device: torch.device) -> torch.device:
+    """The device of this process: where its machine has several GPUs, the one of its own."""
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if device.type == "cuda" else device
+
+
+def _present() -> World:
+    if not torch.distributed.is_initialized():
+        return ALONE
+    rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return World(rank, size, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def _patience() -> float:
+    text = os.environ.get(PATIENCE, str(USUAL_PATIENCE))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 86_400:
+        raise InputError(f"{PATIENCE}={text}: expected seconds, 1 to 86400; unset it for {USUAL_PATIENCE:g}.")
+    return seconds
+
+
+@contextmanager
+def _explained(world: World) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).splitlines()[0]
+        slow = "imed out" in text or "imeout" in text
+        fault = (
+            f"another process did not answer for {_patience():g} s ({PATIENCE})"
+            if slow
+            else "another process is gone"
+        )
+        raise RankError(
+            f"rank {world.rank} of {world.size}: {fault} ({text[:200]}). `tenfold resume` goes on from the last "
+            "checkpoint, with as many processes as there are then."
+        ) from None
+
+
+_agreements = 0
+
+
+def _told(world: World, make: Callable[[], Made]) -> Made:
+    """Through the store that the processes met by, because its wait has no end."""
+    from torch.distributed import PrefixStore
+    from torch.distributed.distributed_c10d import _get_default_store
+
+    global _agreements
+    _agreements += 1
+    store, key = PrefixStore("tenfold", _get_default_store()), str(_agreements)
+    if world.first:
+        try:
+            made = make()
+        except BaseException:
+            store.set(key, b"")
+            raise
+        store.set(key, pickle.dumps(made))
+        return made
+    while True:
+        try:
+            store.wait([key], LOOK)
+            break
+        except torch.distributed.DistStoreError:
+            continue
+    told = store.get(key)
+    if not told:
+        raise SystemExit(1)
+    return pickle.loads(told)

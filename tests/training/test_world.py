@@ -1,0 +1,86 @@
+"""Several processes with the same whole batch learn what one learns."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import world_cases
+from world_cases import CASES, few_images, learned
+
+
+def run_world(size: int, out: Path) -> dict:
+    """What a world of `size` processes makes of every case."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, world_cases.__file__, str(out)],
+            env={
+                **os.environ,
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(size),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            },
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    answers = [rank.communicate(timeout=300) for rank in ranks]
+    assert all(rank.returncode == 0 for rank in ranks), answers
+    return json.loads(out.read_text())
+
+
+@pytest.fixture(scope="module")
+def alone(cache) -> dict:
+    splits = few_images()
+    return {case: learned(case, splits) for case in CASES}
+
+
+@pytest.fixture(scope="module", params=[2, 3])
+def world(request, cache, tmp_path_factory) -> dict:
+    """What 2 or 3 processes made of the cases."""
+    return run_world(request.param, tmp_path_factory.mktemp("world") / "found.json")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_several_processes_learn_what_one_learns(alone, world, case):
+    one, many = alone[case], world[case]
+    assert len(one["steps"]) == len(many["steps"])
+    assert np.allclose(one["steps"], many["steps"], rtol=0, atol=1e-9), "each step's loss and accuracy"
+    assert one["end"] == many["end"]
+    for mine, theirs in zip(one["epochs"], many["epochs"], strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-9)
+    for name, sums in one["weights"].items():
+        assert sums == pytest.approx(many["weights"][name], rel=1e-7, abs=1e-7), name
+
+
+def test_the_cases_change_what_is_learned(alone):
+    firsts = {case: found["steps"][-1][0] for case, found in alone.items()}
+    assert len(set(firsts.values())) == len(CASES), "no two cases are the same training"
+    assert alone["early stopping"]["end"].endswith("did not improve for 1 epochs")
+    rates = [epoch["learning_rate"] for epoch in alone["plateau"]["epochs"]]
+    assert len(alone["early stopping"]["epochs"]) < 9
+    assert rates[0] == 0.05
+
+
+def test_norms_of_their_own_are_averaged(alone, world):
+    own, whole = world["local norms"], alone["batch norm, penalty"]
+    assert own["steps"] != whole["steps"]
+    assert own["epochs"][-1]["validation_loss"] == pytest.approx(
+        whole["epochs"][-1]["validation_loss"], rel=0.5
+    )
+
+
+def test_rows_and_words_go_round(world):
+    size = max(world["rows"]) + 1
+    assert world["rows"] == [rank for rank in range(size) for _ in range(rank + 1)]
+    assert world["agreed"] == 10
