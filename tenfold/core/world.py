@@ -20,7 +20,7 @@ from torch import Tensor
 from tenfold.core.errors import InputError, TenfoldError
 
 # Seconds that a rank waits for the others' part of a sum; one of them hangs, or its machine is gone, after that.
-PATIENCE = "TENFOLD_RANK_TIMEOUT"
+PATIENCE = "TENFOLD_PATIENCE"
 USUAL_PATIENCE = 300.0
 # How often a rank that waits for the first one's word looks whether it was told to stop.
 LOOK = timedelta(seconds=1)

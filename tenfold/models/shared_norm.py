@@ -39,7 +39,7 @@ def share_norms(module: nn.Module, sharing: Sharing) -> None:
     """
     for name, child in module.named_children():
         if isinstance(child, _BatchNorm):
-            setattr(module, name, SharedNorm(child, sharing))
+            module.register_module(name, SharedNorm(child, sharing))
         else:
             share_norms(child, sharing)
 
