@@ -4,6 +4,7 @@ import codecs
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they let a name read as another one
 
@@ -40,6 +41,12 @@ def class_name(name: str) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 file`, `2,000 files`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """The first names in quotes, and how many more there are."""
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
 
 
 # What common signs become where a stream's encoding lacks them; everything else becomes a backslash escape.

@@ -1,5 +1,6 @@
 from .decode import Target as Target
 from .loading import decoding_of as decoding_of
+from .loading import fold_splits as fold_splits
 from .loading import load_test_split as load_test_split
 from .loading import read_splits as read_splits
 from .loading import reload_splits as reload_splits
@@ -8,9 +9,9 @@ from .pack import CacheEntry as CacheEntry
 from .pack import cache_entries as cache_entries
 from .pack import remove_cache_entries as remove_cache_entries
 from .pack import verify_packs as verify_packs
+from .reading import BadFile as BadFile
 from .source import Source as Source
 from .sources.opening import NAMED_SOURCES as NAMED_SOURCES
-from .splits import BadFile as BadFile
 from .splits import Split as Split
 from .splits import Splits as Splits
 from .splits import left_out_lines as left_out_lines

@@ -11,8 +11,9 @@ from tenfold import recipe
 from tenfold.core.progress import Progress
 from tenfold.data.duplicates import exact_duplicates, near_duplicates
 from tenfold.data.pack import Pack, open_pack
+from tenfold.data.reading import BadFile
 from tenfold.data.source import Source
-from tenfold.data.splits import BadFile, Split, Splits, left_out_lines, make_splits
+from tenfold.data.splits import Split, Splits, left_out_lines, make_splits
 
 MILD_IMBALANCE = 1.5  # the largest class over the smallest
 STRONG_IMBALANCE = 10.0

@@ -39,15 +39,32 @@ def read_splits(
     return make_splits(pack.table, pack.pixels, data, source, pack.reading, pack.bad_files, class_names)
 
 
+def fold_splits(
+    data: recipe.Data, source: Source, folds: int, progress: Progress | None = None
+) -> tuple[Splits, ...]:
+    """As many Splits of `source` as `folds`: over all of them every image is in the test split once.
+
+    Folds are stratified by class and keep groups (`data.group`) or copies together; the validation images of each are
+    drawn from its other folds. All share the pixels and the order of the classes; each is what `read_splits` gives
+    with `data.folds` and `data.fold`, so a run on it is opened, resumed and evaluated like any other. Raises as
+    `read_splits` does, and where the source has splits of its own.
+    """
+    parts = [data.model_copy(update={"folds": folds, "fold": number}) for number in range(1, folds + 1)]
+    return tuple(read_splits(part, source, progress) for part in parts)
+
+
 def reload_splits(data: recipe.Data, facts: dict[str, Any], place: str | None = None) -> Splits:
     """The splits that a run's `data.json` (`facts`) describes, read as they were read then.
 
     `place` is where its source has moved to: see `Source.moved_to`. Raises InputError where the source is gone.
 
-    Runs of version 0.1 do not say how their images were decoded: cropped, and from the whole range of each format.
+    Runs of version 0.1 do not say how their images were decoded (cropped, and from the whole range of each format),
+    nor what was kept together when splits were drawn (nothing).
     """
     if "decoding" not in facts:
         data = data.model_copy(update={"nested": True})
+    if "together" not in facts:  # drawn before copies were kept together
+        data = data.model_copy(update={"copies": "apart"})
     source = Source(**facts["source"])
     known = source if place is None else source.moved_to(place)
     if place is None and _is_gone(source):

@@ -33,6 +33,7 @@ from tenfold.core.text import class_name
 from tenfold.data.decode import Misfit, Original, Target, content_hash
 from tenfold.data.decode_pool import chunks, decode_into, measure
 from tenfold.data.formats import Encoded
+from tenfold.data.reading import BadFile, ImageTable, LeftOut, Reading
 from tenfold.data.shaping import (
     class_notices,
     corrected,
@@ -45,7 +46,7 @@ from tenfold.data.shaping import (
 from tenfold.data.source import Source
 from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import OpenSource, open_source
-from tenfold.data.splits import BadFile, ImageTable, LeftOut, Reading, class_order
+from tenfold.data.splits import class_order
 
 VERSION = 3  # of the decoding and of the files' layout; another version makes other packs
 

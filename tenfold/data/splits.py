@@ -1,9 +1,4 @@
-"""Training, validation and test images of one source: drawn once, by class, and named for good.
-
-The test and validation images of an unsplit source are drawn within each class by ranking hashes of the images'
-identities. So the draw depends on nothing but (seed, identity): a new file moves at most one other image of its
-own class, and never one of another class.
-"""
+"""Training, validation and test images of one source: assigned once, and named for good."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -14,78 +9,11 @@ import numpy as np
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
-from tenfold.core.text import class_name, natural
+from tenfold.core.text import class_name, listed, natural, plural
+from tenfold.data.assignment import assign, groups_of
 from tenfold.data.decode import Target
+from tenfold.data.reading import BadFile, ImageTable, Reading
 from tenfold.data.source import SPLIT_NAMES, Source
-
-
-@dataclass(frozen=True)
-class BadFile:
-    """An image file that could not be read, and why."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """Files below a source that gave no images: their ending, why, how many, and one of them."""
-
-    ending: str
-    reason: str
-    files: int
-    example: str
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a source was read.
-
-    target: what its images were brought to; cropped: the median share of an image's area that cropping to that
-    shape cuts away; notices: what training should not pass over in silence, a sentence each.
-    """
-
-    target: Target
-    cropped: float = 0.0
-    left_out: tuple[LeftOut, ...] = ()
-    notices: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """As `data.json` has it."""
-        return {
-            "decoding": self.target.to_json(),
-            "median_cropped": round(self.cropped, 4),
-            "left_out": [asdict(entry) for entry in self.left_out],
-            "notices": list(self.notices),
-        }
-
-    @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> "Reading":
-        """What `to_json` gave."""
-        left_out = tuple(LeftOut(**entry) for entry in facts["left_out"])
-        target = Target.from_json(facts["decoding"])
-        return cls(target, facts["median_cropped"], left_out, tuple(facts["notices"]))
-
-
-@dataclass(frozen=True)
-class ImageTable:
-    """Every readable image of a source, in a fixed order: what the splits are made from.
-
-    `rows` says where in the pixels each image lies; `labels` index `classes`; `parts` index `part_splits` and
-    `part_folders`, which name the split that the source assigns (None: none) and the folder. `keys` are 64-bit
-    hashes of the identities in `paths`, `contents` of the encoded images, `pictures` of their decoded pixels.
-    """
-
-    rows: np.ndarray
-    labels: np.ndarray
-    parts: np.ndarray
-    keys: np.ndarray
-    contents: np.ndarray
-    pictures: np.ndarray
-    paths: list[str]
-    classes: tuple[str, ...]
-    part_splits: tuple[str | None, ...]
-    part_folders: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +22,8 @@ class Split:
 
     pixels: (rows of the whole source, H, W, C) uint8, memory-mapped and shared by the splits; rows, labels: (N,)
     int64; folders: how many of the N images came from each folder of the split, in order; fingerprint: a hash
-    of identities, labels and image contents; pictures: (N,) uint64 hashes of the decoded pixels at full size.
+    of identities, labels and image contents; pictures: (N,) uint64 hashes of the decoded pixels at full size; groups:
+    (N,) int64 numbers of the groups that `data.group` names, -1 for none, or empty where it names none.
     """
 
     name: str
@@ -105,6 +34,7 @@ class Split:
     folders: tuple[int, ...]
     fingerprint: str
     pictures: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
+    groups: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -124,14 +54,19 @@ class Split:
         paths = [self.paths[position] for position in positions]
         rows, labels = self.rows[positions], self.labels[positions]
         pictures = self.pictures[positions]
+        groups = self.groups[positions] if len(self.groups) else self.groups
+        folders = (len(positions),)
         return replace(
-            self, rows=rows, labels=labels, paths=paths, folders=(len(positions),), pictures=pictures
+            self, rows=rows, labels=labels, paths=paths, folders=folders, pictures=pictures, groups=groups
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The three splits of a source, with the order of the classes that all of them share."""
+    """The three splits of a source, with the order of the classes that all of them share.
+
+    `together`: what was kept in one split where splits were drawn: "copies", or `data.group`; None for nothing.
+    """
 
     train: Split
     validation: Split
@@ -141,6 +76,7 @@ class Splits:
     reading: Reading | None = None
     layout: str = ""
     bad_files: tuple[BadFile, ...] = ()
+    together: str | None = None
 
     def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.validation, self.test))
@@ -176,6 +112,7 @@ class Splits:
             "image_shape": list(self.stored_shape),
             "splits": {split.name: self._describe(split) for split in self},
             "layout": self.layout,
+            "together": self.together,
             **(self.reading or Reading(Target(*self.stored_shape))).to_json(),
             "notices": list(self.notices),
             "bad_files": [asdict(bad) for bad in self.bad_files],
@@ -185,7 +122,8 @@ class Splits:
     @property
     def notices(self) -> tuple[str, ...]:
         """What should not be passed over in silence, a sentence each, the gravest first."""
-        return tuple([*self._copied(), *self._lacking(), *(self.reading.notices if self.reading else ())])
+        read = self.reading.notices if self.reading else ()
+        return tuple([*self._copied(), *self._shared(), *self._ungrouped(), *self._lacking(), *read])
 
     def copies(self, name: str, *others: str) -> np.ndarray:
         """Positions (n,) in the split `name` of images whose pixels are also those of an image in `others`."""
@@ -201,13 +139,36 @@ class Splits:
                     "scores on them flatter the model"
                 )
 
+    def shared_groups(self, name: str, other: str) -> np.ndarray:
+        """Positions (n,) in the split `name` of images of a group that also has images in `other`."""
+        groups = self[name].groups
+        return np.flatnonzero((groups >= 0) & np.isin(groups, self[other].groups))
+
+    def _shared(self) -> Iterator[str]:
+        for name, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
+            found, size = self.shared_groups(name, other), len(self[name])
+            if len(found):
+                yield (
+                    f"{len(found):,} of {size:,} {name} images ({len(found) / size:.1%}) are of groups that the "
+                    f"{other} split has images of as well, for instance {self[name].paths[found[0]]}: scores on them "
+                    "flatter the model"
+                )
+
+    def _ungrouped(self) -> Iterator[str]:
+        alone = [split.paths[i] for split in self for i in np.flatnonzero(split.groups < 0).tolist()]
+        if alone:
+            yield (
+                f"data.group names no group for {plural(len(alone), 'image')}, for instance {alone[0]}: each is "
+                "taken for a group of its own"
+            )
+
     def _lacking(self) -> Iterator[str]:
         for split in (self.validation, self.test):
             counts = np.bincount(split.labels, minlength=len(self.class_names))
             lacking = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
             if lacking:
                 yield (
-                    f"the {split.name} split has no image of class {_listed(lacking)}: "
+                    f"the {split.name} split has no image of class {listed(lacking)}: "
                     "nothing can be said about it there"
                 )
 
@@ -250,29 +211,40 @@ def make_splits(
     from the training images. `class_names` is the order of the classes where a run has one already. Raises
     InputError for a class that cannot be learned or split.
     """
-    assigned = _assign(table, data)
+    assigned = assign(table, data)
     order, mapping = _class_order(table, assigned, class_names)
     labels = mapping[table.labels]
+    groups = groups_of(table, data)
     splits = {}
     for number, name in enumerate(SPLIT_NAMES):
         chosen = np.flatnonzero(assigned == number)
-        splits[name] = _make_split(name, table, pixels, chosen, labels[chosen])
-    layout = _layout(table, order)
+        splits[name] = _make_split(name, table, pixels, chosen, labels[chosen], groups)
     return Splits(
-        **splits, class_names=order, source=source, reading=reading, layout=layout, bad_files=bad_files
+        **splits,
+        class_names=order,
+        source=source,
+        reading=reading,
+        layout=_layout(table, data, order),
+        bad_files=bad_files,
+        together=data.group or ("copies" if data.copies == "together" else None),
     )
 
 
-def _layout(table: ImageTable, class_names: Sequence[str]) -> str:
+def _layout(table: ImageTable, data: recipe.Data, class_names: Sequence[str]) -> str:
     """The source as it was understood, on one line."""
     counts = np.bincount(table.parts, minlength=len(table.part_folders)).tolist()
     parts = [
         f"{folder}{f' ({split})' if split else ''}: {count:,} images"
         for folder, split, count in zip(table.part_folders, table.part_splits, counts, strict=True)
     ]
+    text = f"{len(class_names)} classes ({listed(class_names)}) in {_joined(parts)}"
     drawn = [name for name in ("validation", "test") if name not in table.part_splits]
-    text = f"{len(class_names)} classes ({_listed(class_names)}) in {_joined(parts)}"
-    return f"{text}; {' and '.join(drawn)} drawn from training" if drawn else text
+    if not drawn:
+        return text
+    kept = f", in whole groups by {data.group}" if data.group else ""
+    if data.folds:
+        return f"{text}; fold {data.fold} of {data.folds} is the test split, validation drawn from the others{kept}"
+    return f"{text}; {' and '.join(drawn)} drawn from training{kept}"
 
 
 def _joined(parts: Sequence[str], most: int = 6) -> str:
@@ -294,15 +266,20 @@ def make_test_split(table: ImageTable, pixels: np.ndarray, class_names: tuple[st
     strange = [name for name in present if name not in known]
     if strange:
         raise InputError(
-            f"the model does not know the class(es) {_listed(strange)}; it knows {_listed(class_names)}. Rename the "
+            f"the model does not know the class(es) {listed(strange)}; it knows {listed(class_names)}. Rename the "
             "folders to the model's names, or remove them."
         )
     mapping = np.array([known.index(name) if name in known else -1 for name in table.classes])
-    return _make_split("test", table, pixels, chosen, mapping[table.labels[chosen]])
+    return _make_split("test", table, pixels, chosen, mapping[table.labels[chosen]], table.groups)
 
 
 def _make_split(
-    name: str, table: ImageTable, pixels: np.ndarray, chosen: np.ndarray, labels: np.ndarray
+    name: str,
+    table: ImageTable,
+    pixels: np.ndarray,
+    chosen: np.ndarray,
+    labels: np.ndarray,
+    groups: np.ndarray,
 ) -> Split:
     digest = hashlib.blake2b(digest_size=16)
     for column in (table.keys[chosen], table.contents[chosen], labels.astype(np.int64)):
@@ -317,82 +294,8 @@ def _make_split(
         folders=tuple(int(count) for count in counts if count),
         fingerprint=digest.hexdigest(),
         pictures=table.pictures[chosen],
+        groups=groups[chosen] if len(groups) else groups,
     )
-
-
-# Drawing -----------------------------------------------------------------------------------------------------
-
-
-def _assign(table: ImageTable, data: recipe.Data) -> np.ndarray:
-    """(N,) numbers of SPLIT_NAMES: what the source says, else drawn by class."""
-    given = [split or "train" for split in table.part_splits]
-    assigned = np.array([SPLIT_NAMES.index(split) for split in given], np.int8)[table.parts]
-    wanted = {"validation": data.validation_fraction, "test": data.test_fraction}
-    fractions = {name: share for name, share in wanted.items() if name not in table.part_splits}
-    _check_fractions(fractions)
-    if fractions:
-        ranks = _ranks(table.keys, data.split_seed)
-        small: dict[str, int] = {}
-        for label, name in enumerate(table.classes):
-            members = np.flatnonzero((table.labels == label) & (assigned == 0))
-            ranked = members[np.argsort(ranks[members], kind="stable")]
-            if len(members) and not _draw(assigned, ranked, fractions):
-                small[name] = len(members)
-        if small:
-            _refuse_small(small, list(fractions))
-    return assigned
-
-
-def _check_fractions(fractions: dict[str, float]) -> None:
-    for name, fraction in fractions.items():
-        if fraction == 0:
-            raise InputError(
-                f"data.{name}_fraction=0 leaves no {name} images, and the source has no {name} folder: "
-                f"set data.{name}_fraction=0.1, or give a folder with --{name}."
-            )
-    if sum(fractions.values()) >= 1:
-        raise InputError(
-            f"data.validation_fraction and data.test_fraction add up to {sum(fractions.values()):g}, which leaves "
-            "no training images: choose smaller fractions, for instance 0.1 each."
-        )
-
-
-def _draw(assigned: np.ndarray, ranked: np.ndarray, fractions: dict[str, float]) -> bool:
-    """Move the first `ranked` images of a class to test and the last to validation, within one of their share.
-
-    False where that would leave none for training.
-    """
-    sizes = {name: max(1, int(len(ranked) * fraction + 0.5)) for name, fraction in fractions.items()}
-    if sum(sizes.values()) >= len(ranked):
-        return False
-    if "test" in sizes:
-        assigned[ranked[: sizes["test"]]] = SPLIT_NAMES.index("test")
-    if "validation" in sizes:
-        assigned[ranked[len(ranked) - sizes["validation"] :]] = SPLIT_NAMES.index("validation")
-    return True
-
-
-def _refuse_small(small: dict[str, int], splits: Sequence[str]) -> None:
-    """Raise InputError for classes (with their numbers of images) that are too small to be dealt."""
-    name, count = next(iter(small.items()))
-    others = list(small)[1:]
-    likewise = f" Too small as well: {_listed(others)}." if others else ""
-    fractions = " and ".join(f"data.{split}_fraction" for split in splits)
-    smaller = f", or choose smaller {fractions}" if count > len(splits) else ""
-    raise InputError(
-        f"class {name!r} has {count} image(s), too few to give {' and '.join(splits)} their share and keep one for "
-        f"training.{likewise} Add images (at least {len(splits) + 1} a class){',' if smaller else ' or'} remove the "
-        f"class{'es' if others else ''}{smaller}."
-    )
-
-
-def _ranks(keys: np.ndarray, seed: int) -> np.ndarray:
-    """Mix the identities' hashes with the seed (the finalizer of SplitMix64, Steele et al. 2014)."""
-    salt = hashlib.blake2b(str(seed).encode(), digest_size=8).digest()
-    mixed = keys ^ np.frombuffer(salt, np.uint64)[0]
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return mixed ^ (mixed >> np.uint64(31))
 
 
 # Classes -----------------------------------------------------------------------------------------------------
@@ -412,15 +315,15 @@ def _class_order(
     lost = set(range(len(table.classes))).difference(*present.values())
     if lost:
         raise InputError(
-            f"no image of class(es) {_listed(sorted(table.classes[label] for label in lost))} can be read: mend "
+            f"no image of class(es) {listed(sorted(table.classes[label] for label in lost))} can be read: mend "
             "them or remove the class."
         )
     for name in ("validation", "test"):
         strange = sorted(table.classes[label] for label in present[name] - present["train"])
         if strange:
             raise InputError(
-                f"the {name} split has class(es) that training does not have: {_listed(strange)}. A class is known "
-                f"by its folder's name; training has {_listed(names)}. "
+                f"the {name} split has class(es) that training does not have: {listed(strange)}. A class is known "
+                f"by its folder's name; training has {listed(names)}. "
                 "Rename or remove the folder, or add training images of the class."
             )
     if len(names) < 2:
@@ -444,8 +347,3 @@ def _class_order(
 def class_order(names: Sequence[str]) -> list[str]:
     """Class names in their order for good: by character, but numbers in them by value (`c2` before `c10`)."""
     return sorted(names, key=natural)
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

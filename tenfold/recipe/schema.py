@@ -49,6 +49,11 @@ class Data(Table):
     brought to `unequal_size` where their sizes differ or are too large. `fit` says how an image of another shape gets
     there: its longer side is cropped, it is padded with black, or squashed; "auto" crops unless more than half of the
     median image would go. With `nested`, folders below class folders belong to the class, whatever they are called.
+
+    Splits that the source does not give are drawn by class. `group` names what never lies in two of them: a column
+    of the table of labels, or a pattern for the path such as 'patient_(\\d+)'. Without it, exact copies of a picture
+    stay "together", or are drawn "apart", as in runs of version 0.1. With `folds`, the test images are those of the
+    `fold` (counted from 1) of so many: over all of them every image is tested once.
     """
 
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
@@ -59,6 +64,10 @@ class Data(Table):
     validation_fraction: Share = 0.1
     test_fraction: Share = 0.1
     split_seed: int = 0
+    group: str | None = None
+    copies: Literal["together", "apart"] = "together"
+    folds: Annotated[int, Field(ge=2)] | None = None
+    fold: Count = 1
     bad_files_limit: Fraction = 0.01
 
 

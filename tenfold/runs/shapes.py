@@ -75,6 +75,7 @@ class DataShape(TypedDict):
     bad_files: list[BadFileShape]
     # Since 0.2.
     layout: NotRequired[str]
+    together: NotRequired[str | None]
     decoding: NotRequired[DecodingShape]
     median_cropped: NotRequired[float]
     left_out: NotRequired[list[LeftOutShape]]

@@ -7,7 +7,8 @@ from images import class_folders, load
 from tenfold.core.errors import InputError
 from tenfold.data import Source, Splits
 from tenfold.data.pack import identity_key
-from tenfold.data.splits import ImageTable, make_splits
+from tenfold.data.reading import ImageTable
+from tenfold.data.splits import make_splits
 from tenfold.recipe import Data
 
 COUNTS = st.lists(st.integers(10, 60), min_size=2, max_size=6)

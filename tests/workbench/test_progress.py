@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from small import small_recipe
 
-from tenfold.data.splits import BadFile
+from tenfold.data.reading import BadFile
 from tenfold.models import build_model
 from tenfold.runs.folder import Run, load_run
 from tenfold.training.learner import Epoch

@@ -10,6 +10,7 @@ from pathlib import Path
 from tenfold.core.errors import InputError
 from tenfold.core.text import printable
 from tenfold.data.formats import ending, is_picture, why_no_picture
+from tenfold.data.reading import LeftOut
 from tenfold.data.source import Source
 from tenfold.data.sources.arrays import read_digits, read_npz
 from tenfold.data.sources.cifar import cifar_files, find_cifar, read_cifar
@@ -17,7 +18,6 @@ from tenfold.data.sources.download import DOWNLOADS, check, fetch
 from tenfold.data.sources.folders import read_folders
 from tenfold.data.sources.groups import Group, split_of_file
 from tenfold.data.sources.trees import Tree, open_tree
-from tenfold.data.splits import LeftOut
 
 NAMED_SOURCES = ("digits", *DOWNLOADS)
 

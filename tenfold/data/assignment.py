@@ -1,0 +1,158 @@
+"""Which split each image of a source belongs to: what the source says, and what is drawn where it says nothing."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from tenfold import recipe
+from tenfold.core.errors import InputError
+from tenfold.core.text import listed
+from tenfold.data.dealing import deal, fold_quotas, ranks, split_quotas
+from tenfold.data.reading import ImageTable
+from tenfold.data.source import SPLIT_NAMES
+
+
+def assign(table: ImageTable, data: recipe.Data) -> np.ndarray:
+    """(N,) numbers of SPLIT_NAMES: what the source says, else drawn by class, in whole groups.
+
+    With `data.folds`, the test images are those of fold `data.fold`. Raises InputError for what cannot be drawn.
+    """
+    given = [split or "train" for split in table.part_splits]
+    assigned = np.array([SPLIT_NAMES.index(split) for split in given], np.int8)[table.parts]
+    wanted = {"test": data.test_fraction, "validation": data.validation_fraction}
+    if data.folds is not None:
+        folds = assign_folds(table, data)
+        if data.fold > data.folds:
+            raise InputError(f"data.fold={data.fold}: there are data.folds={data.folds}, counted from 1.")
+        assigned[:] = np.where(folds == data.fold - 1, SPLIT_NAMES.index("test"), 0)
+        shares = {"validation": data.validation_fraction}
+    else:
+        shares = {name: share for name, share in wanted.items() if name not in table.part_splits}
+    _check_shares(shares)
+    if shares:
+        _draw(assigned, table, data, shares)
+    return assigned
+
+
+def assign_folds(table: ImageTable, data: recipe.Data) -> np.ndarray:
+    """(N,) the fold of each image, from 0 to `data.folds` - 1: stratified by class, and no group in two folds.
+
+    Raises InputError where the source has splits of its own, or a class cannot be in two folds.
+    """
+    folds = data.folds or 0
+    own = [split for split in table.part_splits if split]
+    if own:
+        raise InputError(
+            f"data.folds={folds}: every image is tested once, but the source has a {own[0]} split of its own. Give "
+            "one folder of class folders, or leave folds out."
+        )
+    counts = np.bincount(table.labels, minlength=len(table.classes))
+    order = ranks(table.keys, data.split_seed)
+    found = deal(table.labels, units_of(table, data), order, fold_quotas(counts, folds))
+    for label in np.flatnonzero(counts).tolist():
+        if len(set(found[table.labels == label].tolist())) < 2:
+            unit = "image" if counts[label] == 1 else "group"
+            raise InputError(
+                f"class {table.classes[label]!r} has one {unit} only: the fold that tests it leaves nothing to "
+                f"learn it from. Add images of another {unit}, or remove the class."
+            )
+    return found
+
+
+def _draw(assigned: np.ndarray, table: ImageTable, data: recipe.Data, shares: dict[str, float]) -> None:
+    """Move the `shares` of the training images to the other splits."""
+    pool = np.flatnonzero(assigned == 0)
+    labels = table.labels[pool]
+    counts = np.bincount(labels, minlength=len(table.classes))
+    rows = dict(zip(("train", *shares), split_quotas(counts, list(shares.values())), strict=True))
+    small = {table.classes[i]: int(counts[i]) for i in np.flatnonzero((rows["train"] < 1) & (counts > 0))}
+    if small:
+        _refuse_small(small, [name for name in SPLIT_NAMES[1:] if name in shares])
+    bins = [name for name in ("test", "train", "validation") if name in rows]
+    quotas = np.stack([rows[name] for name in bins])
+    order = ranks(table.keys[pool], data.split_seed)
+    found = deal(labels, units_of(table, data)[pool], order, quotas, bins.index("train"))
+    assigned[pool] = np.array([SPLIT_NAMES.index(name) for name in bins])[found]
+    empty = [name for name in shares if not np.any(assigned == SPLIT_NAMES.index(name))]
+    if empty:
+        raise InputError(
+            f"data.group: the images are of too few groups for training, {' and '.join(empty)} to have one of their "
+            "own. Name smaller groups, add images of others, or give the splits (--train, --validation, --test)."
+        )
+
+
+def _check_shares(shares: dict[str, float]) -> None:
+    for name, share in shares.items():
+        if share == 0:
+            raise InputError(
+                f"data.{name}_fraction=0 leaves no {name} images, and the source has no {name} folder: "
+                f"set data.{name}_fraction=0.1, or give a folder with --{name}."
+            )
+    if sum(shares.values()) >= 1:
+        raise InputError(
+            f"data.validation_fraction and data.test_fraction add up to {sum(shares.values()):g}, which leaves "
+            "no training images: choose smaller fractions, for instance 0.1 each."
+        )
+
+
+def _refuse_small(small: dict[str, int], splits: Sequence[str]) -> None:
+    """Raise InputError for classes (with their numbers of images) that are too small to be dealt."""
+    name, count = next(iter(small.items()))
+    others = list(small)[1:]
+    likewise = f" Too small as well: {listed(others)}." if others else ""
+    fractions = " and ".join(f"data.{split}_fraction" for split in splits)
+    smaller = f", or choose smaller {fractions}" if count > len(splits) else ""
+    raise InputError(
+        f"class {name!r} has {count} image(s), too few to give {' and '.join(splits)} their share and keep one for "
+        f"training.{likewise} Add images (at least {len(splits) + 1} a class){',' if smaller else ' or'} remove the "
+        f"class{'es' if others else ''}{smaller}."
+    )
+
+
+# Units and groups --------------------------------------------------------------------------------------------
+
+
+def units_of(table: ImageTable, data: recipe.Data) -> np.ndarray:
+    """(N,) equal numbers for images that must stay in one split: of one group, or else copies of one picture.
+
+    An image without a group is a unit of its own.
+    """
+    alone = np.arange(len(table.rows))
+    groups = groups_of(table, data)
+    if len(groups):
+        return np.where(groups < 0, alone + groups.max(initial=0) + 1, groups)
+    return np.unique(table.pictures, return_inverse=True)[1] if data.copies == "together" else alone
+
+
+def groups_of(table: ImageTable, data: recipe.Data) -> np.ndarray:
+    """(N,) the group of each image by `data.group`, -1 for none; empty where no groups are named.
+
+    Raises InputError for a pattern that is none, or that no path matches.
+    """
+    if data.group is None:
+        return np.empty(0, np.int64)
+    if len(table.groups):
+        return table.groups
+    pattern = _pattern(data.group)
+    found = [match[1] if (match := pattern.search(path)) else None for path in table.paths]
+    if not any(found):
+        raise InputError(
+            f"data.group={data.group}: it matches no image's path, for instance {table.paths[0]}. Expected a "
+            r"regular expression with the group's name in brackets, such as 'patient_(\d+)'."
+        )
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(filter(None, found)))}
+    return np.array([numbers[name] if name else -1 for name in found], np.int64)
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(text)
+    except re.error as error:
+        raise InputError(f"data.group={text}: it is no regular expression ({error}).") from None
+    if pattern.groups != 1:
+        raise InputError(
+            f"data.group={text}: it has {pattern.groups} groups in brackets, expected one: the part of the path that "
+            r"names an image's group, such as 'patient_(\d+)'."
+        )
+    return pattern
