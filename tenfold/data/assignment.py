@@ -73,13 +73,15 @@ def _draw(assigned: np.ndarray, table: ImageTable, data: recipe.Data, shares: di
     quotas = np.stack([rows[name] for name in bins])
     order = ranks(table.keys[pool], data.split_seed)
     found = deal(labels, units_of(table, data)[pool], order, quotas, bins.index("train"))
-    assigned[pool] = np.array([SPLIT_NAMES.index(name) for name in bins])[found]
-    empty = [name for name in shares if not np.any(assigned == SPLIT_NAMES.index(name))]
-    if empty:
+    empty = [name for number, name in enumerate(bins) if not np.any(found == number)]
+    if empty and data.group:
         raise InputError(
-            f"data.group: the images are of too few groups for training, {' and '.join(empty)} to have one of their "
-            "own. Name smaller groups, add images of others, or give the splits (--train, --validation, --test)."
+            f"data.group={data.group}: the images are of too few groups, which leaves none for {' and '.join(empty)}. "
+            "Name smaller groups, add images of others, or give the splits (--train, --validation, --test)."
         )
+    if empty:  # nearly all are copies of so few pictures that they cannot stay together
+        found = deal(labels, np.arange(len(pool)), order, quotas)
+    assigned[pool] = np.array([SPLIT_NAMES.index(name) for name in bins])[found]
 
 
 def _check_shares(shares: dict[str, float]) -> None:

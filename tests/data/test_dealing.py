@@ -147,7 +147,7 @@ def test_given_splits_that_share_a_group_say_so(tmp_path):
         ("patient", "it has 0 groups in brackets, expected one"),
         (r"(p)(\d)", "it has 2 groups in brackets, expected one"),
         (r"subject_(\d+)", "it matches no image's path, for instance ill/patient_0_0.png"),
-        (r"(\w+)/", "too few groups for training, test and validation"),
+        (r"(\w+)/", "the images are of too few groups, which leaves none for test and validation"),
     ],
 )
 def test_groups_that_are_none(tmp_path, group, words):
@@ -177,6 +177,15 @@ def test_copies_stay_together_unless_they_are_drawn_apart(tmp_path):
     assert len(apart.copies("test", "train", "validation")) > 6
     assert (together.together, apart.together) == ("copies", None)
     assert together.describe()["together"] == "copies"
+
+
+def test_copies_of_a_few_pictures_only_are_drawn_apart_and_said(tmp_path):
+    for name in "ab":
+        for i in range(12):
+            save(tmp_path / name / f"{i}.png", random_pixels(ord(name)))
+    splits = load(tmp_path)
+    assert [len(split) for split in splits] == [20, 2, 2]
+    assert splits.notices[0].startswith("2 of 2 test images (100.0%) are also in the train split")
 
 
 def test_where_nothing_is_a_copy_the_draw_is_that_of_runs_before(tmp_path):
