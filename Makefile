@@ -12,7 +12,7 @@ demo: $(READY)
 	@echo "to use tenfold in this shell: . $(BIN)/activate"
 
 test: $(TESTABLE)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(TESTABLE)
 	$(BIN)/ruff check

@@ -44,9 +44,8 @@ def row(source: str, minutes: float, out: Path) -> str:
     seconds = time.perf_counter() - began
     if done.returncode:
         raise SystemExit(f"tenfold train --data {source} --minutes {minutes:g} failed:\n{done.stderr}")
-    # A plan may be broken over lines by the width of the terminal.
-    plan = re.search(r"plan for .*?measured[^\n]*", done.stdout + done.stderr, re.DOTALL)
-    print(" ".join(plan[0].split()) if plan else "no plan was printed", flush=True)
+    plan = re.search(r"plan for .*", done.stdout)
+    print(plan[0] if plan else "no plan was printed", flush=True)
     run = tenfold.load_run(out / name)
     splits = run.data["splits"]
     images = ", ".join(f"{splits[split]['images']:,}" for split in ("train", "validation", "test"))

@@ -1,14 +1,17 @@
 """What several tests share: digits, a folder of real pictures, the command line, a finished run."""
 
+import io
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 from small import DEMO, SHAPES, SMALL, Answer, draw_pictures, first, tenfold
 
 # A shell that starts the tests in the background has interrupts ignored, and the processes that the tests start and
@@ -26,10 +29,21 @@ hypothesis.settings.register_profile("tenfold", deadline=None, derandomize="CI" 
 hypothesis.settings.load_profile("tenfold")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is left with one of them when the other has ended."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache folder of this test session's own."""
-    folder = tmp_path_factory.mktemp("cache")
+    """A cache folder of this test session's own, which its workers share as a user's processes would.
+
+    So the kernels are compiled, a pretrained backbone is exported and CIFAR-10 is decoded once.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TENFOLD_CACHE", str(folder))
         yield folder
@@ -56,43 +70,87 @@ def few_digits(digits):
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of class folders with 16 PNG files each, as a newcomer would have it."""
-    return draw_pictures(tmp_path_factory.mktemp("pictures") / "shapes", SHAPES, 16)
+def command() -> Callable[..., Answer]:
+    """`tenfold ARGUMENTS` in this process: the program's own main function, its output and exit status.
 
-
-@pytest.fixture
-def command(capsys, monkeypatch) -> Callable[..., Answer]:
-    """`tenfold ARGUMENTS` in this process: the program's own main function, its output and exit status."""
+    `stdin` is what comes on standard input, `folder` where it is called, `encoding` that of what it prints.
+    Importing PyTorch takes seconds, so a process of its own (`tenfold` in support/small.py) is for what only a
+    process can show.
+    """
     from tenfold import cli
 
-    def call(*arguments: str | Path) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["tenfold", *map(str, arguments)])
-        capsys.readouterr()
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as end:
-            status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        return Answer(status, *capsys.readouterr())
+    def call(
+        *arguments: str | Path, stdin: bytes = b"", folder: Path | None = None, encoding: str = "utf-8"
+    ) -> Answer:
+        given, out, err = (io.TextIOWrapper(io.BytesIO(data), encoding) for data in (stdin, b"", b""))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["tenfold", *map(str, arguments)])
+            for name, stream in {"stdin": given, "stdout": out, "stderr": err}.items():
+                patch.setattr(sys, name, stream)
+            if folder is not None:
+                patch.chdir(folder)
+            status = 0
+            try:
+                cli.main()
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return Answer(status, *(_text(stream) for stream in (out, err)))
 
     return call
 
 
+def _text(stream: io.TextIOWrapper) -> str:
+    """What was written to a stream, in the encoding that it has by now."""
+    stream.flush()
+    stream.seek(0)
+    return stream.read()
+
+
 @pytest.fixture(scope="session")
-def finished(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
-    """A run folder that the real command made of the pictures, and what the command said."""
-    out = tmp_path_factory.mktemp("finished") / "runs"
-    answer = tenfold("train", "digits", *SMALL, "--data", pictures, "--out", out, "--name", "shapes")
+def once(cache: Path) -> Callable[[str, Callable[[Path], Answer | None]], tuple[Path, Answer]]:
+    """`once(NAME, make)`: a folder that `make` fills and what that said, for all workers; nobody may change it.
+
+    With pytest-xdist each worker has session fixtures of its own: what takes seconds would be made in each.
+    """
+
+    def made(name: str, make: Callable[[Path], Answer | None]) -> tuple[Path, Answer]:
+        folder, note = cache.with_name(name), cache.with_name(f"{name}.json")
+        with FileLock(cache.with_name(f"{name}.lock")):
+            if not note.is_file():
+                folder.mkdir()
+                note.write_text(json.dumps(astuple(make(folder) or Answer(0, "", ""))))
+        return folder, Answer(*json.loads(note.read_text()))
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def pictures(once) -> Path:
+    """A folder of class folders with 16 PNG files each, as a newcomer would have it."""
+
+    def draw(folder: Path) -> None:
+        draw_pictures(folder / "shapes", SHAPES, 16)
+
+    return once("pictures", draw)[0] / "shapes"
+
+
+@pytest.fixture(scope="session")
+def finished(once, command: Callable[..., Answer], pictures: Path) -> tuple[Path, Answer]:
+    """A run folder that the command made of the pictures, and what the command said."""
+
+    def train(folder: Path) -> Answer:
+        options = ("--data", pictures, "--out", folder / "runs", "--name", "shapes")
+        return command("train", "digits", *SMALL, *options)
+
+    folder, answer = once("finished", train)
     assert answer.status == 0, answer.err
-    return out / "shapes", answer
+    return folder / "runs" / "shapes", answer
 
 
 @pytest.fixture(scope="session")
-def demo_answer(cache, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Answer]:
+def demo_answer(once) -> tuple[Path, Answer]:
     """The folder in which the real command trained on the digits, without being told where, and what it said."""
-    folder = tmp_path_factory.mktemp("demo")
-    return folder, tenfold("train", *DEMO, folder=folder)
+    return once("demo", lambda folder: tenfold("train", *DEMO, folder=folder))
 
 
 @pytest.fixture(scope="session")

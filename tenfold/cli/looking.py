@@ -101,7 +101,7 @@ def inspect_data(
 
 def recipes() -> None:
     """List the built-in recipes with what was measured of them."""
-    from tenfold.workbench.show import show_recipes
+    from tenfold.workbench.catalogue import show_recipes
 
     show_recipes()
 

@@ -1,4 +1,4 @@
-"""What the verbs that only look at things print: data, recipes, the cache, weights."""
+"""What the verbs that only look at things print: data, a recipe, the cache, weights."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.markup import escape
 from rich.syntax import Syntax
-from rich.table import Column, Table
+from rich.table import Table
 
 from tenfold.augment import picture_augmentations
 from tenfold.core.errors import InputError
@@ -19,7 +19,7 @@ from tenfold.data.inspect import inspect_source, sample_images, summary
 from tenfold.inference.graphs import cached_graphs, remove_cached_graphs
 from tenfold.models import Classifier, build_model, summarise
 from tenfold.models.weights import all_local_weights, check_sum, fetch_weights, local_weights, weights_folder
-from tenfold.recipe import Data, Recipe, builtin_recipes, load_recipe, read_about
+from tenfold.recipe import Data, Recipe, load_recipe
 from tenfold.report.figures import class_counts, picture_rows, sample_grid
 from tenfold.report.kit.style import to_png
 from tenfold.training.feature_cache import cached_features, remove_cached_features
@@ -31,18 +31,6 @@ from tenfold.workbench.verbs import check_cache
 _CIFAR_SHAPE, _CIFAR_CLASSES = (3, 32, 32), 10
 # How many images are pictured, each of another class.
 _PICTURED = 10
-
-
-def show_recipes() -> None:
-    """Print the built-in recipes with what was measured of them."""
-    table = Table(
-        Column("recipe", no_wrap=True), "what it is, and its measured test accuracy", box=None, pad_edge=False
-    )
-    for name, path in builtin_recipes().items():
-        about = read_about(path)
-        measured = ", ".join(part for part in (about.accuracy, about.time, about.hardware) if part)
-        table.add_row(f"[bold]{name}[/]", about.summary + (f"\n  {measured}" if measured else ""))
-    make_console().print(table, soft_wrap=False)
 
 
 def show_recipe(name: str | Path, overrides: Iterable[str], data: str | None) -> None:

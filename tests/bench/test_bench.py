@@ -1,21 +1,23 @@
-"""The benchmarks of the fast recipes at a size of seconds: real runs, real processes, a peer's output read."""
+"""The benchmarks of the fast recipes at a size of seconds: real runs, a peer's output read."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small import SHAPES, draw_pictures
+from small import SHAPES, Answer, draw_pictures
 
+from tenfold.core.errors import InputError
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import load_run
 
 BENCH = Path(__file__).parents[2] / "bench"
 sys.path.insert(0, str(BENCH))
 
+import common  # noqa: E402
 import time_to_accuracy  # noqa: E402
 from choosing import halve  # noqa: E402
 from peer_output import Outcome, read_outcomes  # noqa: E402
@@ -50,9 +52,27 @@ Mean: 0.9403    Std: 0.0001
 """
 
 
-def bench(script: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(BENCH / script), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=400)
+@pytest.fixture
+def bench(monkeypatch, capsys) -> Callable[..., Answer]:
+    """`python bench/SCRIPT WORDS` in this process; its runs and peers have their own.
+
+    How fast matrix products are is measured for a moment only.
+    """
+    product_rate = common.product_rate
+    monkeypatch.setattr(common, "product_rate", lambda dtype, size, seconds: product_rate(dtype, 64, 0.01))
+
+    def call(script: str, *words: str | Path) -> Answer:
+        monkeypatch.setattr(sys, "argv", [script, *map(str, words)])
+        capsys.readouterr()
+        status, reason = 0, ""
+        try:
+            import_module(script.removesuffix(".py")).main()
+        except SystemExit as end:
+            status, reason = (end.code, "") if isinstance(end.code, int) else (1, str(end.code))
+        said = capsys.readouterr()
+        return Answer(status, said.out, said.err + reason)
+
+    return call
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +103,9 @@ def table_rows(out: str) -> list[list[str]]:
 
 
 @pytest.mark.slow
-def test_time_to_accuracy_trains_draws_and_does_not_repeat_finished_runs(notebook_folders, tiny, tmp_path):
+def test_time_to_accuracy_trains_draws_and_does_not_repeat_finished_runs(
+    notebook_folders, tiny, tmp_path, bench
+):
     out, figure = tmp_path / "runs", tmp_path / "time.svg"
     out.mkdir()
     # What Keras' own processes would have taken.
@@ -100,14 +122,14 @@ def test_time_to_accuracy_trains_draws_and_does_not_repeat_finished_runs(noteboo
     words += ["--recipes", tiny("fast-72"), tiny("fast-94"), "--seeds", "1", "2", "--first-seed", "4"]
     words += ["--", "fit.epochs=1"]
     first = bench("time_to_accuracy.py", *words)
-    assert first.returncode == 0, first.stderr
-    rows = table_rows(first.stdout)
+    assert first.status == 0, first.err
+    rows = table_rows(first.out)
     assert [row[:3] for row in rows] == [
         [f"fast-{k}-float32", "float32", n] for k, n in ((72, "1"), (94, "2"))
     ]
     assert float(rows[0][5]) > float(rows[0][4]), "the command takes longer than training"
     assert [row[6] for row in rows] == [f"{0.06 * 628 * 17:.0f}", f"{0.5 * 628 * 30:.0f}"]
-    assert "1 % of the images" in first.stdout
+    assert "1 % of the images" in first.out
     assert "notebook 01" in figure.read_text()
     runs = [out / f"fast-{k}-float32-seed4" for k in (72, 94)]
     assert images_of(runs[0]) == (4 * 48, 48)
@@ -115,9 +137,9 @@ def test_time_to_accuracy_trains_draws_and_does_not_repeat_finished_runs(noteboo
 
     written = [(run / "metrics.json").stat().st_mtime_ns for run in runs]
     second = bench("time_to_accuracy.py", *words)
-    assert second.returncode == 0, second.stderr
+    assert second.status == 0, second.err
     assert [(run / "metrics.json").stat().st_mtime_ns for run in runs] == written
-    assert [row[:10] for row in table_rows(second.stdout)] == [row[:10] for row in rows]
+    assert [row[:10] for row in table_rows(second.out)] == [row[:10] for row in rows]
 
     two = [load_run(run) for run in runs]
     cells = time_to_accuracy.row(Variant("fast-72", None), two, [], {"float32": 100.0}).split(" | ")
@@ -138,64 +160,63 @@ def test_one_value_has_no_spread_and_two_have_the_t_interval():
     assert half == pytest.approx(12.7062, rel=1e-4)
 
 
-def test_time_to_accuracy_wants_one_number_of_seeds_or_one_for_each_recipe(notebook_folders, tmp_path):
+def test_time_to_accuracy_wants_one_number_of_seeds_or_one_for_each_recipe(notebook_folders, tmp_path, bench):
     answer = bench(
         *("time_to_accuracy.py", "--data", notebook_folders, "--out", tmp_path),
         *("--recipes", "fast-72", "fast-86", "fast-90", "--seeds", "1", "2"),
     )
-    assert answer.returncode != 0
-    assert "one for each of the 3 recipes" in answer.stderr
+    assert answer.status != 0
+    assert "one for each of the 3 recipes" in answer.err
 
 
-def test_time_to_accuracy_names_a_recipe_that_is_not_there_before_it_measures(notebook_folders, tmp_path):
+def test_time_to_accuracy_names_a_recipe_that_is_not_there_before_it_measures(
+    notebook_folders, tmp_path, bench, capsys
+):
+    with pytest.raises(InputError, match="fast-1"):
+        bench("time_to_accuracy.py", "--data", notebook_folders, "--recipes", "fast-1", "--out", tmp_path)
+    assert not capsys.readouterr().out
+
+
+def test_a_budget_of_minutes_is_planned_and_told(notebook_folders, tmp_path, bench):
     answer = bench(
-        "time_to_accuracy.py", "--data", notebook_folders, "--recipes", "fast-1", "--out", tmp_path
+        *("budget.py", notebook_folders / "train1", "--minutes", "0.1", "--out", tmp_path / "runs"),
     )
-    assert answer.returncode != 0
-    assert "fast-1" in answer.stderr
-    assert not answer.stdout
-
-
-def test_a_budget_of_minutes_is_planned_and_told(notebook_folders, tmp_path):
-    answer = bench(
-        *("budget.py", notebook_folders / "train1", "--minutes", "0.5", "--out", tmp_path / "runs"),
-    )
-    assert answer.returncode == 0, answer.stderr
-    assert "plan for 0.5 minutes: " in answer.stdout
-    cells = table_rows(answer.stdout)[-1]
+    assert answer.status == 0, answer.err
+    assert "plan for 0.1 minutes: " in answer.out
+    cells = table_rows(answer.out)[-1]
     assert cells[0] == "train1"
-    assert cells[3:5] == ["3", "0.5"]
-    run = load_run(tmp_path / "runs" / "train1-0.5")
+    assert cells[3:5] == ["3", "0.1"]
+    run = load_run(tmp_path / "runs" / "train1-0.1")
     assert float(cells[5]) > run.metrics["training"]["seconds"], "the command takes longer than training"
     assert cells[7] == f"{100 * run.metrics['test']['accuracy']:.1f}"
 
 
-def test_a_speedrun_on_the_cpu_in_turn_with_a_peer(notebook_folders, tiny, tmp_path):
+def test_a_speedrun_on_the_cpu_in_turn_with_a_peer(notebook_folders, tiny, tmp_path, bench):
     script = tmp_path / "peer.py"
     script.write_text(f"print('''{AIRBENCH_LIKE}''')")
     answer = bench(
         *("gpu_speedrun.py", "--data", notebook_folders, "--recipes", tiny("tiny"), "--device", "cpu"),
         *("--images", "60", "--runs", "2", "--rounds", "2", "--epochs", "1", "--peer", f"other={script}"),
     )
-    assert answer.returncode == 0, answer.stderr
-    rows = {row[0]: row[1:] for row in table_rows(answer.stdout)}
+    assert answer.status == 0, answer.err
+    rows = {row[0]: row[1:] for row in table_rows(answer.out)}
     assert rows["tiny"][0] == "4"
     assert 0 <= float(rows["tiny"][1]) <= 100
     assert rows["other"] == ["4", "94.030", "0.006", "2.150 ± 0.058", "94 %"]
-    assert "60 training and 12 test images" in answer.stdout
-    assert "says nothing of a GPU" in answer.stdout
-    assert "94 %: other in 2.150 s" in answer.stdout
+    assert "60 training and 12 test images" in answer.out
+    assert "says nothing of a GPU" in answer.out
+    assert "94 %: other in 2.150 s" in answer.out
 
 
-def test_a_speedrun_without_a_gpu_says_so(notebook_folders):
+def test_a_speedrun_without_a_gpu_says_so(notebook_folders, bench):
     import torch
 
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     answer = bench("gpu_speedrun.py", "--data", notebook_folders)
-    assert answer.returncode == 1
-    assert "no CUDA device" in answer.stderr
-    assert "unmeasured" in answer.stderr
+    assert answer.status == 1
+    assert "no CUDA device" in answer.err
+    assert "unmeasured" in answer.err
 
 
 def test_choosing_among_equal_epochs_flatters_by_chance_alone_and_one_epoch_does_not():
@@ -208,11 +229,11 @@ def test_choosing_among_equal_epochs_flatters_by_chance_alone_and_one_epoch_does
     assert abs(flattery.mean()) < 0.01
 
 
-def test_what_choosing_flatters_is_measured_without_the_test_images(notebook_folders, tiny):
+def test_what_choosing_flatters_is_measured_without_the_test_images(notebook_folders, tiny, bench):
     answer = bench("choosing.py", tiny("tiny"), "--data", notebook_folders, "--halvings", "10")
-    assert answer.returncode == 0, answer.stderr
-    assert "2 epochs, seed 0" in answer.stdout
-    assert "choosing on one half flatters by" in answer.stdout
+    assert answer.status == 0, answer.err
+    assert "2 epochs, seed 0" in answer.out
+    assert "choosing on one half flatters by" in answer.out
 
 
 @pytest.mark.parametrize("path", sorted((BENCH / "recipes").glob("*.toml")), ids=lambda path: path.stem)
@@ -239,7 +260,7 @@ def test_a_peers_output_is_read_whatever_its_form(text, expected):
     ]
 
 
-def test_ideas_are_compared_on_validation_images_in_turn(notebook_folders):
+def test_ideas_are_compared_on_validation_images_in_turn(notebook_folders, bench):
     small = "model.widths=[4, 6, 8] fit.epochs=1 fit.batch_size=20".replace(", ", ",")
     answer = bench(
         "ideas.py",
@@ -253,7 +274,7 @@ def test_ideas_are_compared_on_validation_images_in_turn(notebook_folders):
         small,
         f"{small} optimizer.lr=0.3",
     )
-    lines = answer.stdout.splitlines()
+    lines = answer.out.splitlines()
     assert [line.split("seed ")[1][0] for line in lines[:4]] == ["0", "0", "1", "1"]
     assert lines[4].startswith("| change | n |")
     assert [row.split(" | ")[1] for row in lines[6:]] == ["2", "2"]

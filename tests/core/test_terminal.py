@@ -46,38 +46,33 @@ def seen(folder: Path, columns: int, *arguments: str | Path, **environment: str)
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(tmp_path_factory, command) -> Path:
     """A folder with two runs of pictures whose names no old encoding can show, trained with ASCII output."""
     folder = tmp_path_factory.mktemp("names")
     draw_pictures(folder / SOURCE, CLASSES, 8)
-    for seed, name in enumerate(("first-of-all-the-runs-with-a-long-name", "second")):
-        status, out, err = run(
-            folder,
-            "train",
-            "digits",
-            *SMALL,
-            "--data",
-            SOURCE,
-            "--name",
-            name,
-            "--seed",
-            str(seed),
-            PYTHONIOENCODING="ascii",
-        )
-        assert (status, err) == (0, b""), err
-        assert b"\x1b" not in out, "FORCE_COLOR puts no cursor codes into a file"
-        assert rb"na\xefve +/-..." in out
-        assert (folder / "runs" / name / "report.html").stat().st_size > 10_000
+    named = ("first-of-all-the-runs-with-a-long-name", "second")
+    first, second = (
+        ("train", "digits", *SMALL, "--data", SOURCE, "--name", name, "--seed", str(seed))
+        for seed, name in enumerate(named)
+    )
+    status, out, err = run(folder, *first, PYTHONIOENCODING="ascii")
+    assert (status, err) == (0, b""), err
+    assert b"\x1b" not in out, "FORCE_COLOR puts no cursor codes into a file"
+    assert rb"na\xefve +/-..." in out
+    answer = command(*second, folder=folder, encoding="ascii")
+    assert (answer.status, answer.err) == (0, "")
+    assert r"na\xefve +/-..." in answer.out
+    assert all((folder / "runs" / name / "report.html").stat().st_size > 10_000 for name in named)
     return folder
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp437", "cp850", "latin-1", "cp932"])
-def test_what_an_encoding_lacks_is_replaced(trained, encoding):
-    status, out, err = run(trained, "runs", PYTHONIOENCODING=encoding)
-    assert (status, err) == (0, b"")
-    text = out.decode(encoding)
-    assert "second" in text
-    assert r"pictures\xff" in text
+def test_what_an_encoding_lacks_is_replaced(trained, encoding, command, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    answer = command("runs", folder=trained, encoding=encoding)
+    assert (answer.status, answer.err) == (0, "")
+    assert "second" in answer.out
+    assert r"pictures\xff" in answer.out
 
 
 @pytest.mark.parametrize(
@@ -91,13 +86,14 @@ def test_what_an_encoding_lacks_is_replaced(trained, encoding):
         ("show", "digits"),
     ],
 )
-def test_every_verb_prints_into_ascii_without_colours(trained, arguments):
-    status, out, err = run(trained, *arguments, PYTHONIOENCODING="ascii")
-    assert status == 0 or arguments[0] == "inspect", err
-    assert b"Traceback" not in err
-    assert out
-    assert b"\x1b" not in out + err
-    (out + err).decode("ascii")
+def test_every_verb_prints_into_ascii_without_colours(trained, arguments, command, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    answer = command(*arguments, folder=trained, encoding="ascii")
+    assert answer.status == 0 or arguments[0] == "inspect", answer.err
+    assert "Traceback" not in answer.err
+    assert answer.out
+    assert "\x1b" not in answer.out + answer.err
+    assert (answer.out + answer.err).isascii()
 
 
 def test_an_error_names_what_cannot_be_shown(trained):
@@ -117,10 +113,10 @@ def test_the_leaderboard_fits_the_terminal(trained, columns):
     assert "…" not in text
 
 
-def test_no_color_takes_the_colours_and_a_file_has_whole_lines(trained):
+def test_no_color_takes_the_colours_and_a_file_has_whole_lines(trained, command):
     assert re.search(r"\x1b\[[0-9;]*3[0-9]", seen(trained, 100, "show", "digits"))
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", seen(trained, 100, "show", "digits", NO_COLOR="1"))
-    line = run(trained, "runs")[1].decode().splitlines()[1]
+    line = command("runs", folder=trained).out.splitlines()[1]
     assert line.count("model-s-deep") == 1
 
 

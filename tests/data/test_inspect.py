@@ -167,6 +167,7 @@ def test_a_source_that_cannot_be_split_is_refused(tmp_path):
 CIFAR10 = os.environ.get("TENFOLD_CIFAR10", "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CIFAR10, reason="TENFOLD_CIFAR10 does not name the unpacked CIFAR-10 folders")
 def test_real_cifar10_has_the_known_statistics_and_leaks():
     """Barz & Denzler found near duplicates of 3.25 % of the test images by hand, none of them exact."""

@@ -55,12 +55,15 @@ def trained(tmp_path_factory, cache):
     return root, run
 
 
-def ask(*arguments, stdin: bytes = b"", folder: Path | None = None):
+@pytest.fixture
+def ask(command):
     """`tenfold predict ARGUMENTS`: exit status, standard output and standard error."""
-    done = subprocess.run(
-        words("predict", *arguments), input=stdin, capture_output=True, cwd=folder, timeout=400
-    )
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    def call(*arguments, stdin: bytes = b"") -> tuple[int, str, str]:
+        answer = command("predict", *arguments, stdin=stdin)
+        return answer.status, answer.out, answer.err
+
+    return call
 
 
 def records(text: str) -> list[dict]:
@@ -93,7 +96,7 @@ def test_one_picture_alone_differs_from_the_folder_by_rounding_at_most(trained):
         np.testing.assert_array_equal(contents.probabilities, alone.probabilities)
 
 
-def test_the_command_answers_without_pytorch_once_the_run_is_prepared(trained):
+def test_the_command_answers_without_pytorch_once_the_run_is_prepared(trained, ask):
     root, run = trained
     picture = root / "test" / "2" / "exif6.jpg"
     first = ask(run.path, picture, "--format", "jsonl")
@@ -106,7 +109,7 @@ def test_the_command_answers_without_pytorch_once_the_run_is_prepared(trained):
     assert records(answer)[0]["predicted"] == records(first[1])[0]["predicted"]
 
 
-def test_every_way_to_name_pictures_gives_the_same_answers(trained, tmp_path):
+def test_every_way_to_name_pictures_gives_the_same_answers(trained, tmp_path, ask):
     _, run = trained
     flat = tmp_path / "flat" / "deep"
     names = [p.name for p in odd_pictures(flat, seed=3)]
@@ -136,7 +139,7 @@ def test_every_way_to_name_pictures_gives_the_same_answers(trained, tmp_path):
             assert list(found[name]["probabilities"]) == list(CLASSES)
 
 
-def test_names_and_pictures_come_on_standard_input(trained, tmp_path):
+def test_names_and_pictures_come_on_standard_input(trained, tmp_path, ask):
     _, run = trained
     picture = save(tmp_path / "ä b.png", scene(5, 12))
     lines = f"{picture}\n{tmp_path}/missing.png\r\nhttps://localhost/x.png\n{tmp_path}\n"
@@ -152,7 +155,7 @@ def test_names_and_pictures_come_on_standard_input(trained, tmp_path):
     assert records(own)[0] == {**records(out)[0], "path": "-"}
 
 
-def test_unreadable_files_are_listed_and_the_rest_goes_on(trained, tmp_path):
+def test_unreadable_files_are_listed_and_the_rest_goes_on(trained, tmp_path, ask):
     _, run = trained
     save(tmp_path / "good.png", scene(5, 12))
     (tmp_path / "empty.png").touch()
@@ -169,7 +172,7 @@ def test_unreadable_files_are_listed_and_the_rest_goes_on(trained, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "jsonl", "parquet"])
-def test_every_format_goes_to_a_file_and_nothing_is_left_half_written(trained, tmp_path, form):
+def test_every_format_goes_to_a_file_and_nothing_is_left_half_written(trained, tmp_path, form, ask):
     root, run = trained
     out = tmp_path / f"answers.{form}"
     status, printed, err = ask(run.path, root / "validation", "--format", form, "--out", out)
@@ -241,20 +244,20 @@ def test_what_could_only_be_guessed_is_refused_with_the_remedy(trained, images, 
         (("digits", "--out", "no/such/folder.csv"), "there is no folder no/such"),
     ],
 )
-def test_calls_that_cannot_be_answered_end_with_two_before_anything_is_read(trained, arguments, message):
+def test_calls_that_cannot_be_answered_end_with_two_before_anything_is_read(trained, arguments, message, ask):
     status, out, err = ask(trained[1].path, *arguments)
     assert (status, out) == (2, ""), err
     assert message in err
     assert "Traceback" not in err
 
 
-def test_a_folder_that_is_no_run_is_refused(tmp_path):
+def test_a_folder_that_is_no_run_is_refused(tmp_path, ask):
     status, _, err = ask(tmp_path, "digits")
     assert status == 2
     assert "neither a run folder nor an exported one" in err
 
 
-def test_sets_unsure_and_top_are_said(trained):
+def test_sets_unsure_and_top_are_said(trained, ask):
     root, run = trained
     status, out, _ = ask(
         run.path, root / "validation", "--format", "jsonl", "--conformal", "0.8", "--top", "2"
@@ -326,7 +329,7 @@ def answers_order(folder: Path) -> list[str]:
     return [unicodedata.normalize("NFC", name.split("/")[0]).strip() for name in names]
 
 
-def test_pictures_without_a_class_of_the_model_are_said_not_to_count(trained, tmp_path):
+def test_pictures_without_a_class_of_the_model_are_said_not_to_count(trained, tmp_path, ask):
     _, run = trained
     for name in ("2", "elsewhere"):
         save(tmp_path / "some" / name / "a.png", scene(5, 12))
@@ -346,7 +349,7 @@ def test_what_programs_read_is_utf8_whatever_the_terminals_language(trained, for
     assert ("Ärger" in done.stdout.decode("utf-8")) == (form != "table")
 
 
-def test_an_empty_list_on_standard_input_is_an_error(trained, tmp_path):
+def test_an_empty_list_on_standard_input_is_an_error(trained, tmp_path, ask):
     _, run = trained
     status, out, err = ask(run.path, "-", "--format", "csv", "--out", tmp_path / "a.csv", stdin=b"\n\n")
     assert (status, out) == (2, "")

@@ -5,7 +5,6 @@ import os
 import pickle
 import shutil
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +13,9 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from hub_standin import ask_hub
 from safetensors.torch import save_file
+from small import words
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.models.weights import (
@@ -141,15 +142,13 @@ def test_other_faults_of_a_file_are_named(tmp_path):
     assert find_weights(BACKBONE, "none") is None
 
 
-def test_a_file_brought_by_hand_is_found(cache):
-    weights_folder().mkdir(parents=True, exist_ok=True)
+def test_a_file_brought_by_hand_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path))
+    weights_folder().mkdir(parents=True)
     path = weights_folder() / f"{BACKBONE}.safetensors"
     save_file(tensors(network()), path)
-    try:
-        assert find_weights(BACKBONE) == WeightsFile(BACKBONE, path, "brought by hand")
-        assert "no checksum is stated" in check_sum(WeightsFile(BACKBONE, path, ""))
-    finally:
-        path.unlink()
+    assert find_weights(BACKBONE) == WeightsFile(BACKBONE, path, "brought by hand")
+    assert "no checksum is stated" in check_sum(WeightsFile(BACKBONE, path, ""))
 
 
 def test_a_damaged_file_does_not_pass_its_checksum(tmp_path):
@@ -195,57 +194,52 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def hub(tmp_path) -> Iterator[tuple[type[Hub], dict[str, str]]]:
-    """A hub with the weights of one backbone, and the environment of a process that asks it."""
+def hub(tmp_path, monkeypatch) -> Iterator[str]:
+    """The address of a hub with the weights of one backbone, which this process asks, with a cache of its own."""
     path = tmp_path / "model.safetensors"
     save_file(tensors(network()), path)
     Hub.content = path.read_bytes()
     Hub.stated = hashlib.sha256(Hub.content).hexdigest()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    yield (
-        Hub,
-        kept
-        | {
-            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-            "HF_HOME": str(tmp_path / "hub"),
-            "TENFOLD_CACHE": str(tmp_path / "cache"),
-            "NO_PROXY": "127.0.0.1",
-        },
-    )
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
+    ask_hub(monkeypatch, address, tmp_path)
+    yield address
     server.shutdown()
+    thread.join()
     server.server_close()
 
 
-def weights_command(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tenfold", "weights", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-
-
-def test_weights_are_fetched_once_from_the_hub_and_found_offline_afterwards(hub):
-    _, environment = hub
-    fetched = weights_command(environment, BACKBONE)
+def test_weights_are_fetched_once_from_the_hub_and_found_offline_afterwards(
+    hub, tmp_path, monkeypatch, command
+):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    told = kept | {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path), "NO_PROXY": "127.0.0.1"}
+    fetched = subprocess.run(
+        words("weights", BACKBONE), env=told, capture_output=True, text=True, timeout=120
+    )
     assert fetched.returncode == 0, fetched.stderr
     assert f"hub timm/{BACKBONE}.r160_in1k" in fetched.stdout
-    offline = weights_command(environment | {"HF_HUB_OFFLINE": "1"}, BACKBONE, "--verify")
-    assert offline.returncode == 0, offline.stderr
-    assert "as stated" in offline.stdout
+    ask_hub(monkeypatch, hub, tmp_path, offline=True)
+    offline = command("weights", BACKBONE, "--verify")
+    assert offline.status == 0, offline.err
+    assert "as stated" in offline.out
 
 
-def test_a_download_that_is_not_what_the_hub_states_is_an_error(hub):
-    server, environment = hub
-    server.content = server.content[:-8] + b"damaged!"
-    answer = weights_command(environment, BACKBONE)
-    assert answer.returncode == 1
-    assert "is damaged: its SHA-256 is" in answer.stderr
-    assert "Traceback" not in answer.stderr
+def test_a_download_that_is_not_what_the_hub_states_is_an_error(hub, command):
+    Hub.content = Hub.content[:-8] + b"damaged!"
+    answer = command("weights", BACKBONE)
+    assert answer.status == 1
+    assert "is damaged: its SHA-256 is" in answer.err
+    assert "Traceback" not in answer.err
 
 
-def test_offline_the_error_says_which_file_to_bring_and_where_to_put_it(hub):
-    _, environment = hub
-    answer = weights_command(environment | {"HF_HUB_OFFLINE": "1"}, "test_vit")
-    assert answer.returncode == 1
-    assert "https://huggingface.co/timm/test_vit.r160_in1k/resolve/main/model.safetensors" in answer.stderr
-    assert f"{environment['TENFOLD_CACHE']}/weights/test_vit.safetensors" in answer.stderr
-    assert "Traceback" not in answer.stderr
+def test_offline_the_error_says_which_file_to_bring_and_where_to_put_it(hub, tmp_path, monkeypatch, command):
+    ask_hub(monkeypatch, hub, tmp_path, offline=True)
+    answer = command("weights", "test_vit")
+    assert answer.status == 1
+    assert "https://huggingface.co/timm/test_vit.r160_in1k/resolve/main/model.safetensors" in answer.err
+    assert f"{tmp_path / 'cache'}/weights/test_vit.safetensors" in answer.err
+    assert "Traceback" not in answer.err

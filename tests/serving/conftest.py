@@ -10,15 +10,19 @@ pytest.importorskip("uvicorn", reason="needs the extra serve: pip install 'tenfo
 
 
 @pytest.fixture(scope="session")
-def exported(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(once) -> Path:
     """An exported folder: model.onnx and inference.json, nothing else."""
+    return once("exported", _export)[0] / "digits"
+
+
+def _export(root: Path) -> None:
     from tenfold.inference.calibrate import calibrate, learn_familiarity
     from tenfold.inference.contract import Contract
     from tenfold.inference.onnx_model import write_onnx
     from tenfold.inference.predictor import OnnxPredictor
     from tenfold.runs.folder import load_run
 
-    folder = tmp_path_factory.mktemp("exported") / "digits"
+    folder = root / "digits"
     folder.mkdir()
     run = load_run(FIXTURES / "digits-0.1")
     model, splits, answers = run.model(), run.splits(), run.predictions("validation")
@@ -33,7 +37,6 @@ def exported(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         calibration=calibrate(answers.labels, answers.probabilities),
         familiarity=learn_familiarity(train, validation),
     ).write(folder)
-    return folder
 
 
 @pytest.fixture

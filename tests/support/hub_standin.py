@@ -7,10 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
 import yaml
+from huggingface_hub import constants
 
 TOKEN = "hf_of_the_stand_in"
 
@@ -45,6 +48,22 @@ def running_hub() -> Iterator[Hub]:
         hub.shutdown()
         thread.join()
         hub.server_close()
+
+
+def ask_hub(patch: pytest.MonkeyPatch, address: str, home: Path, *, offline: bool = False) -> None:
+    """Let the hub's client in this process ask the hub at `address` and keep what it fetches below `home`.
+
+    A process is told by `HF_ENDPOINT` and others like it, which the client reads once, when it is imported.
+    """
+    values = {
+        "ENDPOINT": address,
+        "HUGGINGFACE_CO_URL_TEMPLATE": address + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(home / "hub"),
+        "HF_HUB_OFFLINE": offline,
+        "HF_HUB_DISABLE_XET": True,  # the hub's other way to store, which the stand-in lacks
+    }
+    for name, value in values.items():
+        patch.setattr(constants, name, value)
 
 
 class _Handler(BaseHTTPRequestHandler):

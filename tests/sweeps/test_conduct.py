@@ -185,6 +185,7 @@ def killed(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(killed):
     _, status, said, _ = killed
     assert status == 130
@@ -192,6 +193,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(killed):
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_no_trial_is_lost_or_ends_twice_whatever_is_killed(killed):
     sweep, _, _, results = killed
     assert results.winner is not None
@@ -202,6 +204,7 @@ def test_no_trial_is_lost_or_ends_twice_whatever_is_killed(killed):
     assert not list(sweep.rglob(".*.tmp"))
 
 
+@pytest.mark.slow
 def test_what_was_killed_ends_as_if_it_had_not_been(killed, tmp_path):
     run = package.load_run(killed[0] / "trial-0000")
     assert columns(run) == columns(trained_at_once(run, tmp_path))

@@ -16,6 +16,8 @@ pytest.importorskip("ray", reason="Ray is not installed (extra: cluster)")
 
 NODES = Path(__file__).parents[1] / "support" / "ray_nodes.py"
 ARGUMENTS = ("digits", "model.filters=[4]", "model.dense=4,8", "augment=[]", "fit.epochs=8", "--seeds", "2")
+# Two trials, each as short as can be.
+TWO = ("digits", "model.filters=[4]", "model.dense=4,8", "augment=[]", "fit.epochs=1")
 
 
 def events(folder: Path, event: str) -> list[dict]:
@@ -84,11 +86,11 @@ def test_a_cluster_of_this_machine_alone_needs_nothing_set_up(tmp_path, monkeypa
     for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    answer = tenfold("sweep", *ARGUMENTS, "--name", "here", "--cluster", "local", folder=tmp_path)
+    answer = tenfold("sweep", *TWO, "--name", "here", "--cluster", "local", folder=tmp_path)
     assert answer.status == 0, answer.err
     assert "on the Ray cluster local" in answer.out
     ledger = Ledger(Journal(tmp_path / "runs" / "here").events)
-    assert [trial.state for trial in ledger.trials] == ["done"] * 4
+    assert [trial.state for trial in ledger.trials] == ["done"] * 2
 
 
 # The command line, with every source too large to be sent.
@@ -110,19 +112,19 @@ main()
 def test_a_source_too_large_to_send_is_opened_by_its_path(pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     options = ("--data", pictures.name, "--cluster", "local", "--out", str(tmp_path), "--name", "large")
-    command = [sys.executable, "-c", NOTHING_SENT, "sweep", *ARGUMENTS, *options]
+    command = [sys.executable, "-c", NOTHING_SENT, "sweep", *TWO, *options]
     done = subprocess.run(command, cwd=pictures.parent, capture_output=True, text=True, timeout=400)
     assert done.returncode == 0, done.stderr
     ledger = Ledger(Journal(tmp_path / "large").events)
-    assert [trial.state for trial in ledger.trials] == ["done"] * 4
+    assert [trial.state for trial in ledger.trials] == ["done"] * 2
 
 
 @pytest.mark.parametrize(
     ("address", "message"),
     [("127.0.0.1:1", "the cluster cannot be reached"), ("nowhere", "expected HOST:PORT")],
 )
-def test_a_cluster_that_does_not_answer_is_refused(address, message, tmp_path):
-    answer = tenfold("sweep", *ARGUMENTS, "--name", "x", "--cluster", address, folder=tmp_path)
+def test_a_cluster_that_does_not_answer_is_refused(address, message, tmp_path, command):
+    answer = command("sweep", *ARGUMENTS, "--name", "x", "--cluster", address, folder=tmp_path)
     assert answer.status == 2
     assert f"--cluster {address}" in answer.err
     assert message in answer.err

@@ -3,6 +3,7 @@
 import json
 import resource
 import signal
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from networks import transfer_network
 from photographs import crop_photographs, missing
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
-from small import draw_pictures, tenfold
+from small import draw_pictures
 
 from tenfold import load_run
 from tenfold.augment import build_augmentations
@@ -328,8 +329,8 @@ def load_run_model(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.fixture(scope="module")
-def finished_transfer(tmp_path_factory, cache):
-    """A run of the real command with a local weights file, which is gone afterwards."""
+def finished_transfer(tmp_path_factory, cache, command):
+    """A run of the command with a local weights file, which is gone afterwards."""
     folder = tmp_path_factory.mktemp("transfer")
     pictures = draw_pictures(folder / "shapes", ("circle", "cross", "square"), 16)
     import timm
@@ -341,9 +342,9 @@ def finished_transfer(tmp_path_factory, cache):
         f"model.weights={folder / 'mine.safetensors'}",
         "model.image_size=32",
     ]
-    answer = tenfold("train", "backbone", "--data", pictures, "--out", folder / "runs", *words)
+    answer = command("train", "backbone", "--data", pictures, "--out", folder / "runs", *words)
     assert answer.status == 0, answer.err
-    again = tenfold(
+    again = command(
         "train", "backbone", "--data", pictures, "--out", folder / "runs", *words, "model.head=mlp"
     )
     assert again.status == 0, again.err
@@ -389,17 +390,18 @@ def test_the_joined_model_needs_neither_weights_file_nor_cache(finished_transfer
 
 @pytest.mark.parametrize("verb", ["evaluate", "resume"])
 def test_a_finished_transfer_run_can_be_evaluated_and_resumed_without_its_weights_file(
-    finished_transfer, verb
+    finished_transfer, verb, command
 ):
     runs, _, _ = finished_transfer
     before = load_run(runs / "backbone-1").metrics["test"]
-    answer = tenfold(verb, runs / "backbone-1")
+    answer = command(verb, runs / "backbone-1")
     assert answer.status == 0, answer.err
     assert load_run(runs / "backbone-1").metrics["test"] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["mobilenetv2-transfer", "vgg16-features"])
-def test_the_homeworks_recipes_run_whole_with_a_local_weights_file(recipe, tmp_path):
+def test_the_homeworks_recipes_run_whole_with_a_local_weights_file(recipe, tmp_path, command):
     """The architecture at full size; only the pictures are few and small, and the weights random."""
     chosen = load_recipe(recipe).model.options
     model = build_model(Choice(name="backbone", **{**chosen, "image_size": 32}), (3, 16, 16), 3, seed=1)
@@ -412,7 +414,7 @@ def test_the_homeworks_recipes_run_whole_with_a_local_weights_file(recipe, tmp_p
         "model.dense=64",
         "model.image_size=64",
     ]
-    answer = tenfold("train", recipe, "--data", pictures, "--out", tmp_path, "--name", "run", *words)
+    answer = command("train", recipe, "--data", pictures, "--out", tmp_path, "--name", "run", *words)
     assert answer.status == 0, answer.err
     facts = json.loads((tmp_path / "run" / "transfer.json").read_text())
     assert (
@@ -422,11 +424,12 @@ def test_the_homeworks_recipes_run_whole_with_a_local_weights_file(recipe, tmp_p
     assert load_run(tmp_path / "run").model()(torch.zeros(1, 3, 16, 16)).shape == (1, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(missing() is not None, reason=str(missing()))
-def test_photographs_of_unequal_sizes_are_learned_offline_with_the_default(tmp_path, cache, monkeypatch):
+def test_photographs_of_unequal_sizes_are_learned_offline_with_the_default(tmp_path, monkeypatch, command):
     folder = crop_photographs(tmp_path / "photos", 60)
-    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
-    answer = tenfold("train", folder, "--out", tmp_path / "runs", "model.image_size=96")
+    monkeypatch.setattr(socket.socket, "connect", lambda *_: pytest.fail("it asked the network"))
+    answer = command("train", folder, "--out", tmp_path / "runs", "model.image_size=96")
     assert answer.status == 0, answer.err
     run = load_run(tmp_path / "runs" / "backbone-1")
     assert run.data["image_shape"] == [224, 224, 3]

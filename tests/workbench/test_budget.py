@@ -67,6 +67,7 @@ def test_the_digits_have_a_recipe_of_their_own():
     assert (plan.name, plan.recipe) == ("digits", load_recipe("digits"))
 
 
+@pytest.mark.slow
 def test_photographs_go_through_a_backbone_and_the_plan_says_why(photographs):
     plan = suitable_plan(Source(str(photographs)), CPU, 0, silent)
     assert plan.name == "backbone"

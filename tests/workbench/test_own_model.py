@@ -9,7 +9,6 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
-from small import tenfold as command
 
 import tenfold
 from tenfold.core.errors import InputError
@@ -110,7 +109,7 @@ def test_the_recipes_own_options_do_not_pass_in_silence(tmp_path):
         tenfold.train(model=own_models.make, out=tmp_path, overrides={"model.filters": [4]}, progress=False)
 
 
-def test_from_the_shell_it_is_named_and_confirmed(tmp_path):
+def test_from_the_shell_it_is_named_and_confirmed(tmp_path, command):
     shutil.copy(own_models.__file__, tmp_path / "mine.py")
     words = (
         "train",

@@ -112,8 +112,10 @@ def new_figure(
 
 def settle(figure: Figure) -> None:
     """Lay the figure out now and for good, so that saving it twice does not do so twice."""
-    with styled():
-        figure.draw_without_rendering()
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        with styled():
+            engine.execute(figure)
     figure.set_layout_engine(None)
 
 
