@@ -6,6 +6,7 @@ function that the verb calls.
 
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
@@ -95,8 +96,41 @@ class OwnWords:
         return {"model": self.given}
 
 
+def _in_processes(count: int | None) -> None:
+    """Run this very command in so many processes, unless this is one of them."""
+    if count is None or count == 1:
+        return
+    from tenfold.workbench.processes import launch
+
+    at = next(i for i, word in enumerate(sys.argv) if word.partition("=")[0] == "--processes")
+    after = sys.argv[at + (1 if "=" in sys.argv[at] else 2) :]
+    launch(count, [*sys.argv[1:at], *after])
+    raise typer.Exit
+
+
+@dataclass(frozen=True)
+class ProcessWords:
+    """The words that ask for several processes, which no verb hears of."""
+
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            min=1,
+            metavar="N",
+            callback=_in_processes,
+            help="Learn in so many processes of this machine together.",
+        ),
+    ] = None
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+
 # What a verb's parameter is without any of its options.
-FOLDERS, SOURCE, OWN = FolderWords(), SourceWords(), OwnWords()
+FOLDERS, SOURCE, OWN, PROCESSES = FolderWords(), SourceWords(), OwnWords(), ProcessWords()
 _KIND = inspect.Parameter.KEYWORD_ONLY  # as typer calls a verb
 
 
@@ -147,7 +181,7 @@ def keywords(given: dict[str, Any]) -> dict[str, Any]:
     """A verb's options by their names, which are the keywords of the function it calls: all but its words."""
     said: dict[str, Any] = {}
     for name, value in given.items():
-        if isinstance(value, FolderWords | SourceWords | OwnWords):
+        if isinstance(value, FolderWords | SourceWords | OwnWords | ProcessWords):
             said |= value.keywords
         elif name != "words":
             said[name] = value

@@ -8,11 +8,13 @@ import typer
 
 from tenfold.cli.options import (
     OWN,
+    PROCESSES,
     SOURCE,
     DataOption,
     DeviceOption,
     MovedOption,
     OwnWords,
+    ProcessWords,
     RunArgument,
     RunsFolder,
     SourceWords,
@@ -51,6 +53,7 @@ def train(
     ] = None,
     own: OwnWords = OWN,
     verify: VerifyOption = False,
+    processes: ProcessWords = PROCESSES,
 ) -> None:
     """Train a recipe on a source, test it, and write its report."""
     given, began = keywords(locals()), time.perf_counter()  # Loading what trains takes seconds; they count.
@@ -67,6 +70,7 @@ def resume(
     data: MovedOption = None,
     device: DeviceOption = "auto",
     own: OwnWords = OWN,
+    processes: ProcessWords = PROCESSES,
 ) -> None:
     """Go on with an interrupted run from its last finished epoch."""
     from tenfold.workbench.verbs import resume
@@ -79,6 +83,7 @@ def evaluate(
     data: DataOption = None,
     device: DeviceOption = "auto",
     own: OwnWords = OWN,
+    processes: ProcessWords = PROCESSES,
 ) -> None:
     """Test a run's model again, on its data or on other images."""
     from tenfold.workbench.verbs import evaluate

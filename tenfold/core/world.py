@@ -7,6 +7,7 @@ of its own, in which everything here costs nothing.
 
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ from tenfold.core.errors import InputError, TenfoldError
 # Seconds that a rank waits for the others' part of a sum; one of them hangs, or its machine is gone, after that.
 PATIENCE = "TENFOLD_PATIENCE"
 USUAL_PATIENCE = 300.0
-# How often a rank that waits for the first one's word looks whether it was told to stop.
-LOOK = timedelta(seconds=1)
+# Seconds between two looks of a rank that waits for the first one's word, which may take hours.
+LOOK = 0.02
 
 Made = TypeVar("Made")
 
@@ -78,14 +79,14 @@ class World:
                 for tensor in tensors:
                     torch.distributed.broadcast(tensor, 0)
 
-    def rows_of_all(self, mine: np.ndarray) -> np.ndarray:
-        """The rows of all processes, (sum of n, ...), of which each has `mine` (n, ...), in the ranks' order."""
+    def in_turns(self, mine: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The parts of all processes, dealt out in turns: this one's are `parts[rank::size]` of them."""
         if self.alone:
-            return mine
-        parts: list[Any] = [None] * self.size
+            return list(mine)
+        hands: list[Any] = [None] * self.size
         with _explained(self):
-            torch.distributed.all_gather_object(parts, mine)
-        return np.concatenate(parts)
+            torch.distributed.all_gather_object(hands, list(mine))
+        return [hand[turn] for turn in range(len(hands[0])) for hand in hands if turn < len(hand)]
 
     def agree(self, make: Callable[[], Made]) -> Made:
         """What `make` gives in the first process, which the others wait for, as long as it takes.
@@ -93,6 +94,12 @@ class World:
         Where it raises there, the others end quietly with exit status 1: the first one says why.
         """
         return make() if self.alone else _told(self, make)
+
+    def in_line(self, make: Callable[[], Made]) -> Made:
+        """What `make` gives in each process, of which the first goes first: for what it leaves for the others."""
+        mine: list[Made] = []
+        self.agree(lambda: mine.append(make()))
+        return mine[0] if self.first else make()
 
     def _device(self) -> torch.device:
         """Where numbers must be that are sent."""
@@ -107,9 +114,23 @@ class RankError(TenfoldError):
     """Another process of the world is gone, or does not answer."""
 
 
-def rank_of_environment() -> int:
-    """This process's rank by its environment; 0 where it was started alone."""
-    return int(os.environ.get("RANK", "0"))
+def processes_meant() -> int:
+    """How many processes were started together, by this one's environment."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def launch_name() -> str | None:
+    """What names the launch, through all its restarts; None where there was none."""
+    return os.environ.get("TORCHELASTIC_RUN_ID") if processes_meant() > 1 else None
+
+
+def restarted() -> bool:
+    """Whether these processes take the place of others that were lost."""
+    return _restarts() > 0
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
 
 
 @contextmanager
@@ -118,14 +139,20 @@ def joined(device: torch.device) -> Iterator[World]:
 
     Raises InputError where the environment names a world that cannot be joined.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1 or torch.distributed.is_initialized():
+    if processes_meant() == 1 or torch.distributed.is_initialized():
         yield _present()
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {device.type}: processes learn together on a CPU or on CUDA GPUs only.")
-    torch.distributed.init_process_group(backend, timeout=timedelta(seconds=_patience()))
+    patience = timedelta(seconds=_patience())
+    with _explained(World(int(os.environ.get("RANK", "0")), processes_meant())):
+        store, rank, size = next(torch.distributed.rendezvous("env://", timeout=patience))
+        # What processes that were lost have left in the store must not be taken for these ones' words.
+        store = torch.distributed.PrefixStore(f"tenfold {_restarts()}", store)
+        torch.distributed.init_process_group(
+            backend, store=store, rank=rank, world_size=size, timeout=patience
+        )
     try:
         yield _present()
     finally:
@@ -160,24 +187,19 @@ def _explained(world: World) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        text = str(error).splitlines()[0]
-        slow = "imed out" in text or "imeout" in text
-        fault = (
-            f"another process did not answer for {_patience():g} s ({PATIENCE})"
-            if slow
-            else "another process is gone"
-        )
+        slow = "imed out" in str(error) or "imeout" in str(error)
+        fault = f"did not answer for {_patience():g} s ({PATIENCE})" if slow else "is gone"
         raise RankError(
-            f"rank {world.rank} of {world.size}: {fault} ({text[:200]}). `tenfold resume` goes on from the last "
+            f"rank {world.rank} of {world.size}: another process {fault}. `tenfold resume` goes on from the last "
             "checkpoint, with as many processes as there are then."
-        ) from None
+        ) from error
 
 
 _agreements = 0
 
 
 def _told(world: World, make: Callable[[], Made]) -> Made:
-    """Through the store that the processes met by, because its wait has no end."""
+    """Through the store that the processes met by, because a wait for a message has an end."""
     from torch.distributed import PrefixStore
     from torch.distributed.distributed_c10d import _get_default_store
 
@@ -192,12 +214,8 @@ def _told(world: World, make: Callable[[], Made]) -> Made:
             raise
         store.set(key, pickle.dumps(made))
         return made
-    while True:
-        try:
-            store.wait([key], LOOK)
-            break
-        except torch.distributed.DistStoreError:
-            continue
+    while not store.check([key]):
+        time.sleep(LOOK)
     told = store.get(key)
     if not told:
         raise SystemExit(1)

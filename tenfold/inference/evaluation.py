@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from tenfold.core.world import ALONE, World
 from tenfold.data import Split
 from tenfold.data.feeds import Feed, feed
 from tenfold.inference.calibrate import calibrate, learn_familiarity
@@ -40,10 +41,17 @@ def score(model: Classifier, batches: Feed) -> tuple[float, float]:
 
 
 def predict_split(
-    model: Classifier, split: Split, class_names: tuple[str, ...], device: torch.device
+    model: Classifier,
+    split: Split,
+    class_names: tuple[str, ...],
+    device: torch.device,
+    world: World = ALONE,
 ) -> Predictions:
-    """Probabilities of every image of `split`, in its order. The model is left in evaluation mode."""
-    probabilities = _outputs(model, split, device, torch.nn.Softmax(1))
+    """Probabilities of every image of `split`, in its order; a world's processes share the work.
+
+    The model is left in evaluation mode.
+    """
+    probabilities = _outputs(model, split, device, torch.nn.Softmax(1), world)
     return Predictions(split.paths, np.asarray(split.labels), probabilities, class_names)
 
 
@@ -53,11 +61,15 @@ def split_logits(model: Classifier, split: Split, device: torch.device) -> np.nd
 
 
 @torch.inference_mode()
-def _outputs(model: Classifier, split: Split, device: torch.device, last: torch.nn.Module) -> np.ndarray:
+def _outputs(
+    model: Classifier, split: Split, device: torch.device, last: torch.nn.Module, world: World = ALONE
+) -> np.ndarray:
+    """Whole batches are dealt out, so that the bits do not depend on the number of processes."""
     batches = feed(split, device)
     model.to(device).eval()
-    parts = [last(model(batches.take(positions)[0])).cpu() for positions in batches.in_order()]
-    return torch.cat(parts).numpy()
+    mine = batches.in_order()[world.rank :: world.size]
+    parts = [last(model(batches.take(positions)[0])).cpu().numpy() for positions in mine]
+    return np.concatenate(world.in_turns(parts))
 
 
 def write_contract(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tenfold.core.errors import InputError
 from tenfold.core.files import put_folder, remove_leftovers, sync, whole_folder
+from tenfold.core.world import launch_name
 from tenfold.runs.files import FolderFile, Place
 from tenfold.runs.folder import Run
 
@@ -39,6 +40,15 @@ def create_run(
         raise InputError(
             f"{out}: cannot be written ({error.strerror}). Choose another folder with --out."
         ) from error
+
+
+def restarted_run(out: Path) -> Run | None:
+    """The run in `out` that processes of the same launch began, before some of them were lost."""
+    for path in sorted(out.iterdir()) if out.is_dir() else ():
+        run = Run(path)
+        if run.has(Run.environment) and run.environment.get("launch") == launch_name():
+            return run
+    return None
 
 
 def _number(beside: Path, out: Path, default_name: str) -> Path:

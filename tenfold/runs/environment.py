@@ -12,6 +12,7 @@ import torch
 
 from tenfold import kernels
 from tenfold.core.devices import choose_precision, device_name
+from tenfold.core.world import launch_name, processes_meant
 
 _PACKAGES = ("tenfold", "torch", "numpy", "pillow", "scikit-learn", "pyarrow", "matplotlib")
 
@@ -29,6 +30,7 @@ def describe_environment(
         "threads": torch.get_num_threads(),
         "kernels": kernels.describe(bfloat16=choose_precision(precision, device) == "bfloat16"),
         "device": device_name(device),
+        **({"processes": processes_meant(), "launch": launch_name()} if processes_meant() > 1 else {}),
         "versions": {package: version(package) for package in _PACKAGES},
     }
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from tenfold.core.progress import Progress
+from tenfold.core.world import ALONE, World
 from tenfold.data import Splits
 from tenfold.models import Classifier, OwnModel, build_model
 from tenfold.recipe import About, Recipe, builtin_recipes, read_about
@@ -39,19 +40,27 @@ def write_beginning(run: Run, recipe: Recipe, splits: Splits, device: torch.devi
 
 
 def what_is_fitted(
-    run: Run, model: Classifier, splits: Splits, recipe: Recipe, device: torch.device, progress: Progress
+    run: Run,
+    model: Classifier,
+    splits: Splits,
+    recipe: Recipe,
+    device: torch.device,
+    progress: Progress,
+    world: World = ALONE,
 ) -> Fitting:
     """The model on its images, or the head of a frozen one on features; what those took is noted in the run.
 
     `progress` hears of features computed.
     """
-    fitting = on_features(model, splits, recipe, device, progress)
-    if fitting.features and not run.has(Run.state):
+    fitting = on_features(model, splits, recipe, device, progress, world)
+    if fitting.features and world.first and not run.has(Run.state):
         run.transfer = fitting.features
     return fitting
 
 
-def epochs(fitting: Fitting, run: Run, device: torch.device, watch: Watcher | None = None) -> Iterator[Epoch]:
+def epochs(
+    fitting: Fitting, run: Run, device: torch.device, watch: Watcher | None = None, world: World = ALONE
+) -> Iterator[Epoch]:
     """Train from the beginning or from the last finished epoch, yielding each epoch's record: see `fit`."""
     return fit(
         fitting.model,
@@ -62,5 +71,6 @@ def epochs(fitting: Fitting, run: Run, device: torch.device, watch: Watcher | No
         resume=run.has(Run.state),
         watch=watch,
         method=fitting.method,
-        spent_before=run.transfer["seconds"] if fitting.features else 0.0,
+        spent_before=world.agree(lambda: run.transfer["seconds"]) if fitting.features else 0.0,
+        world=world,
     )

@@ -23,6 +23,7 @@ from tenfold.core.axes import channels_first, channels_last
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import cache_folder, explained_write, put_folder, write_json
 from tenfold.core.progress import Progress
+from tenfold.core.world import ALONE, World
 from tenfold.data import Split
 from tenfold.inference.engines import Encoder
 from tenfold.inference.graphs import weights_hash
@@ -105,22 +106,46 @@ def feature_set(model: Classifier, split: Split, views: Views) -> FeatureSet:
     return FeatureSet(cache_folder() / "features" / key, shape, about)
 
 
-def compute(found: FeatureSet, split: Split, views: Views, encode: Encoder, progress: Progress) -> int:
+def compute(
+    found: FeatureSet,
+    split: Split,
+    views: Views,
+    encode: Encoder,
+    progress: Progress,
+    world: World = ALONE,
+) -> int:
     """Compute what is missing of a feature set; give how many rows that were.
 
-    `progress` is called with the rows done and the rows in all. Raises TenfoldError when the disk is full; what is
-    computed by then is kept, and the next call goes on from there.
+    `progress` is called with the rows done and the rows in all. The processes of a world share the work, and the
+    first writes. Raises TenfoldError when the disk is full; what is computed by then is kept, and the next call goes
+    on from there.
     """
+    if not world.first:
+        return _help(found, split, views, encode, world)
     with explained_write(found.folder):
         found.folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(found.folder.with_name(f".{found.folder.name}.lock")):
-            return 0 if found.complete else _grow(found, split, views, encode, progress)
+            computed = 0
+            if not world.agree(lambda: found.complete):
+                computed = _grow(found, split, views, encode, progress, world)
+            return world.agree(lambda: computed)
 
 
-def _grow(found: FeatureSet, split: Split, views: Views, encode: Encoder, progress: Progress) -> int:
+def _help(found: FeatureSet, split: Split, views: Views, encode: Encoder, world: World) -> int:
+    """What another process than the first does for a feature set, which lies there when this returns."""
+    if not world.agree(lambda: found.complete):
+        done = world.agree(lambda: 0)
+        for _ in _encoded(split, views, done, encode, world):
+            pass
+    return world.agree(lambda: 0)
+
+
+def _grow(
+    found: FeatureSet, split: Split, views: Views, encode: Encoder, progress: Progress, world: World
+) -> int:
     partial = found.folder.with_name(f".{found.folder.name}.partial")
     partial.mkdir(exist_ok=True)
-    begun = done = _rows_done(partial, found)
+    begun = done = world.agree(lambda: _rows_done(partial, found))
     with (partial / "features.npy").open("r+b" if done else "w+b") as file:
         if not done:
             header = {"descr": "<f2", "fortran_order": False, "shape": found.shape}
@@ -129,11 +154,11 @@ def _grow(found: FeatureSet, split: Split, views: Views, encode: Encoder, progre
         file.seek(_header_bytes(partial, found) + done * row_bytes if done else file.tell())
         file.truncate()
         progress(done, found.shape[0])
-        for images in _blocks(split, views, done):
-            file.write(np.ascontiguousarray(encode(images)).data)
+        for features in _encoded(split, views, done, encode, world):
+            file.write(np.ascontiguousarray(features).data)
             file.flush()
             os.fsync(file.fileno())
-            done += len(images)
+            done += len(features)
             write_json(partial / "progress.json", {"version": VERSION, "shape": found.shape, "done": done})
             progress(done, found.shape[0])
     write_json(partial / "features.json", {"version": VERSION, "shape": found.shape, **found.about})
@@ -162,21 +187,32 @@ def _header_bytes(partial: Path, found: FeatureSet) -> int:
         return file.tell()
 
 
-def _blocks(split: Split, views: Views, done: int) -> Iterator[np.ndarray]:
-    """Images (n, H, W, C) from row `done` on, view after view; a block never spans two views."""
-    for view in range(done // max(len(split), 1), views.count):
-        change = views.pipeline.epoch(views.seed, view) if view else None
-        first = max(done - view * len(split), 0)
-        for start in range(first, len(split), BLOCK):
-            positions = np.arange(start, min(start + BLOCK, len(split)))
-            pixels = split.images(positions)
-            if change is not None:
-                images = channels_first(torch.from_numpy(pixels))
-                changed, _ = change(
-                    images, torch.zeros(len(positions), dtype=torch.int64), torch.from_numpy(positions)
-                )
-                pixels = channels_last(changed).numpy()
-            yield pixels
+def _encoded(split: Split, views: Views, done: int, encode: Encoder, world: World) -> Iterator[np.ndarray]:
+    """Features of block after block from row `done` on, in order; a world's processes encode them in turns."""
+    blocks = list(_blocks(len(split), views.count, done))
+    for start in range(0, len(blocks), world.size):
+        turn = blocks[start : start + world.size]
+        mine = [encode(_pixels(split, views, *block)) for block in turn[world.rank : world.rank + 1]]
+        yield from world.in_turns(mine)
+
+
+def _blocks(images: int, views: int, done: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(view, positions) of each block from row `done` on, view after view; a block never spans two views."""
+    for view in range(done // max(images, 1), views):
+        first = max(done - view * images, 0)
+        for start in range(first, images, BLOCK):
+            yield view, np.arange(start, min(start + BLOCK, images))
+
+
+def _pixels(split: Split, views: Views, view: int, positions: np.ndarray) -> np.ndarray:
+    """A view of the images at `positions` (n,): pixels (n, H, W, C)."""
+    pixels = split.images(positions)
+    if not view:
+        return pixels
+    change = views.pipeline.epoch(views.seed, view)
+    images = channels_first(torch.from_numpy(pixels))
+    changed, _ = change(images, torch.zeros(len(positions), dtype=torch.int64), torch.from_numpy(positions))
+    return channels_last(changed).numpy()
 
 
 def cached_features() -> list[tuple[str, int]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from tenfold.core.devices import keep_freed_memory
+from tenfold.core.world import ALONE, World
 from tenfold.data import Splits
 from tenfold.models import Classifier
 from tenfold.recipe import Recipe
@@ -26,6 +27,7 @@ def fit(
     watch: Watcher | None = None,
     method: MakeMethod = GradientSteps,
     spent_before: float = 0.0,
+    world: World = ALONE,
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding each epoch's record after its checkpoint is on disk.
 
@@ -34,25 +36,34 @@ def fit(
     itself, the model holds the best epoch's weights by `recipe.stop.monitor`. A loss that is not finite ends
     training with `State.failed` set and a reason that names the step; the best model so far is kept. `method` is
     another way through an epoch than by gradient steps; `spent_before`, seconds that count as training already.
+    In a `world` of processes, which see the same folder, the first one writes.
     """
     keep_freed_memory()
     learner = Learner(
-        model, splits, recipe, device=device, watch=watch, method=method, spent_before=spent_before
+        model,
+        splits,
+        recipe,
+        device=device,
+        watch=watch,
+        method=method,
+        spent_before=spent_before,
+        world=world,
     )
     if resume:
         learner.go_on(Memory(*load_checkpoint(run.path, learner.model, learner.optimizer)))
     while learner.state.stop_reason is None:
         record = learner.run_epoch()
-        if record is not None and learner.improved:
-            run.save_model(learner.model, learner.best, splits.class_names)
-        _save(learner, run)
+        if world.first:
+            _save(learner, run, splits.class_names, record)
         if record is not None:
             yield record
     learner.restore_best()
 
 
-def _save(learner: Learner, run: Run) -> None:
-    """Write checkpoint and history, in this order: a kill between them costs nothing."""
+def _save(learner: Learner, run: Run, class_names: tuple[str, ...], record: Epoch | None) -> None:
+    """Write a better model, checkpoint and history, in this order: a kill between them costs nothing."""
+    if record is not None and learner.improved:
+        run.save_model(learner.model, learner.best, class_names)
     memory = learner.memory
     save_checkpoint(run.path, memory.state, learner.model, memory.best, learner.optimizer, memory.images)
     run.history = memory.state.history

@@ -18,6 +18,7 @@ from tenfold.augment import build_augmentations
 from tenfold.core.devices import release_freed_memory
 from tenfold.core.errors import InputError
 from tenfold.core.progress import Progress
+from tenfold.core.world import ALONE, World
 from tenfold.data import Split, Splits
 from tenfold.inference.engines import Engine
 from tenfold.inference.evaluation import sample
@@ -86,7 +87,12 @@ class Fitting:
 
 
 def on_features(
-    model: Classifier, splits: Splits, recipe: Recipe, device: torch.device, progress: Progress
+    model: Classifier,
+    splits: Splits,
+    recipe: Recipe,
+    device: torch.device,
+    progress: Progress,
+    world: World = ALONE,
 ) -> Fitting:
     """The task of fitting `model`: as it is, or for a frozen backbone that of its head on cached features.
 
@@ -98,7 +104,7 @@ def on_features(
         return Fitting(model, splits, recipe)
     check_recipe(model, recipe)
     views = {"train": _views(recipe, len(splits.class_names), frozen.views)}
-    found, costs = _featured(model, list(splits), views, device, progress)
+    found, costs = _featured(model, list(splits), views, device, progress, world)
     split_by_name = {split.name: split for split in found}
     featured = replace(splits, **split_by_name)
     head = Head(model)
@@ -116,12 +122,17 @@ def on_features(
 
 
 def for_evaluation(
-    model: Classifier, splits: Splits, recipe: Recipe, device: torch.device, progress: Progress
+    model: Classifier,
+    splits: Splits,
+    recipe: Recipe,
+    device: torch.device,
+    progress: Progress,
+    world: World = ALONE,
 ) -> Fitting:
     """As `on_features`, for a trained model: only validation and test images are looked at."""
     if model.network.frozen is None:
         return Fitting(model, splits, recipe)
-    found, costs = _featured(model, [splits.validation, splits.test], {}, device, progress)
+    found, costs = _featured(model, [splits.validation, splits.test], {}, device, progress, world)
     return Fitting(Head(model), replace(splits, validation=found[0], test=found[1]), recipe, features=costs)
 
 
@@ -161,6 +172,7 @@ def _featured(
     views: dict[str, Views],
     device: torch.device,
     progress: Progress,
+    world: World = ALONE,
 ) -> tuple[list[Split], dict[str, Any]]:
     """Each split with features for pixels, and what that took."""
     began = time.perf_counter()
@@ -175,7 +187,7 @@ def _featured(
             engine = engine or Engine(model, split.image_shape, device)
             offset = before
             computed += compute(
-                found, split, view, engine, lambda done, _, o=offset: progress(o + done, total)
+                found, split, view, engine, lambda done, _, o=offset: progress(o + done, total), world
             )
         before += found.shape[0]
     seconds = time.perf_counter() - began

@@ -3,6 +3,7 @@
 import shlex
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -11,6 +12,7 @@ import torch
 
 from tenfold.core.devices import choose_device, device_name, peak_memory_mib
 from tenfold.core.errors import InputError, TenfoldError
+from tenfold.core.world import ALONE, World, joined, own_device, restarted
 from tenfold.data import Source, Splits, decoding_of, load_test_split, read_splits, verify_packs
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split, write_contract
@@ -18,7 +20,7 @@ from tenfold.models import Classifier, given_model
 from tenfold.models.own import OWN
 from tenfold.recipe import Composition, Recipe, load_recipe
 from tenfold.report import write_report
-from tenfold.runs.create import create_run
+from tenfold.runs.create import create_run, restarted_run
 from tenfold.runs.environment import command_line
 from tenfold.runs.files import FolderFileError
 from tenfold.runs.folder import Run, load_run
@@ -71,21 +73,31 @@ def train(
     check_tracker(track)
     images = make_source(**source)
     where = choose_device(device)
-    display = display_for(progress)
-    if verify:
-        check_cache(images, display)
     own = None if model is None else given_model(model)
     asked = compose(recipe, overrides, seed, minutes, own)
-    chosen, default_name = choose_recipe(asked, images, where, display, began)
-    with display.decoding() as note:
-        splits = read_splits(chosen.data, images, note)
-    classifier = new_model(chosen, splits, own)
+    with joined(where) as world:
+        display = display_for(progress and world.first)
 
-    def begin(run: Run) -> None:
-        write_beginning(run, chosen, splits, where, command_line())
+        def choose() -> tuple[Recipe, str]:
+            if verify:
+                check_cache(images, display)
+            return choose_recipe(asked, images, where, display, began)
 
-    run = create_run(Path(out), name, OWN if own else default_name, begin, overwrite=overwrite)
-    return _carry_out(Run(run.path, own), classifier, splits, where, display, track)
+        chosen, default_name = world.agree(choose)
+        with display.decoding() as note:
+            splits = world.in_line(lambda: read_splits(chosen.data, images, note))
+        classifier = world.in_line(lambda: new_model(chosen, splits, own))
+
+        def begin(run: Run) -> None:
+            write_beginning(run, chosen, splits, where, command_line())
+
+        def create() -> Path:
+            again = restarted_run(Path(out)) if restarted() else None
+            given_name = OWN if own else default_name
+            return (again or create_run(Path(out), name, given_name, begin, overwrite=overwrite)).path
+
+        run = Run(world.agree(create), own)
+        return _carry_out(run, classifier, splits, own_device(where), display, track, world)
 
 
 def load_splits(data: Data | None = None, **options: Any) -> Splits:
@@ -117,14 +129,16 @@ def resume(
     """
     run = load_run(run, model, data)
     where = choose_device(device)
-    splits = run.splits()
-    run.remember_place(splits)
-    # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
-    try:
-        classifier = run.model()
-    except FolderFileError:  # Missing or damaged: it is written anew from the checkpoint.
-        classifier = new_model(run.recipe, splits, run.own)
-    return _carry_out(run, classifier, splits, where, display_for(progress))
+    with joined(where) as world:
+        splits = world.in_line(run.splits)
+        world.agree(lambda: run.remember_place(splits))
+        # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
+        try:
+            classifier = run.model()
+        except FolderFileError:  # Missing or damaged: it is written anew from the checkpoint.
+            classifier = world.in_line(lambda: new_model(run.recipe, splits, run.own))
+        display = display_for(progress and world.first)
+        return _carry_out(run, classifier, splits, own_device(where), display, world=world)
 
 
 def evaluate(
@@ -143,17 +157,20 @@ def evaluate(
     `model`: see `load_run`; its own images at another place: `evaluate(load_run(run, data=...))`.
     """
     run = load_run(run, model)
-    where, display = choose_device(device), display_for(progress)
+    where = choose_device(device)
     if data is not None:
         with run.lock():
-            _evaluate_elsewhere(run, make_source(data=data), where, display)
+            _evaluate_elsewhere(run, make_source(data=data), where, display_for(progress))
         return run
-    splits, classifier = run.splits(), run.model()
-    with run.lock():
-        with display.decoding(_FEATURES) as note:
-            task = for_evaluation(classifier, splits, run.recipe, where, note)
-        _finish(run, task, splits, where)
-    display.finished(run)
+    with joined(where) as world:
+        display = display_for(progress and world.first)
+        splits, classifier = world.in_line(run.splits), run.model()
+        with run.lock() if world.first else nullcontext():
+            with display.decoding(_FEATURES) as note:
+                task = for_evaluation(classifier, splits, run.recipe, own_device(where), note, world)
+            _finish(run, task, splits, own_device(where), world)
+        if world.first:
+            display.finished(run)
     return run
 
 
@@ -220,31 +237,35 @@ def _carry_out(
     device: torch.device,
     display: Display,
     track: str | None = None,
+    world: World = ALONE,
 ) -> Run:
-    with run.lock(), tracking(track, run) as tracker:
+    """Train, test and report; of a world's processes, the first one writes and speaks."""
+    first = world.first
+    with run.lock() if first else nullcontext(), tracking(track if first else None, run) as tracker:
         resuming = run.has(Run.state)
-        if resuming:
+        if resuming and first:
             # A kill may have come between the two.
             run.history = run.state.history
         try:
             with display.decoding(_FEATURES) as note:
-                task = what_is_fitted(run, model, splits, run.recipe, device, note)
+                task = what_is_fitted(run, model, splits, run.recipe, device, note, world)
             with display.training(run, model, splits, device_name(device), task.recipe.fit.epochs, task.unit):
-                for epoch in epochs(task, run, device, display.step):
+                for epoch in epochs(task, run, device, display.step if first else None, world):
                     display.epoch(epoch)
                     tracker.epoch(asdict(epoch))
-            state = run.state
+            state = world.agree(lambda: run.state)
             if state.came_to_nothing:
                 raise TenfoldError(f"{run.path}: {run.failure(state)}")
-            if resuming:
+            if resuming and first:
                 run.save_model(task.model, task.model.state_dict(), splits.class_names)
             with display.working("testing, and drawing the report"):
-                _finish(run, task, splits, device)
+                _finish(run, task, splits, device, world)
             tracker.finished()
         except KeyboardInterrupt:
             display.interrupted(run)
             raise
-    display.finished(run)
+    if first:
+        display.finished(run)
     if state.failed:
         raise TenfoldError(
             f"{run.path}: {state.stop_reason}. The results are those of epoch {state.best_epoch}."
@@ -252,12 +273,14 @@ def _carry_out(
     return run
 
 
-def _finish(run: Run, task: Fitting, splits: Splits, device: torch.device) -> None:
+def _finish(run: Run, task: Fitting, splits: Splits, device: torch.device, world: World = ALONE) -> None:
     """Predictions, metrics, figures and report of a trained model: the one time that the test split is read."""
     validation, test = (
-        predict_split(task.model, split, splits.class_names, device)
+        predict_split(task.model, split, splits.class_names, device, world)
         for split in (task.splits.validation, task.splits.test)
     )
+    if not world.first:
+        return
     run.validation_predictions, run.test_predictions = validation, test
     run.metrics = {
         "test": measure(test.labels, test.probabilities, test.class_names),
