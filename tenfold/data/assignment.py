@@ -76,8 +76,9 @@ def _draw(assigned: np.ndarray, table: ImageTable, data: recipe.Data, shares: di
     empty = [name for number, name in enumerate(bins) if not np.any(found == number)]
     if empty and data.group:
         raise InputError(
-            f"data.group={data.group}: the images are of too few groups, which leaves none for {' and '.join(empty)}. "
-            "Name smaller groups, add images of others, or give the splits (--train, --validation, --test)."
+            f"data.group={data.group}: the images are of too few groups, so that none are left for "
+            f"{' and '.join(empty)}. Name smaller groups, add images of others, or "
+            "give the splits (--train, --validation, --test)."
         )
     if empty:  # nearly all are copies of so few pictures that they cannot stay together
         found = deal(labels, np.arange(len(pool)), order, quotas)
