@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from tenfold.kernels import conv3x3, describe, dispatch, max_pool, rectified_norm
 from tenfold.kernels.library import (
+    FLAGS,
     FOLDER,
     HEADERS,
     SOURCES,
@@ -82,8 +84,13 @@ def described(**environment):
 
 @pytest.fixture
 def anew(tmp_path, monkeypatch):
-    """A function that forgets what is loaded and has the kernels sought in a cache of that name, which it gives."""
+    """A function that forgets what is loaded and has the kernels sought in a cache of that name, which it gives.
+
+    What is compiled for it is not optimised: that takes a third of the time.
+    """
     caches = (library, _loaded_or_compiled, _place)
+    flags = tuple("-O0" if flag == "-O3" else flag for flag in FLAGS)
+    monkeypatch.setattr(import_module("tenfold.kernels.library"), "FLAGS", flags)
 
     def forget(name="cache"):
         for cached in caches:
