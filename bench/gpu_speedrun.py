@@ -158,7 +158,7 @@ class Speedrun:
         for epoch in range(1, epochs + 1):
             learner.learn(epoch)
         with learner.equipment.precision():
-            _, accuracy = score(self.model, test)
+            accuracy = score(self.model, test).accuracy
         self.wait()
         return Outcome(accuracy, time.perf_counter() - began)
 

@@ -51,6 +51,12 @@ def train(
             min=0.1, help="Be done by then: choose and scale a recipe, or train the one named so long."
         ),
     ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2, max=50, help="Test every image once, each by one of so many models that never saw it."
+        ),
+    ] = None,
     own: OwnWords = OWN,
     verify: VerifyOption = False,
     processes: ProcessWords = PROCESSES,

@@ -125,6 +125,7 @@ def serve(
 
     Ctrl-C ends it. Elsewhere than on this machine, clients need the token in TENFOLD_TOKEN, or the one printed.
     """
-    from tenfold.serving.verb import make_server
+    from tenfold.serving.verb import serve
 
-    make_server(run, host=host, port=port, corrections=corrections, model=own.given).run(announce=print)
+    server = serve(run, host=host, port=port, corrections=corrections, model=own.given, start=False)
+    server.run(announce=print)

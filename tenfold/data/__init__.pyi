@@ -14,4 +14,5 @@ from .source import Source as Source
 from .sources.opening import NAMED_SOURCES as NAMED_SOURCES
 from .splits import Split as Split
 from .splits import Splits as Splits
+from .splits import class_counts as class_counts
 from .splits import left_out_lines as left_out_lines

@@ -16,19 +16,15 @@ from tenfold.data.source import SPLIT_NAMES
 def assign(table: ImageTable, data: recipe.Data) -> np.ndarray:
     """(N,) numbers of SPLIT_NAMES: what the source says, else drawn by class, in whole groups.
 
-    With `data.folds`, the test images are those of fold `data.fold`. Raises InputError for what cannot be drawn.
+    With `data.folds`, the test images are those of fold `data.fold`; without one there are none, and the rest is the
+    final model's. Raises InputError for what cannot be drawn.
     """
     given = [split or "train" for split in table.part_splits]
     assigned = np.array([SPLIT_NAMES.index(split) for split in given], np.int8)[table.parts]
     wanted = {"test": data.test_fraction, "validation": data.validation_fraction}
     if data.folds is not None:
-        folds = assign_folds(table, data)
-        if data.fold > data.folds:
-            raise InputError(f"data.fold={data.fold}: there are data.folds={data.folds}, counted from 1.")
-        assigned[:] = np.where(folds == data.fold - 1, SPLIT_NAMES.index("test"), 0)
-        shares = {"validation": data.validation_fraction}
-    else:
-        shares = {name: share for name, share in wanted.items() if name not in table.part_splits}
+        return _fold(table, data)
+    shares = {name: share for name, share in wanted.items() if name not in table.part_splits}
     _check_shares(shares)
     if shares:
         _draw(assigned, table, data, shares)
@@ -41,11 +37,12 @@ def assign_folds(table: ImageTable, data: recipe.Data) -> np.ndarray:
     Raises InputError where the source has splits of its own, or a class cannot be in two folds.
     """
     folds = data.folds or 0
-    own = [split for split in table.part_splits if split]
+    own = [split for split in table.part_splits if split not in (None, "train")]
     if own:
         raise InputError(
             f"data.folds={folds}: every image is tested once, but the source has a {own[0]} split of its own. Give "
-            "one folder of class folders, or leave folds out."
+            "the training images alone, with --train FOLDER in place of --data, and test the result on the others: "
+            "`tenfold evaluate RUN --data FOLDER`."
         )
     counts = np.bincount(table.labels, minlength=len(table.classes))
     order = ranks(table.keys, data.split_seed)
@@ -58,6 +55,42 @@ def assign_folds(table: ImageTable, data: recipe.Data) -> np.ndarray:
                 f"learn it from. Add images of another {unit}, or remove the class."
             )
     return found
+
+
+def _fold(table: ImageTable, data: recipe.Data) -> np.ndarray:
+    """(N,) numbers of SPLIT_NAMES in one fold, or for the final model.
+
+    The images that choose a fold's epoch are drawn from the next fold alone, so that no image does so in two folds.
+    The final model has those of the first fold.
+    """
+    folds, number = data.folds or 0, data.fold or 1
+    if number > folds:
+        raise InputError(f"data.fold={number}: there are data.folds={folds}, counted from 1.")
+    _check_shares({"validation": data.validation_fraction})
+    found = assign_folds(table, data)
+    assigned = np.zeros(len(found), np.int8)
+    if data.fold is not None:
+        assigned[found == number - 1] = SPLIT_NAMES.index("test")
+    pool = np.flatnonzero(found == number % folds)
+    counts = np.bincount(table.labels[pool], minlength=len(table.classes))
+    share = min(1.0, data.validation_fraction * (folds - 1))
+    wanted = np.minimum(counts, np.where(counts > 0, np.maximum(1, (counts * share + 0.5).astype(int)), 0))
+    units, order = units_of(table, data)[pool], ranks(table.keys[pool], data.split_seed)
+    judging = deal(table.labels[pool], units, order, np.stack([counts - wanted, wanted]), 1) == 1
+    assigned[pool[judging]] = SPLIT_NAMES.index("validation")
+    _keep_training(assigned, table)
+    return assigned
+
+
+def _keep_training(assigned: np.ndarray, table: ImageTable) -> None:
+    """Give back the validation images of classes that training would lack. Raises InputError where that is none."""
+    classes = set(table.labels.tolist())
+    lacking = classes - set(table.labels[assigned == 0].tolist())
+    assigned[np.isin(table.labels, list(lacking)) & (assigned == SPLIT_NAMES.index("validation"))] = 0
+    small = classes - set(table.labels[assigned == 0].tolist())
+    if small:
+        counts = np.bincount(table.labels)
+        _refuse_small({table.classes[label]: int(counts[label]) for label in sorted(small)}, ["test"])
 
 
 def _draw(assigned: np.ndarray, table: ImageTable, data: recipe.Data, shares: dict[str, float]) -> None:
@@ -76,9 +109,9 @@ def _draw(assigned: np.ndarray, table: ImageTable, data: recipe.Data, shares: di
     empty = [name for number, name in enumerate(bins) if not np.any(found == number)]
     if empty and data.group:
         raise InputError(
-            f"data.group={data.group}: the images are of too few groups, so that none are left for "
-            f"{' and '.join(empty)}. Name smaller groups, add images of others, or "
-            "give the splits (--train, --validation, --test)."
+            f"data.group={data.group}: the images are of too few groups, which leaves none for "
+            f"{' and '.join(empty)}. Name smaller groups, add images of others, or give the splits (--train, "
+            "--validation, --test)."
         )
     if empty:  # nearly all are copies of so few pictures that they cannot stay together
         found = deal(labels, np.arange(len(pool)), order, quotas)

@@ -163,6 +163,23 @@ def epoch_order(
     return [chunks[i] for i in generator.permutation(len(chunks))]
 
 
+def balanced_order(split: Split, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """As `epoch_order`, with as many images of every class: those of a small one several times.
+
+    Every image of a class is drawn before any is drawn again.
+    """
+    generator = np.random.default_rng(seed_for(seed, "order", epoch))
+    classes = np.unique(split.labels)
+    quotas = np.full(len(classes), len(split) // len(classes))
+    quotas[generator.permutation(len(classes))[: len(split) % len(classes)]] += 1
+    drawn = []
+    for label, quota in zip(classes.tolist(), quotas.tolist(), strict=True):
+        members = np.flatnonzero(split.labels == label)
+        rounds = [generator.permutation(members) for _ in range(-(-quota // len(members)))]
+        drawn.append(np.concatenate(rounds)[:quota])
+    return _chunks(generator.permutation(np.concatenate(drawn)), batch_size)
+
+
 def hardest(losses: np.ndarray, share: float, seed: int, epoch: int) -> np.ndarray:
     """Which images (n,) bool are the `share` of largest `losses` (n,); a tie is broken by (seed, epoch)."""
     count = max(1, round(share * len(losses)))

@@ -135,6 +135,8 @@ class Inspection:
             yield f"{len(self.bad_files)} file(s) cannot be read; {then}."
         if self.balance >= STRONG_IMBALANCE:
             yield self.balance_verdict
+        for sentence in self.splits.lacking:
+            yield f"{sentence}."
         for split, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
             found = self.leaked(split, other)
             if found:

@@ -49,6 +49,11 @@ class Split:
         height, width, channels = self.pixels.shape[1:]
         return channels, height, width
 
+    def places_of(self, part: "Split") -> np.ndarray:
+        """The positions (n,) in this split of the images of `part`, which are all in it."""
+        order = np.argsort(self.rows)
+        return order[np.searchsorted(self.rows, part.rows, sorter=order)]
+
     def part(self, positions: np.ndarray) -> "Split":
         """The images at `positions` (n,) as a split of its own, seen as one folder."""
         paths = [self.paths[position] for position in positions]
@@ -66,6 +71,8 @@ class Splits:
     """The three splits of a source, with the order of the classes that all of them share.
 
     `together`: what was kept in one split where splits were drawn: "copies", or `data.group`; None for nothing.
+    Of a cross-validation, the splits are those of the final model, with all images in `test`; `folds` are those of
+    its folds. `whole` are the images that all of these are parts of.
     """
 
     train: Split
@@ -77,6 +84,8 @@ class Splits:
     layout: str = ""
     bad_files: tuple[BadFile, ...] = ()
     together: str | None = None
+    folds: tuple["Splits", ...] = ()
+    whole: Split | None = None
 
     def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.validation, self.test))
@@ -116,6 +125,7 @@ class Splits:
             **(self.reading or Reading(Target(*self.stored_shape))).to_json(),
             "notices": list(self.notices),
             "bad_files": [asdict(bad) for bad in self.bad_files],
+            **({"folds": len(self.folds)} if self.folds else {}),
             "copies": {"test": self.copies("test", "train", "validation").tolist()},
         }
 
@@ -123,10 +133,13 @@ class Splits:
     def notices(self) -> tuple[str, ...]:
         """What should not be passed over in silence, a sentence each, the gravest first."""
         read = self.reading.notices if self.reading else ()
-        return tuple([*self._copied(), *self._shared(), *self._ungrouped(), *self._lacking(), *read])
+        return tuple([*self._copied(), *self._shared(), *self._ungrouped(), *self.lacking, *read])
 
     def copies(self, name: str, *others: str) -> np.ndarray:
         """Positions (n,) in the split `name` of images whose pixels are also those of an image in `others`."""
+        if self.folds:  # the final model's training images are tested too, by the models of other folds
+            found = [fold[name].rows[fold.copies(name, *others)] for fold in self.folds]
+            return np.flatnonzero(np.isin(self[name].rows, np.concatenate(found)))
         seen = np.concatenate([self[other].pictures for other in others])
         return np.flatnonzero(np.isin(self[name].pictures, seen))
 
@@ -145,6 +158,8 @@ class Splits:
         return np.flatnonzero((groups >= 0) & np.isin(groups, self[other].groups))
 
     def _shared(self) -> Iterator[str]:
+        if self.folds:
+            return  # which keep groups together, while the final model learns from what they test
         for name, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
             found, size = self.shared_groups(name, other), len(self[name])
             if len(found):
@@ -162,7 +177,15 @@ class Splits:
                 "taken for a group of its own"
             )
 
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """Which classes have no validation or no test image, a sentence for each split."""
+        return tuple(self._lacking())
+
     def _lacking(self) -> Iterator[str]:
+        if self.folds:
+            yield from self._lacking_in_folds()
+            return
         for split in (self.validation, self.test):
             counts = np.bincount(split.labels, minlength=len(self.class_names))
             lacking = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
@@ -172,6 +195,13 @@ class Splits:
                     "nothing can be said about it there"
                 )
 
+    def _lacking_in_folds(self) -> Iterator[str]:
+        classes = len(self.class_names)
+        counts = np.array([np.bincount(fold.validation.labels, minlength=classes) for fold in self.folds])
+        lacking = [name for name, count in zip(self.class_names, counts.min(0), strict=True) if not count]
+        if lacking:
+            yield f"not every fold has a validation image of class {listed(lacking)} to choose its epoch by"
+
     def _describe(self, split: Split) -> dict[str, Any]:
         counts = np.bincount(split.labels, minlength=len(self.class_names)).tolist()
         return {
@@ -180,6 +210,11 @@ class Splits:
             "folders": list(split.folders),
             "classes": dict(zip(self.class_names, counts, strict=True)),
         }
+
+
+def class_counts(split: Split, classes: int) -> list[int]:
+    """How many images of each class a split has."""
+    return np.bincount(split.labels, minlength=classes).tolist()
 
 
 def left_out_lines(splits: Splits, most: int = 5) -> list[str]:
@@ -215,18 +250,32 @@ def make_splits(
     order, mapping = _class_order(table, assigned, class_names)
     labels = mapping[table.labels]
     groups = groups_of(table, data)
-    splits = {}
-    for number, name in enumerate(SPLIT_NAMES):
-        chosen = np.flatnonzero(assigned == number)
-        splits[name] = _make_split(name, table, pixels, chosen, labels[chosen], groups)
+
+    def split(name: str, chosen: np.ndarray) -> Split:
+        return _make_split(name, table, pixels, chosen, labels[chosen], groups)
+
+    train, validation, test = (
+        split(name, np.flatnonzero(assigned == number)) for number, name in enumerate(SPLIT_NAMES)
+    )
+    whole, folds = None, ()
+    if data.folds is not None:
+        whole = split("test", np.arange(len(labels)))
+    if data.folds is not None and data.fold is None:
+        test = whole or test
+        parts = [data.model_copy(update={"fold": number}) for number in range(1, data.folds + 1)]
+        folds = tuple(make_splits(table, pixels, part, source, reading, bad_files, order) for part in parts)
     return Splits(
-        **splits,
+        train,
+        validation,
+        test,
         class_names=order,
         source=source,
         reading=reading,
         layout=_layout(table, data, order),
         bad_files=bad_files,
         together=data.group or ("copies" if data.copies == "together" else None),
+        folds=folds,
+        whole=whole,
     )
 
 
@@ -242,6 +291,8 @@ def _layout(table: ImageTable, data: recipe.Data, class_names: Sequence[str]) ->
     if not drawn:
         return text
     kept = f", in whole groups by {data.group}" if data.group else ""
+    if data.folds and data.fold is None:
+        return f"{text}; dealt to {data.folds} folds{kept}"
     if data.folds:
         return f"{text}; fold {data.fold} of {data.folds} is the test split, validation drawn from the others{kept}"
     return f"{text}; {' and '.join(drawn)} drawn from training{kept}"

@@ -14,6 +14,8 @@ from tenfold.findings.base import Evidence, Finding, called, interval, listed, p
 from tenfold.runs import metrics
 
 SHOWN_PAIRS = 3
+# Test images from which on something is said of a class: with 4 of 4 right, the 95 % interval begins at 51 %.
+ENOUGH = 5
 
 
 def accuracy(evidence: Evidence) -> Iterator[Finding]:
@@ -25,12 +27,31 @@ def accuracy(evidence: Evidence) -> Iterator[Finding]:
     guess = max(support) / test["n"]
     low, high = test["accuracy_ci95"]
     beyond = "" if low > guess else ", which does not show that the model is better than that"
+    images = f"{test['n']:,} test images are classified correctly"
+    if evidence.folds:
+        images = f"{test['n']:,} images are classified correctly by models that had not seen them"
     yield Finding(
-        f"{percent(test['accuracy'])} of {test['n']:,} test images are classified correctly ({interval(low, high)}); "
+        f"{percent(test['accuracy'])} of {images} ({interval(low, high)}); "
         f"always answering the largest class would reach {percent(guess)}{beyond}.",
         "accuracy",
         "verdict",
         {"accuracy": test["accuracy"], "ci95": [low, high], "n": test["n"], "guess": guess},
+    )
+
+
+def cross_validation(evidence: Evidence) -> Iterator[Finding]:
+    """That the run is cross-validated, how far its folds are apart, and what that says of the final model."""
+    if not evidence.folds:
+        return
+    accuracies = [fold["accuracy"] for fold in evidence.folds]
+    seen, judges = (sum(evidence.counts.get(split, {}).values()) for split in ("train", "validation"))
+    yield Finding(
+        f"This is a cross-validation: each image was tested once, by one of {len(accuracies)} models that learned "
+        f"from the others; single folds reach {percent(min(accuracies))} to {percent(max(accuracies))}. The final "
+        f"model learned from {seen:,} images, {judges:,} others chose its epoch, and it was not tested itself.",
+        "cross_validation",
+        "verdict",
+        {"folds": len(accuracies), "accuracies": accuracies, "train": seen, "validation": judges},
     )
 
 
@@ -73,8 +94,8 @@ def missing_classes(evidence: Evidence) -> Iterator[Finding]:
 
 def validation_and_test(evidence: Evidence) -> Iterator[Finding]:
     """Whether test accuracy differs from validation accuracy by more than chance explains."""
-    if not evidence.test or not evidence.validation:
-        return
+    if not evidence.test or not evidence.validation or evidence.folds:
+        return  # of a cross-validation, different models answered the two
     test, held_out = evidence.test, evidence.validation
     difference = test["accuracy"] - held_out["accuracy"]
     margin = metrics.normal_quantile(0.95) * np.sqrt(_variance(test) + _variance(held_out))
@@ -97,16 +118,20 @@ def _variance(measured: Mapping[str, Any]) -> float:
 
 
 def classes_apart(evidence: Evidence) -> Iterator[Finding]:
-    """Which classes' recall lies below or above the accuracy over all images, with intervals that exclude it."""
+    """Which classes' recall lies below or above the accuracy over all images, with intervals that exclude it.
+
+    Of a class that fewer than `ENOUGH` images judge, nothing is said.
+    """
     names, matrix = _matrix(evidence)
-    if len(names) < 3:
-        return
     right, support = np.diag(matrix), matrix.sum(axis=1)
+    judged = support >= ENOUGH
+    if judged.sum() < 3:
+        return
     low, high = metrics.wilson_interval(right, support, 1 - 0.05 / len(names))
     average = evidence.test["accuracy"]
-    apart = 0
+    apart, told = 0, int(judged.sum())
     for word, chosen, sign in (("below", high < average, 1), ("above", low > average, -1)):
-        found = sorted(np.flatnonzero(chosen).tolist(), key=lambda k: sign * right[k] / support[k])
+        found = sorted(np.flatnonzero(chosen & judged).tolist(), key=lambda k: sign * right[k] / support[k])
         apart += len(found)
         if found:
             parts = [f"{called(names[k])} ({percent(right[k] / support[k])})" for k in found]
@@ -116,14 +141,39 @@ def classes_apart(evidence: Evidence) -> Iterator[Finding]:
                 "classes",
                 {"average": average, "recall": {names[k]: float(right[k] / support[k]) for k in found}},
             )
-    if apart < len(names):
-        rest = "All classes are" if not apart else f"The other {len(names) - apart} classes are"
+    if apart < told:
         yield Finding(
-            f"{rest} within the noise of the average (95% intervals corrected for {len(names)} classes).",
+            f"{_others(apart, told, len(names))} within the noise of the average (95% intervals corrected for "
+            f"{len(names)} classes).",
             "classes_apart",
             "classes",
-            {"within": len(names) - apart},
+            {"within": told - apart},
         )
+
+
+def _others(apart: int, told: int, classes: int) -> str:
+    """Which classes are meant: all, all but those named, or only those with enough images."""
+    if told < classes:
+        return f"The {'other ' if apart else ''}{told - apart} classes with enough test images are"
+    return f"The other {told - apart} classes are" if apart else "All classes are"
+
+
+def few_judges(evidence: Evidence) -> Iterator[Finding]:
+    """Of which classes nothing is said, because too few test images judge them."""
+    names, matrix = _matrix(evidence)
+    support = matrix.sum(axis=1)
+    few = np.flatnonzero((support > 0) & (support < ENOUGH)).tolist()
+    if not few:
+        return
+    parts = [f"{called(names[k])} ({support[k]})" for k in few]
+    remedy = "" if evidence.folds else ", or `--folds`, which tests every image, would tell more"
+    yield Finding(
+        f"Nothing is said of classes that fewer than {ENOUGH} test images judge: {listed(parts)}. More images"
+        f"{remedy or ' would tell more'}.",
+        "few_judges",
+        "verdict",
+        {"images": {names[k]: int(support[k]) for k in few}},
+    )
 
 
 def confused_pairs(evidence: Evidence) -> Iterator[Finding]:
@@ -137,6 +187,7 @@ def confused_pairs(evidence: Evidence) -> Iterator[Finding]:
     order = np.argsort(-both, axis=None)
     pairs = [(int(a), int(b)) for a, b in zip(*np.unravel_index(order, both.shape), strict=True) if a < b]
     pairs = [(a, b) for a, b in pairs if unusual[a, b] or unusual[b, a]]
+    pairs = [(a, b) for a, b in pairs if min(support[a], support[b]) >= ENOUGH]
     for a, b in pairs[:SHOWN_PAIRS]:
         a, b = (a, b) if matrix[a, b] / support[a] >= matrix[b, a] / max(support[b], 1) else (b, a)
         yield Finding(
@@ -214,7 +265,11 @@ def areas_under_roc(evidence: Evidence) -> Iterator[Finding]:
     Standard errors after J. A. Hanley and B. J. McNeil, Radiology 143 (1982).
     """
     per_class = evidence.test.get("per_class", {}) if evidence.test else {}
-    known = {name: values for name, values in per_class.items() if values["roc_auc"] is not None}
+    known = {
+        name: values
+        for name, values in per_class.items()
+        if values["roc_auc"] is not None and values["support"] >= ENOUGH
+    }
     if len(known) < 3:
         return
     names = list(known)
@@ -229,7 +284,8 @@ def areas_under_roc(evidence: Evidence) -> Iterator[Finding]:
     numbers = {"mean": float(mean), "worst": worst, "best": best}
     if not worst and not best:
         yield Finding(
-            f"The AUC of every class is within the noise of their mean of {mean:.3f}.",
+            f"The AUC of every class{_with_enough(len(known), len(per_class))} is within the noise of their mean of "
+            f"{mean:.3f}.",
             "areas_under_roc",
             "roc",
             numbers,
@@ -244,6 +300,10 @@ def areas_under_roc(evidence: Evidence) -> Iterator[Finding]:
         "roc",
         numbers,
     )
+
+
+def _with_enough(known: int, classes: int) -> str:
+    return " with enough test images" if known < classes else ""
 
 
 def _auc_error(area: NDArray, positive: NDArray, negative: NDArray) -> NDArray:
@@ -262,8 +322,10 @@ def _matrix(evidence: Evidence) -> tuple[Sequence[str], NDArray]:
 
 RULES = (
     accuracy,
+    cross_validation,
     copies,
     missing_classes,
+    few_judges,
     validation_and_test,
     classes_apart,
     confused_pairs,

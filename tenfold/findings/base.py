@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tenfold.runs import metrics
 from tenfold.runs.folder import Run
 
@@ -36,7 +39,9 @@ class Evidence:
 
     `history`, `training`, `test` and `validation` are as in history.csv and metrics.json; `counts` has the
     images of each class by split; `robustness` is robustness.json; `copies` are the positions of those test images
-    that are also training or validation images; `command` repeats the run.
+    that are also training or validation images; `folds` are those of a cross-validation, as in metrics.json, whose
+    test images are all images; `validation_predictions` are those that calibrate; `emphasis` is how much more
+    training counted an image of each class; `command` repeats the run.
     """
 
     history: Sequence[Mapping[str, Any]] = ()
@@ -50,6 +55,8 @@ class Evidence:
     validation_predictions: "Predictions | None" = None
     robustness: Mapping[str, Any] | None = None
     copies: tuple[int, ...] = ()
+    folds: Sequence[Mapping[str, Any]] = ()
+    emphasis: tuple[float, ...] | None = None
     command: str = "tenfold train"
 
     @property
@@ -77,7 +84,14 @@ class Evidence:
     def temperature(self) -> float | None:
         """The temperature fitted on validation predictions; None where there are none, or too few mistakes."""
         held_out = self.validation_predictions
-        return metrics.fit_temperature(held_out.labels, held_out.probabilities) if held_out else None
+        if held_out is None:
+            return None
+        weights = self.counted(held_out.labels)
+        return metrics.fit_temperature(held_out.labels, held_out.probabilities, weights)
+
+    def counted(self, labels: NDArray[Any]) -> NDArray[Any] | None:
+        """How much each image (N,) counts where classes shall have the shares training gave them; None: alike."""
+        return None if self.emphasis is None else np.array(self.emphasis)[labels]
 
 
 def gather(run: Run) -> Evidence:
@@ -96,8 +110,11 @@ def gather(run: Run) -> Evidence:
         class_names=tuple(data["class_names"]),
         recipe=run.recipe,
         predictions=run.predictions("test") if run.has(Run.test_predictions) else None,
-        validation_predictions=run.predictions("validation") if run.has(Run.validation_predictions) else None,
+        validation_predictions=run.judging_predictions(),
         robustness=run.saved(Run.robustness),
+        copies=tuple(data.get("copies", {}).get("test", ())),
+        folds=saved.get("folds", ()),
+        emphasis=run.emphasis,
         command=run.train_command(),
     )
 

@@ -5,7 +5,7 @@ looked; `robustness.json` the accuracy on corrupted test images. All are optiona
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -47,19 +47,39 @@ def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.
     positions = np.array(
         sorted({position for group in chosen.values() for position in group}), dtype=np.int64
     )
-    layer = last_convolution(model)
-    if layer is None or not len(positions):
+    if last_convolution(model) is None or not len(positions):
         return False
-    images = test.images(positions)
-    model.to(device).eval()
-    parts = [slice(start, start + CAM_BATCH) for start in range(0, len(images), CAM_BATCH)]
-    classes = answers.predicted[positions]
-    heat = [grad_cam(model, layer, _tensor(images[part], device), classes[part]) for part in parts]
-    pictures = np.stack(
-        [overlay(image, warmth) for image, warmth in zip(images, np.concatenate(heat), strict=True)]
-    )
-    run.gradcam = positions, pictures
+    pictures: dict[int, Pixels] = {}
+    for answering, asked in _answering(run, model, positions):
+        heat = _heat(answering, test.images(asked), answers.predicted[asked], device)
+        shown = map(overlay, test.images(asked), heat)
+        pictures |= dict(zip(asked.tolist(), shown, strict=True))
+    run.gradcam = positions, np.stack([pictures[position] for position in positions.tolist()])
     return True
+
+
+def _answering(
+    run: "Run", model: "Classifier", positions: NDArray[np.int64]
+) -> "Iterator[tuple[Classifier, NDArray[np.int64]]]":
+    """Test positions with the model that answered them: `model`, or that of the fold which tested an image."""
+    folds = run.predictions("test").folds
+    if folds is None:
+        yield model, positions
+        return
+    for number in np.unique(folds[positions]).tolist():
+        yield run.folds[number - 1].model(), positions[folds[positions] == number]
+
+
+def _heat(
+    model: "Classifier", images: Pixels, classes: NDArray[Any], device: str | torch.device
+) -> NDArray[np.float32]:
+    """Where in each of `images` (n, H, W, C) the model found its class: (n, H, W)."""
+    layer = last_convolution(model.to(device).eval())
+    assert layer is not None
+    parts = [slice(start, start + CAM_BATCH) for start in range(0, len(images), CAM_BATCH)]
+    return np.concatenate(
+        [grad_cam(model, layer, _tensor(images[part], device), classes[part]) for part in parts]
+    )
 
 
 def last_convolution(model: nn.Module) -> nn.Conv2d | None:
@@ -170,30 +190,32 @@ def robustness(
 ) -> dict[str, Any]:
     """Accuracy on up to `limit` test images under every corruption at five strengths, saved in the run folder."""
     positions = np.sort(np.random.default_rng(0).permutation(len(test))[:limit])
-    images, labels = test.images(positions), np.asarray(test.labels)[positions]
-    model.to(device).eval()
+    right = {name: np.zeros(STRENGTHS, np.int64) for name in CORRUPTIONS}
+    clean = 0
+    for answering, asked in _answering(run, model, positions):
+        images, labels = test.images(asked), np.asarray(test.labels)[asked]
+        answering.to(device).eval()
+        clean += _right(answering, images, labels, device)
+        for name, corrupt in CORRUPTIONS.items():
+            for strength in range(STRENGTHS):
+                right[name][strength] += _right(answering, corrupt(images, strength), labels, device)
     saved = {
         "images": len(positions),
-        "clean": _accuracy(model, images, labels, device),
-        "accuracy": {
-            name: [
-                _accuracy(model, corrupt(images, strength), labels, device) for strength in range(STRENGTHS)
-            ]
-            for name, corrupt in CORRUPTIONS.items()
-        },
+        "clean": clean / len(positions),
+        "accuracy": {name: (counts / len(positions)).tolist() for name, counts in right.items()},
     }
     run.robustness = saved
     return saved
 
 
 @torch.inference_mode()
-def _accuracy(model: nn.Module, images: Pixels, labels: NDArray[Any], device: str | torch.device) -> float:
+def _right(model: nn.Module, images: Pixels, labels: NDArray[Any], device: str | torch.device) -> int:
     right = 0
     for start in range(0, len(images), BATCH):
         part = slice(start, start + BATCH)
         predicted = model(_tensor(images[part], device)).argmax(1).cpu().numpy()
         right += int((predicted == labels[part]).sum())
-    return right / len(images)
+    return right
 
 
 def _tensor(images: Pixels, device: str | torch.device) -> Tensor:

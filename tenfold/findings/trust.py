@@ -53,9 +53,9 @@ def calibration(evidence: Evidence) -> Iterator[Finding]:
         )
         return
     surplus = answers.probabilities.max(axis=1) - (answers.predicted == answers.labels)
-    mean = float(surplus.mean())
-    margin = metrics.normal_quantile(0.95) * float(surplus.std()) / np.sqrt(len(surplus))
-    before = metrics.expected_calibration_error(answers.labels, answers.probabilities)
+    weights = evidence.counted(answers.labels)
+    mean, margin = _mean_with_margin(surplus, weights)
+    before = metrics.expected_calibration_error(answers.labels, answers.probabilities, weights=weights)
     numbers = {"surplus": mean, "margin": margin, "expected_calibration_error": before}
     if abs(mean) <= margin:
         sentence = f"Confidence agrees with accuracy within the noise ({points(mean)} apart, margin {points(margin)})"
@@ -63,15 +63,27 @@ def calibration(evidence: Evidence) -> Iterator[Finding]:
         word = "overconfident" if mean > 0 else "underconfident"
         sentence = f"The model is {word} by {points(mean)} (95% margin {points(margin)})"
     sentence += f"; its expected calibration error is {before:.3f}"
+    if weights is not None:
+        sentence = f"With classes counted as in training: {sentence[0].lower()}{sentence[1:]}"
     scaling, more = _scaling(evidence, answers)
     yield Finding(f"{sentence}{scaling}.", "calibration", "calibration", numbers | more)
+
+
+def _mean_with_margin(values: NDArray, weights: NDArray | None) -> tuple[float, float]:
+    """The mean of `values` (N,) by `weights` (N,), and the half width of its 95 % interval."""
+    shares = np.full(len(values), 1 / len(values)) if weights is None else weights / weights.sum()
+    mean = float(values @ shares) if weights is not None else float(values.mean())
+    error = float(np.sqrt(np.square(shares * (values - mean)).sum()))
+    return mean, metrics.normal_quantile(0.95) * error
 
 
 def _scaling(evidence: Evidence, answers: "Predictions") -> tuple[str, dict[str, float]]:
     """What temperature scaling makes of the calibration error, or why it cannot; and the numbers of it."""
     if evidence.temperature is not None:
         scaled = metrics.with_temperature(answers.probabilities, evidence.temperature)
-        after = metrics.expected_calibration_error(answers.labels, scaled)
+        after = metrics.expected_calibration_error(
+            answers.labels, scaled, weights=evidence.counted(answers.labels)
+        )
         text = (
             f", and {after:.3f} after dividing the logits by {evidence.temperature:.2f}, fitted on validation"
         )

@@ -190,36 +190,6 @@ class Answers:
 def answer(
     contract: Contract,
     predictor: Predictor,
-    pixels: np.ndarray,
-    paths: Sequence[str],
-    *,
-    accuracy: float = ACCURACY,
-    coverage: float | None = None,
-    labels: Sequence[str | None] = (),
-    unreadable: tuple[tuple[str, str], ...] = (),
-) -> Answers:
-    """What `predictor` says of `pixels` (n, H, W, C) uint8, read as `contract` says.
-
-    `accuracy` decides who is unsure, `coverage` asks for sets of classes. Raises InputError where validation does not
-    support that coverage.
-    """
-    empty = np.empty((0, len(contract.class_names)), np.float32)
-    logits = predictor.logits(pixels) if len(pixels) else empty
-    return answer_logits(
-        contract,
-        predictor,
-        logits,
-        paths,
-        accuracy=accuracy,
-        coverage=coverage,
-        labels=labels,
-        unreadable=unreadable,
-    )
-
-
-def answer_logits(
-    contract: Contract,
-    predictor: Predictor,
     logits: np.ndarray,
     paths: Sequence[str],
     *,
@@ -228,7 +198,11 @@ def answer_logits(
     labels: Sequence[str | None] = (),
     unreadable: tuple[tuple[str, str], ...] = (),
 ) -> Answers:
-    """As `answer`, where `predictor` has given the `logits` (n, K) already."""
+    """What the `logits` (n, K) that `predictor` gave mean, by what `contract` says.
+
+    `accuracy` decides who is unsure, `coverage` asks for sets of classes. Raises InputError where validation does not
+    support that coverage.
+    """
     corrected = softmax(logits, contract.temperature)
     confidence = corrected.max(axis=1, initial=0)
     sets = None if coverage is None else corrected >= contract.least_probability(coverage)

@@ -1,6 +1,7 @@
 """From validation predictions and training images' logits to what answers mean: temperature, thresholds, likeness."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -15,19 +16,33 @@ COVERAGES = (*(share / 100 for share in range(50, 100)), 0.995, 0.999)
 FALSE_ALARMS = 0.05
 
 
-def calibrate(labels: np.ndarray, probabilities: np.ndarray) -> Calibration:
-    """What validation's labels (N,) and raw probabilities (N, K) say of the model's answers."""
+def calibrate(
+    labels: np.ndarray, probabilities: np.ndarray, emphasis: Sequence[float] | None = None
+) -> Calibration:
+    """What validation's labels (N,) and raw probabilities (N, K) say of the model's answers.
+
+    `emphasis` (K,) is that of training (`Fit.emphasis`). What was learned with one are probabilities for classes in
+    other shares than validation's, so the images of each class count so much when the temperature is fitted. The
+    tables of confidence and coverage are of the images as they are.
+    """
     mistakes = int((probabilities.argmax(1) != labels).sum())
-    temperature = fit_temperature(labels, probabilities)
+    temperature = fit_temperature(
+        labels, probabilities, None if emphasis is None else np.array(emphasis)[labels]
+    )
     corrected = with_temperature(probabilities, temperature or 1.0)
     return Calibration(
         images=len(labels),
         mistakes=mistakes,
         temperature=temperature or 1.0,
-        note=_note(len(labels), mistakes, temperature),
+        note=_note(len(labels), mistakes, temperature) + (_EMPHASISED if emphasis is not None else ""),
         confidence=_confidence(labels, corrected),
         conformal=_conformal(corrected[np.arange(len(labels)), labels]),
+        emphasis=None if emphasis is None else tuple(emphasis),
     )
+
+
+# Where training counted the images of some classes more than those of others.
+_EMPHASISED = "; for classes in their shares of training times calibration.emphasis"
 
 
 def _note(images: int, mistakes: int, temperature: float | None) -> str:

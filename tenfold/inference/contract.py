@@ -63,6 +63,8 @@ class Calibration:
     `confidence`: rows (probability, answered, right): so many images have at least that probability after the
     temperature, and so many of those are right. `conformal`: rows (coverage, least probability): the classes of at
     least that probability hold the true one with that coverage (split conformal prediction: Vovk et al. 2005).
+    `emphasis` (K,): how much more training counted an image of each class; None for alike. The probabilities are for
+    classes in their shares of training times it. Divided by it, and then by their sum, they are for the shares alone.
     """
 
     images: int
@@ -71,6 +73,7 @@ class Calibration:
     note: str
     confidence: tuple[tuple[float, int, int], ...] = ()
     conformal: tuple[tuple[float, float], ...] = ()
+    emphasis: tuple[float, ...] | None = None
 
     def threshold(self, accuracy: float) -> float:
         """The least probability of an answer that counts as sure when `accuracy` of the sure ones shall be right.

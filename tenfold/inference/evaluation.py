@@ -1,5 +1,8 @@
 """A model on a split: loss and accuracy while training, predictions at the end."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -12,32 +15,47 @@ from tenfold.inference.contract import Contract, reading_of
 from tenfold.inference.opening import weights_hash
 from tenfold.models import Classifier
 from tenfold.runs.folder import Run
+from tenfold.runs.metrics import averages
 from tenfold.runs.predictions import Predictions
 
 # Images of a split that are looked at to learn what its logits are like.
 SAMPLE = 2000
 
 
-@torch.inference_mode()
-def score(model: Classifier, batches: Feed) -> tuple[float, float]:
-    """(loss, accuracy) over a whole split. The loss is the mean cross-entropy plus the model's L2 penalty.
+class Score(NamedTuple):
+    """A model on a whole split; `balanced_accuracy` is the mean recall, `f1_macro` the mean F1 of its classes."""
 
-    Sums first and divides once, so that a short last batch weighs no more than its images. The processes of the
-    feed's world share the work, and all know the result.
+    loss: float
+    accuracy: float
+    f1_macro: float
+    balanced_accuracy: float
+
+
+@torch.inference_mode()
+def score(model: Classifier, batches: Feed, emphasis: Sequence[float] | None = None) -> Score:
+    """Loss and shares of right answers over a whole split.
+
+    The loss is the mean cross-entropy plus the model's L2 penalty; with `emphasis` (K,), the mean in which an image
+    counts so much as its class does in training. Sums first and divides once, so that a short last batch weighs no
+    more than its images. The processes of the feed's world share the work, and all know the result.
     """
     was_training = model.training
     model.eval()
     loss = torch.zeros((), device=batches.device, dtype=torch.float64)
-    correct = torch.zeros((), device=batches.device, dtype=torch.float64)
+    matrix = torch.zeros(model.classes**2, device=batches.device, dtype=torch.float64)
+    weights = None if emphasis is None else torch.tensor(emphasis, device=batches.device)
     for batch in batches.batches(batches.in_order()):
-        logits = model(batch.images)
-        loss += batch.weight * F.cross_entropy(logits, batch.labels, reduction="sum").double()
-        correct += batch.weight * (logits.argmax(1) == batch.labels).sum()
+        logits, labels = model(batch.images), batch.labels
+        loss += batch.weight * F.cross_entropy(logits, labels, weights, reduction="sum").double()
+        cells = torch.bincount(labels * model.classes + logits.argmax(1), minlength=len(matrix))
+        matrix += batch.weight * cells
     model.train(was_training)
-    batches.world.add_all([loss, correct])
+    batches.world.add_all([loss, matrix])
     penalty = model.penalty()
-    mean = loss.item() / len(batches) + (0.0 if penalty is None else penalty.item())
-    return mean, correct.item() / len(batches)
+    whole = len(batches) if weights is None else weights[batches.labels].sum().item()
+    found = averages(matrix.view(model.classes, -1).cpu().numpy())
+    mean = loss.item() / whole + (0.0 if penalty is None else penalty.item())
+    return Score(mean, found["accuracy"], found["f1_macro"], found["recall_macro"])
 
 
 def predict_split(
@@ -91,7 +109,7 @@ def write_contract(
         tuple(classifier["image_shape"]),
         weights_hash(run.path),
         reading_of(run.path),
-        calibration=calibrate(validation.labels, validation.probabilities),
+        calibration=calibrate(validation.labels, validation.probabilities, run.emphasis),
         familiarity=learn_familiarity(
             split_logits(model, training, device), split_logits(model, sample(held_out), device)
         ),

@@ -183,7 +183,8 @@ def _write(
     contract = traced.contract
     contract.write(folder)
     shutil.copyfile(Path(__file__).with_name("standalone.py"), folder / "predict.py")
-    sample = certificate.sample_of(run, splits.test)
+    # What a cross-validation says of its test images, its folds' models said.
+    sample = certificate.sample_of(run, splits.validation if splits.folds else splits.test)
     tolerance = certificate.tolerance_of(run, traced.classifier.network.frozen is not None)
     found = {}
     for name, form in formats.items():

@@ -165,7 +165,7 @@ def _without_contract(run: Run, weights: str, trusted: bool, why: str) -> Model:
     if saved is not None:
         from tenfold.inference.calibrate import calibrate
 
-        calibration = calibrate(saved.labels, saved.probabilities)
+        calibration = calibrate(saved.labels, saved.probabilities, run.emphasis)
         lacking = "nothing is called unlike the training images"
     contract = Contract(
         tuple(described["class_names"]),

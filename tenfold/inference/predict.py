@@ -91,7 +91,7 @@ def answered(
         answers = answer(
             model.contract,
             predictor,
-            block.pixels,
+            _logits(model, predictor, block.pixels),
             block.names,
             accuracy=question.accuracy,
             coverage=question.coverage,
@@ -99,6 +99,13 @@ def answered(
             unreadable=tuple(block.unreadable),
         )
         yield answers.uncorrected() if question.raw else answers
+
+
+def _logits(model: Model, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:
+    """Logits (n, K) float32 of `pixels` (n, H, W, C), which may be none."""
+    if not len(pixels):
+        return np.empty((0, len(model.contract.class_names)), np.float32)
+    return predictor.logits(pixels)
 
 
 def joined(parts: Sequence[Answers], model: Model) -> Answers:

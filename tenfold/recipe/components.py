@@ -25,8 +25,15 @@ Part = Annotated[float, Field(gt=0, le=1)]
 # A share that must leave something over: a dropout rate, a part of the images, a decay.
 Share = Annotated[float, Field(ge=0, lt=1)]
 
-MONITORS = ("validation_loss", "validation_accuracy")
+MONITORS = (
+    "validation_loss",
+    "validation_accuracy",
+    "validation_f1_macro",
+    "validation_balanced_accuracy",
+)
 MONITOR_ALIASES = {
+    "f1_macro": "validation_f1_macro",
+    "balanced_accuracy": "validation_balanced_accuracy",
     "val_loss": "validation_loss",
     "val_acc": "validation_accuracy",
     "val_accuracy": "validation_accuracy",

@@ -19,7 +19,8 @@ class Composition:
     """A recipe as it is asked for; nothing is read or checked before it is resolved.
 
     On the `base` (None: one that suits the source, which whoever resolves it has to put there) come, each over the
-    one before: `beneath`, changes that the overrides are checked against; the user's `overrides`; `seed`; `minutes`.
+    one before: `beneath`, changes that the overrides are checked against; the user's `overrides`; `seed`; `minutes`;
+    `folds`.
     """
 
     base: str | Path | Recipe | None = None
@@ -27,6 +28,7 @@ class Composition:
     seed: int | None = None
     minutes: float | None = None
     beneath: Overrides = ()
+    folds: int | None = None
 
     def __post_init__(self) -> None:
         for name, layer in (("overrides", self.overrides), ("beneath", self.beneath)):
@@ -45,7 +47,8 @@ class Composition:
         """The changes, the first of which is made first."""
         seed = {} if self.seed is None else {"fit.seed": self.seed}
         minutes = {} if self.minutes is None else {"fit.minutes": float(self.minutes)}
-        return (self.beneath, self.overrides, {**seed, **minutes})
+        folds = {} if self.folds is None else {"data.folds": self.folds}
+        return (self.beneath, self.overrides, {**seed, **minutes, **folds})
 
     def resolve(self) -> Recipe:
         """The recipe. Raises InputError naming the faults of all layers at once, or the nearest known recipe."""

@@ -4,13 +4,15 @@ A recipe has plain tables (`[data]`, `[stop]`, `[fit]`, `[sweep]`), written down
 (`[model]`, `[optimizer]`, `[schedule]`, `[[augment]]`), which `tenfold.recipe.components` checks.
 """
 
+import math
+from collections.abc import Sequence
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from tenfold.core.errors import nearest
+from tenfold.core.errors import InputError, nearest
 from tenfold.recipe.components import (
     COMPONENTS,
     Choice,
@@ -24,6 +26,21 @@ from tenfold.recipe.components import (
     check_choice,
     reason,
 )
+
+
+def _class_weights(value: object) -> object:
+    if isinstance(value, str) and value in {"auto", "none", "balanced"}:
+        return value
+    numbers = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(numbers) >= 2 and all(type(one) in {int, float} and 0 < one < math.inf for one in numbers):
+        return tuple(map(float, numbers))
+    raise ValueError("expected auto, none, balanced, or a number above 0 for each class, such as [1, 2.5, 4]")
+
+
+# "auto", "none", "balanced", or a number for each class, in the order of the class names.
+ClassWeights = Annotated[str | tuple[float, ...], BeforeValidator(_class_weights)]
+# The keys for which "none" is a word, and does not remove what was said before.
+_NONE_IS_SAID = {"fit": "class_weights"}
 
 
 class Table(BaseModel):
@@ -52,8 +69,8 @@ class Data(Table):
 
     Splits that the source does not give are drawn by class. `group` names what never lies in two of them: a column
     of the table of labels, or a pattern for the path such as 'patient_(\\d+)'. Without it, exact copies of a picture
-    stay "together", or are drawn "apart", as in runs of version 0.1. With `folds`, the test images are those of the
-    `fold` (counted from 1) of so many: over all of them every image is tested once.
+    stay "together", or are drawn "apart", as in runs of version 0.1. With `folds`, every image is tested once, by one
+    of so many models that never saw it (cross-validation); with a `fold` (from 1) as well, only that one is trained.
     """
 
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
@@ -66,8 +83,8 @@ class Data(Table):
     split_seed: int = 0
     group: str | None = None
     copies: Literal["together", "apart"] = "together"
-    folds: Annotated[int, Field(ge=2)] | None = None
-    fold: Count = 1
+    folds: Annotated[int, Field(ge=2, le=50)] | None = None
+    fold: Count | None = None
     bad_files_limit: Fraction = 0.01
 
 
@@ -92,6 +109,12 @@ class Fit(Table):
     (progressive resizing: Howard, fast.ai's DAWNBench entries, 2018); it is judged and tested as it is. Both have a
     value for each epoch, and their last one holds for all that follow.
 
+    Classes of unequal size: `class_weights` multiplies the losses of each class's images, by numbers in the order of
+    the class names, or "balanced" by what gives every class the same sum; `sampler = "balanced"` draws as many images
+    of every class into an epoch; `logit_adjustment` adds so many times the logarithm of the classes' shares to the
+    logits that are learned from (Menon et al., ICLR 2021); `focal_gamma` is that of the focal loss (Lin et al., ICCV
+    2017). With class_weights = "auto", `tenfold.training.balance` decides.
+
     With `minutes`, training ends after so long, with validations and checkpoints, in the middle of an epoch if need
     be, and the schedule follows the clock where that is ahead of the `epochs`; such a run is not the same twice.
 
@@ -105,10 +128,53 @@ class Fit(Table):
     hardest: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
     scales: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
     label_smoothing: Share = 0.0
+    class_weights: ClassWeights = "auto"
+    sampler: Literal["shuffled", "balanced"] = "shuffled"
+    logit_adjustment: NonNegative = 0.0
+    focal_gamma: NonNegative = 0.0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     batch_norm: Literal["global", "local"] = "global"
     seed: Annotated[int, Field(ge=0)] = 0
     minutes: Positive | None = None
+
+    @property
+    def balances(self) -> bool:
+        """Whether anything is said about classes of unequal size."""
+        said = self.class_weights not in ("auto", "none"), self.sampler == "balanced"
+        return any((*said, self.logit_adjustment, self.focal_gamma))
+
+    def weights(self, counts: Sequence[int]) -> tuple[float, ...]:
+        """What `class_weights` multiplies each class's losses by, for training images of those `counts`.
+
+        Raises InputError where there are not as many numbers as classes.
+        """
+        if isinstance(self.class_weights, tuple):
+            if len(self.class_weights) != len(counts):
+                raise InputError(
+                    f"fit.class_weights: {len(self.class_weights)} numbers for {len(counts)} classes. Give one for "
+                    'each, in the order of the class names, or "balanced".'
+                )
+            return self.class_weights
+        balanced = self.class_weights == "balanced"
+        return tuple(sum(counts) / (len(counts) * count) if balanced else 1.0 for count in counts)
+
+    def emphasis(self, counts: Sequence[int]) -> tuple[float, ...] | None:
+        """How much more an image of each class counts in training than one image of all, by weights, sampler and
+        adjustment; None where every image counts the same.
+
+        What is learned with an emphasis e are probabilities for classes whose shares are those of `counts` times e.
+        """
+        total, classes = sum(counts), len(counts)
+        factors = [
+            weight
+            * (total / (classes * count) if self.sampler == "balanced" else 1.0)
+            * (count / total) ** -self.logit_adjustment
+            for weight, count in zip(self.weights(counts), counts, strict=True)
+        ]
+        mean = sum(factor * count for factor, count in zip(factors, counts, strict=True)) / total
+        if max(factors) - min(factors) < 1e-9:
+            return None
+        return tuple(factor / mean for factor in factors)
 
     def shares(self, epochs: int) -> tuple[float, ...]:
         """What share of the training images each of the first `epochs` epochs learns from."""
@@ -186,12 +252,18 @@ def check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
 
 
 def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables without the values that are removed; where a key knows "none" as a word, it is meant."""
     return {
-        name: {key: value for key, value in table.items() if value is not None}
+        name: {key: value for key, value in _meant(name, table).items() if value is not None}
         if isinstance(table, dict)
         else table
         for name, table in tables.items()
     }
+
+
+def _meant(name: str, table: dict[str, Any]) -> dict[str, Any]:
+    key = _NONE_IS_SAID.get(name)
+    return table | {key: "none"} if key in table and table[key] is None else table
 
 
 def _sentence(fault: Any, model: type[BaseModel]) -> str:

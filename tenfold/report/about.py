@@ -1,5 +1,6 @@
 """What a report says of the data, the model and the machine."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tenfold.findings import Evidence
@@ -15,13 +16,21 @@ def about_data(run: Run, splits: "Splits | None") -> dict[str, Any]:
     channels, height, width = run.image_shape
     return {
         "source": source_of(run),
-        "images": f"{sum(entry['images'] for entry in data['splits'].values()):,}",
+        "images": f"{_images(data):,}",
         "shape": f"{width} × {height} pixels ({'grayscale' if channels == 1 else 'colour'})",
         "bad_files": data.get("bad_files", []),
         "layout": data.get("layout", ""),
         "left_out": data.get("left_out", []),
         "warnings": data["notices"] if "notices" in data else list(splits.notices) if splits else [],
     }
+
+
+def _images(data: Mapping[str, Any]) -> int:
+    """How many images there are; all of them are tested in a cross-validation."""
+    splits = data["splits"]
+    if data.get("folds"):
+        return splits["test"]["images"]
+    return sum(entry["images"] for entry in splits.values())
 
 
 def source_of(run: Run) -> str:

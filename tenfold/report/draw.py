@@ -86,7 +86,7 @@ def _test_figures(evidence: Evidence) -> dict[str, Figure]:
         | _curves(labels, probabilities, test, names)
         | {
             "coverage": figures.coverage(coverage, test["accuracy"]),
-            "reliability": _reliability(predictions, evidence.temperature),
+            "reliability": _reliability(predictions, evidence),
         }
     )
 
@@ -127,14 +127,17 @@ def thinned(x: Any, y: Any) -> figures.Curve:
     return x[kept], y[kept]
 
 
-def _reliability(predictions: "Predictions", temperature: float | None) -> Figure:
+def _reliability(predictions: "Predictions", evidence: Evidence) -> Figure:
     labels, probabilities = predictions.labels, predictions.probabilities
-    versions = {"as trained": probabilities}
-    if temperature is not None:
-        versions["scaled on validation"] = metrics.with_temperature(probabilities, temperature)
+    versions, weights = {"as trained": probabilities}, evidence.counted(labels)
+    if evidence.temperature is not None:
+        versions["scaled on validation"] = metrics.with_temperature(probabilities, evidence.temperature)
     return figures.reliability(
-        {name: metrics.reliability(labels, values) for name, values in versions.items()},
-        {name: metrics.expected_calibration_error(labels, values) for name, values in versions.items()},
+        {name: metrics.reliability(labels, values, weights=weights) for name, values in versions.items()},
+        {
+            name: metrics.expected_calibration_error(labels, values, weights=weights)
+            for name, values in versions.items()
+        },
     )
 
 

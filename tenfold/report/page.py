@@ -38,7 +38,17 @@ SECTIONS = {
     "made": "How it was made",
 }
 # Rules whose first finding makes up the verdict, in this order.
-VERDICT = ("accuracy", "classes_apart", "confused_pairs", "overfitting", "calibration")
+VERDICT = (
+    "accuracy",
+    "cross_validation",
+    "copies",
+    "missing_classes",
+    "few_judges",
+    "classes_apart",
+    "confused_pairs",
+    "overfitting",
+    "calibration",
+)
 CHARTS = (
     "learning_curves",
     "class_counts",

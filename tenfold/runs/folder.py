@@ -50,6 +50,8 @@ HISTORY = (
     "learning_rate",
     "seconds",
 )
+# Since 0.2: recall and F1 of each class, averaged.
+HISTORY_SINCE = ("validation_f1_macro", "validation_balanced_accuracy")
 _ANEW = "Restore it from a copy, or train the run anew."
 _RESUME = "`tenfold resume {run}` writes it anew from the checkpoint."
 _EVALUATE = "`tenfold evaluate {run}` makes it anew."
@@ -125,7 +127,7 @@ class Run(Folder):
     )
     # Written after each epoch.
     state = StateFile("checkpoint/state.safetensors", stage=TRAINED, remedy=_ANEW)
-    history = HistoryFile("history.csv", HISTORY, stage=TRAINED, remedy=_RESUME)
+    history = HistoryFile("history.csv", HISTORY, HISTORY_SINCE, stage=TRAINED, remedy=_RESUME)
     # Written after each epoch that is the best so far; together, they are the classifier.
     description = JsonFile(
         "model.json", shapes.ModelShape, stage=TRAINED, check=_classes_fault, remedy=_RESUME
@@ -146,6 +148,7 @@ class Run(Folder):
     figures = Place("figures")
     checkpoint = Place("checkpoint")
     evaluations = Place("evaluations")
+    folds_folder = Place("folds")
     tensorboard = Place("tensorboard")
     # What `tenfold.inference` measures for those who ask the model; an exported folder has it too.
     contract = JsonFile(
@@ -189,6 +192,11 @@ class Run(Folder):
         height, width, channels = self.data["image_shape"]
         return channels, height, width
 
+    @property
+    def emphasis(self) -> tuple[float, ...] | None:
+        """How much more an image of each class counted in training: see `Fit.emphasis`."""
+        return self.recipe.fit.emphasis(list(self.data["splits"]["train"]["classes"].values()))
+
     def predictions(self, split: str) -> "Predictions":
         """Saved predictions on "validation" or "test"."""
         files = {"validation": Run.validation_predictions, "test": Run.test_predictions}
@@ -199,9 +207,24 @@ class Run(Folder):
             raise files[split].damage(self, "has other classes than data.json, or in another order")
         return found
 
+    def judging_predictions(self) -> "Predictions | None":
+        """Predictions on the validation images that calibrate the model; of a cross-validation, its folds'."""
+        if not self.folds:
+            return self.predictions("validation") if self.has(Run.validation_predictions) else None
+        from tenfold.runs.predictions import pooled
+
+        parts = [fold.predictions("validation") for fold in self.folds]
+        return pooled(parts, range(sum(map(len, parts))))
+
     def evaluation(self, name: str) -> Evaluation:
         """The evaluation on another source of that name."""
         return Evaluation(self.evaluations / name)
+
+    @property
+    def folds(self) -> "tuple[Run, ...]":
+        """The runs of a cross-validation's folds, begun or not; none where the run is no cross-validation."""
+        count = self.data.get("folds", 0)
+        return tuple(Run(self.folds_folder / str(number), self.own) for number in range(1, count + 1))
 
     def splits(self) -> "Splits":
         """Open the run's data again. Raises InputError where the source is gone or has changed since."""

@@ -20,6 +20,7 @@ COLUMNS = (
     "f1_macro",
     "validation_accuracy",
     "epochs",
+    "folds",
     "seconds",
     "parameters",
     "model",
@@ -98,7 +99,8 @@ def _measured(metrics: dict[str, Any]) -> dict[str, Any]:
         "f1_macro": test["f1_macro"],
         "validation_accuracy": metrics["validation"]["accuracy"],
         "epochs": training["epochs"],
-        "seconds": training["seconds"],
+        "folds": len(metrics.get("folds", ())) or None,
+        "seconds": training["seconds"] + sum(fold["seconds"] for fold in metrics.get("folds", ())),
         "parameters": training["parameters_total"],
         "device": training["device"],
     }
@@ -180,4 +182,5 @@ def _accuracy(row: dict[str, Any]) -> str:
         return row["state"]
     low, high = row["accuracy_ci95"]
     failed = ", failed later" if row["state"] == "failed" else ""
-    return f"{row['accuracy']:.2%} ({100 * low:.1f} to {100 * high:.1f}){failed}"
+    folds = f", {row['folds']} folds" if row["folds"] else ""
+    return f"{row['accuracy']:.2%} ({100 * low:.1f} to {100 * high:.1f}){folds}{failed}"

@@ -43,11 +43,10 @@ def measure(labels: Array, probabilities: Array, class_names: Sequence[str], see
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
     intervals, f1_intervals = bootstrap_intervals(matrix, seed)
     per_class = class_metrics(matrix, roc_aucs(labels, probabilities), f1_intervals, class_names)
-    averages = {name: float(value) for name, value in _averages(*_margins(matrix)).items()}
     return {
         "n": len(labels),
         "loss": cross_entropy(labels, probabilities),
-        **averages,
+        **averages(matrix),
         **{f"{name}_ci95": interval for name, interval in intervals.items()},
         "roc_auc_macro": _mean([values["roc_auc"] for values in per_class.values()]),
         "per_class": per_class,
@@ -93,6 +92,11 @@ def cross_entropy(labels: Array, probabilities: Array) -> float:
 def _margins(matrix: Array) -> tuple[Array, Array, Array]:
     """How many images of each class are right, belong to it, and are taken for it: (K,) each."""
     return np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+
+
+def averages(matrix: Array) -> dict[str, float]:
+    """Accuracy, and the macro and weighted averages over classes, of a confusion matrix (K, K)."""
+    return {name: float(value) for name, value in _averages(*_margins(matrix)).items()}
 
 
 def _averages(right: Array, support: Array, predicted: Array) -> dict[str, Array]:
@@ -265,33 +269,40 @@ def holm(p_values: Array) -> Array:
 # Calibration ------------------------------------------------------------------------------------------------
 
 
-def reliability(labels: Array, probabilities: Array, bins: int = CALIBRATION_BINS) -> dict[str, Array]:
+def reliability(
+    labels: Array, probabilities: Array, bins: int = CALIBRATION_BINS, weights: Array | None = None
+) -> dict[str, Array]:
     """Equal-width bins of the highest probability: `count`, mean `confidence` and `accuracy` of each (bins,).
 
-    Empty bins have the confidence and accuracy 0 and the count 0.
+    With `weights` (N,), an image counts so much. Empty bins have the confidence and accuracy 0 and the count 0.
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
     bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    count = np.bincount(bin_of, minlength=bins)
+    counted = np.ones(len(labels)) if weights is None else np.asarray(weights, dtype=np.float64)
+    count = np.bincount(bin_of, weights, minlength=bins)
     return {
         "count": count,
-        "confidence": _ratio(np.bincount(bin_of, confidence, bins), count),
-        "accuracy": _ratio(np.bincount(bin_of, correct, bins), count),
+        "confidence": _ratio(np.bincount(bin_of, counted * confidence, bins), count),
+        "accuracy": _ratio(np.bincount(bin_of, counted * correct, bins), count),
     }
 
 
-def expected_calibration_error(labels: Array, probabilities: Array, bins: int = CALIBRATION_BINS) -> float:
+def expected_calibration_error(
+    labels: Array, probabilities: Array, bins: int = CALIBRATION_BINS, weights: Array | None = None
+) -> float:
     """Mean gap between confidence and accuracy over the bins of `reliability`, weighted by their counts.
 
     C. Guo et al., "On calibration of modern neural networks", ICML 2017, section 2.
     """
-    table = reliability(labels, probabilities, bins)
-    return float(np.abs(table["accuracy"] - table["confidence"]) @ table["count"] / len(labels))
+    table = reliability(labels, probabilities, bins, weights)
+    return float(np.abs(table["accuracy"] - table["confidence"]) @ table["count"] / table["count"].sum())
 
 
-def fit_temperature(labels: Array, probabilities: Array) -> float | None:
+def fit_temperature(labels: Array, probabilities: Array, weights: Array | None = None) -> float | None:
     """The temperature whose softmax(log(probabilities) / temperature) has the lowest cross-entropy.
+
+    `weights` (N,) is how much each image counts in it, alike by default.
 
     Fit it on the validation split, never on the test split. Guo et al. 2017, section 4.2. None where the images
     do not determine one: with fewer than `TEMPERATURE_MISTAKES` mistakes, since without any mistake the lower
@@ -307,9 +318,8 @@ def fit_temperature(labels: Array, probabilities: Array) -> float | None:
     def loss(log_temperature: float) -> float:
         scaled = logs / np.exp(log_temperature)
         peak = scaled.max(axis=1)
-        return float(
-            (np.log(np.exp(scaled - peak[:, None]).sum(axis=1)) + peak - scaled[rows, labels]).mean()
-        )
+        losses = np.log(np.exp(scaled - peak[:, None]).sum(axis=1)) + peak - scaled[rows, labels]
+        return float(np.average(losses, weights=weights))
 
     ends = np.log(TEMPERATURES)
     best: float = minimize_scalar(loss, bounds=ends, method="bounded").x  # pyright: ignore[reportAttributeAccessIssue]

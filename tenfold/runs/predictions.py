@@ -21,13 +21,15 @@ _SUM_TOLERANCE = 0.05
 class Predictions:
     """What a model said of a split: the only thing that metrics and reports read.
 
-    `paths` (N,) names of the images, `labels` (N,) int64, `probabilities` (N, classes) float32.
+    `paths` (N,) names of the images, `labels` (N,) int64, `probabilities` (N, classes) float32; `folds` (N,) of a
+    cross-validation: the fold, from 1, whose model said it.
     """
 
     paths: Sequence[str]
     labels: np.ndarray
     probabilities: np.ndarray
     class_names: tuple[str, ...]
+    folds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,10 +50,26 @@ class Predictions:
             "label": pa.DictionaryArray.from_arrays(pa.array(self.labels, pa.int32()), names),
             "predicted": pa.DictionaryArray.from_arrays(pa.array(self.predicted, pa.int32()), names),
         }
+        if self.folds is not None:
+            columns["fold"] = pa.array(self.folds, pa.int32())
         for index, name in enumerate(self.class_names):
             columns[_PROBABILITY + name] = pa.array(self.probabilities[:, index], pa.float32())
         with atomic(path) as temporary:
             pq.write_table(pa.table(columns), temporary)
+
+
+def pooled(parts: Sequence[Predictions], places: Sequence[int] | np.ndarray) -> Predictions:
+    """The predictions of several folds as one, each image at its place of `places` (N,), with its fold from 1."""
+    order = np.argsort(places)
+    paths = [path for part in parts for path in part.paths]
+    folds = np.repeat(np.arange(1, len(parts) + 1), [len(part) for part in parts])
+    return Predictions(
+        [paths[position] for position in order.tolist()],
+        np.concatenate([part.labels for part in parts])[order],
+        np.concatenate([part.probabilities for part in parts])[order],
+        parts[0].class_names,
+        folds[order],
+    )
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -69,6 +87,7 @@ def read_predictions(path: Path) -> Predictions:
             labels=np.array([index[name] for name in table["label"].to_pylist()], np.int64),
             probabilities=np.stack([table[name].to_numpy() for name in columns], axis=1),
             class_names=class_names,
+            folds=table["fold"].to_numpy().astype(np.int64) if "fold" in table.column_names else None,
         )
     except (pa.ArrowException, KeyError, ValueError, TypeError, OSError) as error:
         raise ValueError(f"is not a file of tenfold's predictions ({error})") from None

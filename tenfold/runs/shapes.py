@@ -80,6 +80,10 @@ class DataShape(TypedDict):
     median_cropped: NotRequired[float]
     left_out: NotRequired[list[LeftOutShape]]
     notices: NotRequired[list[str]]
+    # Positions of test images that are also training or validation images.
+    copies: NotRequired[dict[str, list[int]]]
+    # How many folds a cross-validation has.
+    folds: NotRequired[int]
 
 
 class PreprocessingShape(TypedDict):
@@ -157,12 +161,25 @@ class TrainingShape(TypedDict):
     device: str
 
 
+class FoldShape(TypedDict):
+    """A fold of a cross-validation, in metrics.json."""
+
+    fold: int
+    n: int
+    accuracy: float
+    validation_accuracy: float
+    best_epoch: int
+    epochs: int
+    seconds: float
+
+
 class MetricsShape(TypedDict):
     """metrics.json."""
 
     test: MeasuredShape
     validation: MeasuredShape
     training: TrainingShape
+    folds: NotRequired[list[FoldShape]]
 
 
 class EvaluationShape(TypedDict):

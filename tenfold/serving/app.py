@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tenfold.core.errors import TenfoldError
-from tenfold.inference.answers import answer_logits
+from tenfold.inference.answers import answer
 from tenfold.inference.predictor import softmax
 from tenfold.serving import description
 from tenfold.serving.corrections import Corrections
@@ -148,7 +148,7 @@ class Service:
     async def _answer(self, upload: Upload) -> dict[str, Any]:
         logits = await self.engine.ask(upload.contents)
         contract, predictor = self.engine.contract, self.engine.predictor
-        record = next(answer_logits(contract, predictor, logits, [upload.name]).records())
+        record = next(answer(contract, predictor, logits, [upload.name]).records())
         self.meters.answers.labels(record["predicted"]).inc()
         for kind in ("unsure", "unlike"):
             if record[kind]:

@@ -13,17 +13,26 @@ if TYPE_CHECKING:
     from tenfold.serving.server import Server
 
 
-def make_server(
+def serve(
     run: str | Path,
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
     corrections: str | Path | None = None,
     model: "nn.Module | Make | OwnModel | None" = None,
+    start: bool = True,
 ) -> "Server":
-    """The server of a run or an exported folder, its port open and its model loaded, not yet answering.
+    """Serve a run or an exported folder behind the program: a page for people at `.url`, JSON at `POST /predict`.
 
-    Raises InputError where the extra `serve` is not installed, the port is taken, or the folder holds no model.
+        with tenfold.serve("runs/photos-1", port=0) as server:
+            print(server.url)
+            server.wait()
+
+    `host` other than this machine's own addresses asks clients for a token (`TENFOLD_TOKEN`, else a new one, which
+    `.url` has). Corrections made on the page go into the folder `corrections` (default: corrections/NAME).
+    `model`: see `load_run`. Without `start`, the port is open and the model loaded, and nothing is answered until
+    the server's `run` or `start` is called. Raises InputError where the extra `serve` is not installed, the port is
+    taken, or the folder holds no model.
     """
     try:
         from tenfold.serving.server import Server
@@ -38,26 +47,5 @@ def make_server(
         from tenfold.models import given_model
 
         own = given_model(model)
-    return Server(run, host=host, port=port, corrections=corrections, own=own)
-
-
-def serve(
-    run: str | Path,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    corrections: str | Path | None = None,
-    model: "nn.Module | Make | OwnModel | None" = None,
-) -> "Server":
-    """Serve a run or an exported folder behind the program: a page for people at `.url`, JSON at `POST /predict`.
-
-        with tenfold.serve("runs/photos-1", port=0) as server:
-            print(server.url)
-            server.wait()
-
-    `host` other than this machine's own addresses asks clients for a token (`TENFOLD_TOKEN`, else a new one, which
-    `.url` has). Corrections made on the page go into the folder `corrections` (default: corrections/NAME).
-    `model`: see `load_run`. Raises InputError where the extra `serve` is not installed, the port is taken, or the
-    folder holds no model.
-    """
-    return make_server(run, host=host, port=port, corrections=corrections, model=model).start()
+    server = Server(run, host=host, port=port, corrections=corrections, own=own)
+    return server.start() if start else server

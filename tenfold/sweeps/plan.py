@@ -69,6 +69,11 @@ def plan_sweep(title: str, recipe: Recipe, settings: SweepSettings, source: Sour
     Raises InputError for an unknown key, an empty range, a value that no trial can take (naming the trial), and a
     grid larger than `trials` allows.
     """
+    if recipe.data.folds is not None and recipe.data.fold is None:
+        raise InputError(
+            f"data.folds={recipe.data.folds}: a sweep chooses on validation images. Leave it out, and cross-validate "
+            f"the winner: `tenfold train RECIPE.toml --folds {recipe.data.folds}`."
+        )
     table = recipe.sweep or Sweep()
     base = recipe.model_copy(update={"sweep": None})
     space = read_space(base, {**_flat(table.space), **settings.space})

@@ -16,7 +16,7 @@ from tenfold.models import named_model
 from tenfold.recipe import Data, parse_recipe
 from tenfold.runs.folder import Run
 from tenfold.runs.state import State
-from tenfold.training.begin import epochs, new_model, what_is_fitted, write_beginning
+from tenfold.training.begin import begin_in, epochs, new_model, taken_up
 
 Report = dict[str, Any]
 OpenSplits = Callable[[Data, Source], Splits]
@@ -68,13 +68,12 @@ def _train(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
     model = new_model(recipe, splits, named_model(task.model, trusted=task.model is not None))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
+        begin_in(run, recipe, splits, device, task.command)
         begun = run.has(Run.state)
-        if not begun:
-            write_beginning(run, recipe, splits, device, task.command)
         if not begun or _unfinished(run.state, task.until):
             # Nothing that trains gets to see the test images.
             locked = replace(splits, test=splits.validation)
-            fitting = what_is_fitted(run, model, locked, recipe, device, lambda done, total: None)
+            fitting = taken_up(run, locked, device, lambda done, total: None, model=model)
             for epoch in epochs(fitting, run, device):
                 yield {"event": "epoch", **asdict(epoch)}
                 if epoch.epoch == task.until:

@@ -10,6 +10,7 @@ from tenfold.data import Splits
 from tenfold.models import Classifier, OwnModel, build_model
 from tenfold.recipe import About, Recipe, builtin_recipes, read_about
 from tenfold.runs.environment import describe_environment
+from tenfold.runs.files import FolderFileError
 from tenfold.runs.folder import Run
 from tenfold.training.learner import Epoch
 from tenfold.training.loop import fit
@@ -37,6 +38,30 @@ def write_beginning(run: Run, recipe: Recipe, splits: Splits, device: torch.devi
     if any(read_about(path) == recipe.about for path in builtin_recipes().values()):
         recipe = recipe.model_copy(update={"about": About()})
     run.begin(recipe, splits, describe_environment(device, command, recipe.fit.precision))
+
+
+def begin_in(run: Run, recipe: Recipe, splits: Splits, device: torch.device, command: str) -> None:
+    """As `write_beginning`, in a folder in which it may be written already."""
+    if not run.has(Run.environment):  # the last of what is written
+        write_beginning(run, recipe, splits, device, command)
+
+
+def taken_up(
+    run: Run,
+    splits: Splits,
+    device: torch.device,
+    progress: Progress,
+    world: World = ALONE,
+    model: Classifier | None = None,
+) -> Fitting:
+    """What is fitted in a run's folder: `model`, or the one that was saved, or a new one."""
+    if model is None:
+        # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
+        try:
+            model = run.model()
+        except FolderFileError:  # Missing or damaged: it is written anew from the checkpoint.
+            model = world.in_line(lambda: new_model(run.recipe, splits, run.own))
+    return what_is_fitted(run, model, splits, run.recipe, device, progress, world)
 
 
 def what_is_fitted(

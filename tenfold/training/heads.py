@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tenfold.data import Split
+from tenfold.data import Split, class_counts
 from tenfold.models.backbone import Standardise
 from tenfold.models.keras_cnns import Flatten
 from tenfold.runs.checkpoint import Tensors
+from tenfold.training.losses import Criterion
 from tenfold.training.method import Equipment, Learned, Method, NonFiniteLossError, Step
 
 # Rows at a time: features stay float16 in the memory map, and only a block of them is ever float32.
@@ -33,6 +34,8 @@ class StrengthPath(Method):
 
     def __init__(self, strengths: tuple[float, ...], equipment: Equipment) -> None:
         self.strengths, self.equipment = strengths, equipment
+        counts = class_counts(equipment.train.split, equipment.model.classes)
+        self.criterion = Criterion(equipment.recipe.fit, counts, equipment.device, whole=True)
 
     def begin(self, epoch: int) -> float:
         """L-BFGS takes steps of its own length."""
@@ -85,12 +88,12 @@ class StrengthPath(Method):
             self.equipment.watch(step)
 
     def _full_gradient(self) -> tuple[float, float]:
-        """Add the mean cross-entropy's gradient over all training images; return mean loss and accuracy."""
+        """Add the mean loss's gradient over all training images; return mean loss and accuracy."""
         train, head = self.equipment.train, self.equipment.model.network
         sums = torch.zeros(2, dtype=torch.float64, device=train.device)
         for batch in train.batches(train.in_order(BLOCK)):
             logits = F.linear(Flatten()(batch.images).float(), *_folded(head))
-            loss = F.cross_entropy(logits, batch.labels, reduction="sum")
+            loss = self.criterion(logits, batch.labels, "sum")
             (loss * (batch.weight / len(train))).backward()
             sums += batch.weight * torch.stack([loss.detach(), (logits.argmax(1) == batch.labels).sum()])
         train.world.add(sums)

@@ -16,9 +16,9 @@ import torch
 
 from tenfold.core.randomness import seed_for
 from tenfold.core.world import ALONE, World
-from tenfold.data import Split, Splits
+from tenfold.data import Split, Splits, class_counts
 from tenfold.data.feeds import feed
-from tenfold.inference.evaluation import score
+from tenfold.inference.evaluation import Score, score
 from tenfold.models import Classifier
 from tenfold.models.shared_norm import Sharing, norm_averages, share_norms
 from tenfold.recipe import Recipe
@@ -43,6 +43,9 @@ class Epoch:
     validation_accuracy: float
     learning_rate: float
     seconds: float
+    # None in an epoch that an earlier version trained.
+    validation_f1_macro: float | None = None
+    validation_balanced_accuracy: float | None = None
 
 
 @dataclass
@@ -91,6 +94,7 @@ class Learner:
         self.spent_before = self.pace.spent_before = spent_before
         self.train = feed(splits.train, device, world)
         self.validation = feed(_sample(splits.validation, recipe), device, world)
+        self.emphasis = recipe.fit.emphasis(class_counts(splits.train, model.classes))
         self.state = State(schedule=self.schedule.memory)
         self.best: Tensors = {}
         self.equipment = Equipment(self.model, self.train, recipe, self.optimizer, self.pace, watch, norms)
@@ -147,10 +151,10 @@ class Learner:
             self._average_norms(world)
         return learned
 
-    def validate(self) -> tuple[float, float]:
-        """Loss and accuracy on the validation images."""
+    def validate(self) -> Score:
+        """How good the model is on the validation images, whose classes count as they do in training."""
         with self.equipment.precision():
-            return score(self.model, self.validation)
+            return score(self.model, self.validation, self.emphasis)
 
     def _learn_and_validate(self, epoch: int) -> Epoch:
         began = time.perf_counter()
@@ -158,19 +162,21 @@ class Learner:
         learned = self.learn(epoch)
         self.state.step += learned.steps
         trained = time.perf_counter()
-        validation_loss, validation_accuracy = self.validate()
-        if not math.isfinite(validation_loss):
-            raise NonFiniteLossError(f"the validation loss became {validation_loss} after epoch {epoch}")
+        judged = self.validate()
+        if not math.isfinite(judged.loss):
+            raise NonFiniteLossError(f"the validation loss became {judged.loss} after epoch {epoch}")
         self.pace.validation_seconds = time.perf_counter() - trained
         seconds = round(time.perf_counter() - began, 3)
         return Epoch(
             epoch=epoch,
             loss=learned.loss,
             accuracy=learned.accuracy,
-            validation_loss=validation_loss,
-            validation_accuracy=validation_accuracy,
+            validation_loss=judged.loss,
+            validation_accuracy=judged.accuracy,
             learning_rate=learning_rate,
             seconds=seconds,
+            validation_f1_macro=judged.f1_macro,
+            validation_balanced_accuracy=judged.balanced_accuracy,
         )
 
     def _initialise(self) -> None:

@@ -12,10 +12,12 @@ from tenfold.augment import build_augmentations
 from tenfold.core.errors import InputError
 from tenfold.core.randomness import seed_for
 from tenfold.core.world import ALONE
-from tenfold.data.feeds import Batch, epoch_order, hardest
+from tenfold.data import class_counts
+from tenfold.data.feeds import Batch, balanced_order, epoch_order, hardest
 from tenfold.models import Classifier
 from tenfold.recipe import Recipe
 from tenfold.runs.checkpoint import Tensors
+from tenfold.training.losses import Criterion
 from tenfold.training.method import Equipment, Learned, Method, NonFiniteLossError, Step
 
 # A device beside the CPU is asked for its losses only so often, because Python waits for it each time.
@@ -32,6 +34,9 @@ class GradientSteps(Method):
         recipe = equipment.recipe
         if min(recipe.fit.scales) < 1:
             _check_scales(equipment.model, recipe, equipment.device)
+        settings, counts = recipe.fit, class_counts(equipment.train.split, equipment.model.classes)
+        _check_sampler(recipe)
+        self.criterion = Criterion(settings, counts, equipment.device, smoothing=settings.label_smoothing)
         self.augmentations = build_augmentations(recipe.augment, equipment.model.classes)
         # Each training image's loss when it was last seen, where that chooses what is learned next; equal in all
         # processes of a world from one epoch to the next.
@@ -50,9 +55,7 @@ class GradientSteps(Method):
     def learn(self, epoch: int) -> Learned:
         """Train once on every image of the epoch."""
         given, settings = self.equipment, self.equipment.recipe.fit
-        order = epoch_order(
-            given.train.split, settings.batch_size, settings.batches, settings.seed, epoch, self._kept(epoch)
-        )
+        order = self._order(epoch)
         augment = self.augmentations.epoch(settings.seed, epoch)
         given.model.train()
         tally, began = _Tally(epoch), time.perf_counter()
@@ -93,6 +96,15 @@ class GradientSteps(Method):
         if self.losses is not None:
             self.losses.copy_(memory["losses"])
 
+    def _order(self, epoch: int) -> list[np.ndarray]:
+        """The positions of each of the epoch's batches."""
+        split, settings = self.equipment.train.split, self.equipment.recipe.fit
+        if settings.sampler == "balanced":
+            return balanced_order(split, settings.batch_size, settings.seed, epoch)
+        return epoch_order(
+            split, settings.batch_size, settings.batches, settings.seed, epoch, self._kept(epoch)
+        )
+
     def _kept(self, epoch: int) -> np.ndarray | None:
         """Which training images (N,) bool the epoch learns from; None where it is all of them."""
         share = self.equipment.pace.shares[epoch - 1]
@@ -117,7 +129,7 @@ class GradientSteps(Method):
         model, world = given.model, given.world
         with given.precision(), given.norms.of(ALONE if batch.weight < 1 else given.norms.world):
             logits = model(images)
-        loss = F.cross_entropy(logits, targets, label_smoothing=given.recipe.fit.label_smoothing)
+        loss = self.criterion(logits, targets)
         if not world.alone:
             loss = loss * batch.share
         penalty = model.penalty()
@@ -153,6 +165,18 @@ def reduced(images: Tensor, scale: float) -> Tensor:
         return images
     size = [max(1, round(scale * side)) for side in images.shape[2:]]
     return F.interpolate(images, size, mode="bilinear", antialias=True)
+
+
+def _check_sampler(recipe: Recipe) -> None:
+    """Raise InputError where a balanced sampler would have to draw from less than the whole split."""
+    if recipe.fit.sampler != "balanced":
+        return
+    for key, default in (("hardest", (1.0,)), ("batches", "split")):
+        if recipe.fit.model_dump()[key] != default:
+            raise InputError(
+                f'fit.sampler="balanced" draws from all images of a class: remove fit.{key}, or use '
+                'fit.class_weights="balanced".'
+            )
 
 
 def _check_scales(model: Classifier, recipe: Recipe, device: torch.device) -> None:

@@ -6,6 +6,7 @@ always the whole classifier.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, final
@@ -104,9 +105,9 @@ def on_features(
         return Fitting(model, splits, recipe)
     check_recipe(model, recipe)
     views = {"train": _views(recipe, len(splits.class_names), frozen.views)}
-    found, costs = _featured(model, list(splits), views, device, progress, world)
-    split_by_name = {split.name: split for split in found}
-    featured = replace(splits, **split_by_name)
+    featured, costs = _featured_splits(
+        model, splits, ("train", "validation", "test"), views, device, progress, world
+    )
     head = Head(model)
     measure_features(head.network, featured.train)
     costs["sanity"] = sanity_lines(
@@ -130,10 +131,12 @@ def for_evaluation(
     world: World = ALONE,
 ) -> Fitting:
     """As `on_features`, for a trained model: only validation and test images are looked at."""
-    if model.network.frozen is None:
+    frozen = model.network.frozen
+    if frozen is None:
         return Fitting(model, splits, recipe)
-    found, costs = _featured(model, [splits.validation, splits.test], {}, device, progress, world)
-    return Fitting(Head(model), replace(splits, validation=found[0], test=found[1]), recipe, features=costs)
+    views = {"train": _views(recipe, len(splits.class_names), frozen.views)}
+    featured, costs = _featured_splits(model, splits, ("validation", "test"), views, device, progress, world)
+    return Fitting(Head(model), featured, recipe, features=costs)
 
 
 def check_recipe(model: Classifier, recipe: Recipe) -> None:
@@ -164,6 +167,39 @@ def training_sample(task: Fitting, splits: Splits, device: torch.device, progres
     # A part is another set of features than the whole, and so must be named otherwise.
     named = replace(chosen, fingerprint=f"{chosen.fingerprint}, {len(chosen)} of them")
     return split_on_features(task.model.whole, named, device, progress)[1]
+
+
+def _featured_splits(
+    model: Classifier,
+    splits: Splits,
+    names: Sequence[str],
+    views: dict[str, Views],
+    device: torch.device,
+    progress: Progress,
+    world: World,
+) -> tuple[Splits, dict[str, Any]]:
+    """The splits with features for the pixels of those `names`, and what that took.
+
+    Where they are parts of a whole, as in a cross-validation, its features are computed, once for all of its folds.
+    """
+    whole = splits.whole
+    if whole is None:
+        found, costs = _featured(model, [splits[name] for name in names], views, device, progress, world)
+        return replace(splits, **{split.name: split for split in found}), costs
+    view = views["train"]
+    (features,), costs = _featured(model, [whole], {whole.name: view}, device, progress, world)
+    parts = {
+        name: _part_of(features.pixels, whole, splits[name], view.count if name == "train" else 1)
+        for name in names
+    }
+    return replace(splits, **parts), costs
+
+
+def _part_of(features: np.ndarray, whole: Split, part: Split, views: int) -> Split:
+    """`part` of `whole` with its rows of the whole's `features`, view after view."""
+    positions = whole.places_of(part)
+    rows = np.concatenate([positions + view * len(whole) for view in range(views)])
+    return replace(as_split(part, features, views), rows=rows)
 
 
 def _featured(

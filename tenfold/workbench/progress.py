@@ -1,7 +1,7 @@
 """What a person sees while a run goes on: a live line in a terminal, plain lines in a notebook or a log file."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +24,7 @@ from tenfold.runs.folder import Run
 from tenfold.training.learner import Epoch
 from tenfold.training.method import Step
 from tenfold.training.schedules import improves
+from tenfold.training.transfer import Fitting
 
 # A log line at least this often, in seconds, so that a long epoch does not look like a hung process.
 LOG_EVERY = 30.0
@@ -86,32 +87,59 @@ class Display:
 
     @contextmanager
     def training(
-        self,
-        run: Run,
-        model: Classifier,
-        splits: Splits,
-        device: str,
-        epochs: int | None = None,
-        unit: str = "epoch",
+        self, run: Run, task: Fitting, splits: Splits, device: str, folds: int = 0
     ) -> Iterator[None]:
-        """Say what is trained on what, and keep the live bar while the block runs.
+        """Say what is trained on what, and keep the live bar while the block runs; of a fold, the bar is all."""
+        self.unit = f"fold {run.name}/{folds}, {task.unit}" if folds else task.unit
+        if not folds:
+            self._begun(run, task.model, splits, device)
+        with self._watching(run, task.recipe.fit.epochs):
+            yield
 
-        `unit` is what an epoch is called.
-        """
-        self.unit = unit
-        counts = ", ".join(f"{len(split):,} {split.name}" for split in splits)
+    def _begun(self, run: Run, model: Classifier, splits: Splits, device: str) -> None:
+        # What the folds' models test is not the final model's to test.
+        parts = [splits.train, splits.validation] if splits.folds else splits
+        counts = ", ".join(f"{len(split):,} {split.name}" for split in parts)
         trainable, _ = model.parameter_counts()
         _, height, width = splits.image_shape
+        if splits.folds:
+            self.console.print("final model, which predict, export and serve use:")
         self.console.print(
             f"[bold]{run.recipe.model.name}[/], {trainable:,} parameters, on {device}, to {escape(str(run.path))}"
         )
         self.console.print(f"images of {height}x{width} in {len(splits.class_names)} classes: {counts}")
+        if not splits.folds:
+            self._understood(splits)
+
+    def folding(self, splits: Splits) -> None:
+        """Say what is cross-validated."""
+        self.console.print(
+            f"cross-validation: each of {len(splits.test):,} images is tested once, by one of {len(splits.folds)} "
+            "models that never saw it"
+        )
+        self._understood(splits)
+
+    def folded(self, run: Run, folds: int) -> None:
+        """One lasting line for a fold that is done."""
+        saved = run.metrics
+        training, test = saved["training"], saved["test"]
+        self.console.print(
+            f"fold {run.name}/{folds}  best {_best(training)} of {training['epochs']}  validation accuracy "
+            f"{saved['validation']['accuracy']:7.2%}  test accuracy {test['accuracy']:7.2%} of {test['n']:,} images  "
+            f"{training['seconds']:.1f} s"
+        )
+
+    def _understood(self, splits: Splits) -> None:
+        """How the source was read, and what of it should not be passed over."""
         self.console.print(escape(f"understood as {splits.layout}"))
         for notice in splits.notices:
             self.console.print(f"[yellow]note[/] {escape(notice)}")
         for line in left_out_lines(splits):
             self.console.print(f"[yellow]left out[/] {escape(line)}")
-        self.epochs, self.stop = epochs or run.recipe.fit.epochs, run.recipe.stop
+
+    @contextmanager
+    def _watching(self, run: Run, epochs: int) -> Iterator[None]:
+        self.epochs, self.stop, self.recent, self.best = epochs, run.recipe.stop, [], None
         self.minutes, self.work = run.recipe.fit.minutes, run.recipe.fit.work(self.epochs)
         for record in run.saved(Run.history) or ():
             self._is_best(Epoch(**record))
@@ -155,7 +183,7 @@ class Display:
         self._rows(
             ("stopped", f"{training['stop_reason']}; best {_best(training)}, restored"),
             ("training", f"{training['seconds']:.1f} s, {training['images_per_second']:,.0f} images/s"),
-            *_result(test),
+            *_result(test, run.metrics.get("folds", ())),
             ("report", escape(str(run.report))),
             ("next", escape(f"{run.predict_command} says what is on a picture")),
         )
@@ -228,9 +256,11 @@ def _best(training: Mapping[str, Any]) -> str:
     )
 
 
-def _result(test: dict[str, Any]) -> list[tuple[str, str]]:
+def _result(test: dict[str, Any], folds: Sequence[Mapping[str, Any]] = ()) -> list[tuple[str, str]]:
     low, high = test["accuracy_ci95"]
     interval = f"(95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})"
+    if folds:
+        interval += f", each image by one of {len(folds)} models that never saw it"
     return [
         ("test accuracy", f"[bold]{test['accuracy']:.2%}[/] {interval}"),
         ("macro F1", f"{test['f1_macro']:.4f}"),

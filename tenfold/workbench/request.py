@@ -6,6 +6,7 @@ from typing import TypedDict, Unpack
 
 from torch import nn
 
+from tenfold.core.errors import InputError
 from tenfold.data import Source
 from tenfold.data.sources.given import Pair, place_of
 from tenfold.data.sources.opening import NAMED_SOURCES, said_source
@@ -62,11 +63,21 @@ def compose(
     seed: int | None = None,
     minutes: float | None = None,
     own: OwnModel | None = None,
+    folds: int | None = None,
 ) -> Composition:
-    """What is asked for; a module of the user's own takes its model's place, beneath the overrides of it."""
-    if own is None:
-        return Composition(recipe, overrides, seed, minutes)
-    return Composition(recipe or PLAIN_RECIPE, overrides, seed, minutes, own_changes(own.code))
+    """What is asked for; a module of the user's own takes its model's place, beneath the overrides of it.
+
+    Raises InputError where both `minutes` and `folds` are.
+    """
+    if minutes is not None and folds is not None:
+        raise InputError(
+            f"--folds {folds} trains {folds + 1} models, which --minutes cannot share the time between: leave one "
+            "out. A recipe's fit.minutes holds for each of them."
+        )
+    base, beneath = recipe, ()
+    if own is not None:
+        base, beneath = recipe or PLAIN_RECIPE, own_changes(own.code)
+    return Composition(base, overrides, seed, minutes, beneath, folds)
 
 
 def _listed(folders: Folders) -> tuple[str, ...]:

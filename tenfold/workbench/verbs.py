@@ -3,37 +3,33 @@
 import shlex
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 import torch
 
-from tenfold.core.devices import choose_device, device_name, peak_memory_mib
-from tenfold.core.errors import InputError, TenfoldError
-from tenfold.core.world import ALONE, World, joined, own_device, restarted
+from tenfold.core.devices import choose_device
+from tenfold.core.errors import InputError
+from tenfold.core.world import joined, own_device, restarted
 from tenfold.data import Source, Splits, decoding_of, load_test_split, read_splits, verify_packs
 from tenfold.findings.explain import explain, robustness
-from tenfold.inference.evaluation import predict_split, write_contract
-from tenfold.models import Classifier, given_model
+from tenfold.inference.evaluation import predict_split
+from tenfold.models import given_model
 from tenfold.models.own import OWN
 from tenfold.recipe import Composition, Recipe, load_recipe
 from tenfold.report import write_report
 from tenfold.runs.create import create_run, restarted_run
 from tenfold.runs.environment import command_line
-from tenfold.runs.files import FolderFileError
 from tenfold.runs.folder import Run, load_run
 from tenfold.runs.metrics import measure
-from tenfold.runs.tracking import check_tracker, tracking
-from tenfold.training.begin import epochs, new_model, what_is_fitted, write_beginning
-from tenfold.training.transfer import Fitting, for_evaluation, split_on_features, training_sample
+from tenfold.runs.tracking import check_tracker
+from tenfold.training.begin import new_model, write_beginning
+from tenfold.training.transfer import split_on_features
 from tenfold.workbench.budget import make_plan, suitable_plan
+from tenfold.workbench.carry_out import FEATURES, Workplace, carry_out, evaluate_again
 from tenfold.workbench.progress import Display, display_for
 from tenfold.workbench.request import Data, Model, SourceOptions, compose, make_source
-
-# What a frozen backbone does to each image before its head is trained.
-_FEATURES = "computing features"
 
 
 def train(
@@ -49,6 +45,7 @@ def train(
     track: str | None = None,
     minutes: float | None = None,
     began: float | None = None,
+    folds: int | None = None,
     model: Model | None = None,
     verify: bool = False,
     **source: Unpack[SourceOptions],
@@ -61,6 +58,8 @@ def train(
     `{"fit.epochs": 5}`; `track` is "tensorboard" or "mlflow". With `minutes` and no recipe, one is chosen and scaled
     so that all is done by then, counted from `began` (a `time.perf_counter`; default: now); a recipe that is named
     trains for so long.
+    With `folds`, short for data.folds, every image is tested once, by one of so many models that never saw it, and a
+    final model is trained on all images but those that choose its epoch: see docs/guide/few-images.md.
     `model` is a torch.nn.Module of your own, or a function (image_shape, classes) that makes one, trained in place of
     the recipe's; a module is copied, so that yours stays as it is. What goes on with such a run needs it again.
     With `verify`, every image of the source is first compared with what the cache was made from.
@@ -74,7 +73,7 @@ def train(
     images = make_source(**source)
     where = choose_device(device)
     own = None if model is None else given_model(model)
-    asked = compose(recipe, overrides, seed, minutes, own)
+    asked = compose(recipe, overrides, seed, minutes, own, folds)
     with joined(where) as world:
         display = display_for(progress and world.first)
 
@@ -97,7 +96,8 @@ def train(
             return (again or create_run(Path(out), name, given_name, begin, overwrite=overwrite)).path
 
         run = Run(world.agree(create), own)
-        return _carry_out(run, classifier, splits, own_device(where), display, track, world)
+        place = Workplace(own_device(where), display, world)
+        return carry_out(run, splits, place, track, classifier)
 
 
 def load_splits(data: Data | None = None, **options: Any) -> Splits:
@@ -132,13 +132,8 @@ def resume(
     with joined(where) as world:
         splits = world.in_line(run.splits)
         world.agree(lambda: run.remember_place(splits))
-        # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
-        try:
-            classifier = run.model()
-        except FolderFileError:  # Missing or damaged: it is written anew from the checkpoint.
-            classifier = world.in_line(lambda: new_model(run.recipe, splits, run.own))
         display = display_for(progress and world.first)
-        return _carry_out(run, classifier, splits, own_device(where), display, world=world)
+        return carry_out(run, splits, Workplace(own_device(where), display, world))
 
 
 def evaluate(
@@ -163,14 +158,8 @@ def evaluate(
             _evaluate_elsewhere(run, make_source(data=data), where, display_for(progress))
         return run
     with joined(where) as world:
-        display = display_for(progress and world.first)
-        splits, classifier = world.in_line(run.splits), run.model()
-        with run.lock() if world.first else nullcontext():
-            with display.decoding(_FEATURES) as note:
-                task = for_evaluation(classifier, splits, run.recipe, own_device(where), note, world)
-            _finish(run, task, splits, own_device(where), world)
-        if world.first:
-            display.finished(run)
+        place = Workplace(own_device(where), display_for(progress and world.first), world)
+        evaluate_again(run, world.in_line(run.splits), place)
     return run
 
 
@@ -230,69 +219,6 @@ def choose_recipe(
     return replace(asked, base=plan.recipe, minutes=None).resolve(), plan.name
 
 
-def _carry_out(
-    run: Run,
-    model: Classifier,
-    splits: Splits,
-    device: torch.device,
-    display: Display,
-    track: str | None = None,
-    world: World = ALONE,
-) -> Run:
-    """Train, test and report; of a world's processes, the first one writes and speaks."""
-    first = world.first
-    with run.lock() if first else nullcontext(), tracking(track if first else None, run) as tracker:
-        resuming = run.has(Run.state)
-        if resuming and first:
-            # A kill may have come between the two.
-            run.history = run.state.history
-        try:
-            with display.decoding(_FEATURES) as note:
-                task = what_is_fitted(run, model, splits, run.recipe, device, note, world)
-            with display.training(run, model, splits, device_name(device), task.recipe.fit.epochs, task.unit):
-                for epoch in epochs(task, run, device, display.step if first else None, world):
-                    display.epoch(epoch)
-                    tracker.epoch(asdict(epoch))
-            state = world.agree(lambda: run.state)
-            if state.came_to_nothing:
-                raise TenfoldError(f"{run.path}: {run.failure(state)}")
-            if resuming and first:
-                run.save_model(task.model, task.model.state_dict(), splits.class_names)
-            with display.working("testing, and drawing the report"):
-                _finish(run, task, splits, device, world)
-            tracker.finished()
-        except KeyboardInterrupt:
-            display.interrupted(run)
-            raise
-    if first:
-        display.finished(run)
-    if state.failed:
-        raise TenfoldError(
-            f"{run.path}: {state.stop_reason}. The results are those of epoch {state.best_epoch}."
-        )
-    return run
-
-
-def _finish(run: Run, task: Fitting, splits: Splits, device: torch.device, world: World = ALONE) -> None:
-    """Predictions, metrics, figures and report of a trained model: the one time that the test split is read."""
-    validation, test = (
-        predict_split(task.model, split, splits.class_names, device, world)
-        for split in (task.splits.validation, task.splits.test)
-    )
-    if not world.first:
-        return
-    run.validation_predictions, run.test_predictions = validation, test
-    run.metrics = {
-        "test": measure(test.labels, test.probabilities, test.class_names),
-        "validation": measure(validation.labels, validation.probabilities, validation.class_names),
-        "training": _cost(run, task.model, task.splits, device),
-    }
-    training = training_sample(task, splits, device, lambda done, total: None)
-    write_contract(run, task.model, validation, training, task.splits.validation, device)
-    explain(run, run.model(), splits.test, device)
-    write_report(run, splits)
-
-
 def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display: Display) -> None:
     model = run.model()
     channels, height, _ = model.image_shape
@@ -309,7 +235,7 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
             raise InputError(
                 f"{error} To ask what is on pictures whose class is not known: `{ask}`."
             ) from None
-    with display.decoding(_FEATURES) as note:
+    with display.decoding(FEATURES) as note:
         model, split = split_on_features(model, split, device, note)
     predictions = predict_split(model, split, run.class_names, device)
     measured = measure(predictions.labels, predictions.probabilities, run.class_names)
@@ -317,30 +243,3 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
     evaluation.predictions = predictions
     evaluation.metrics = {"test": measured, "source": source.to_json()}
     display.tested(run, measured, evaluation.path)
-
-
-def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> dict[str, Any]:
-    """What training took, for `metrics.json`."""
-    state = run.state
-    seconds = sum(record["seconds"] for record in state.history)
-    images = sum(run.recipe.fit.shares(state.epoch)) * len(splits.train)
-    strength = {}
-    if run.has(Run.transfer):
-        # A head's features belong to its training, and each image passes the backbone once, whatever the head does.
-        seconds, images = seconds + run.transfer["seconds"], len(splits.train)
-        if strengths := run.transfer.get("strengths"):
-            strength = {"strength": strengths[state.best_epoch - 1]}
-    trainable, total = model.parameter_counts()
-    return {
-        "seconds": round(seconds, 3),
-        "epochs": state.epoch,
-        "best_epoch": state.best_epoch,
-        **strength,
-        "stop_reason": state.stop_reason,
-        "failed": state.failed,
-        "images_per_second": round(images / seconds, 1),
-        "parameters_trainable": trainable,
-        "parameters_total": total,
-        "peak_memory_mib": peak_memory_mib(),
-        "device": device_name(device),
-    }

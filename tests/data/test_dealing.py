@@ -217,10 +217,46 @@ def test_over_all_folds_every_image_is_tested_once(tmp_path):
         assert sorted(path for split in splits for path in split.paths) == sorted(tested)
         assert len(splits.test) == 8
         assert np.bincount(splits.test.labels).tolist() in ([4, 4], [5, 3])
-        assert np.bincount(splits.validation.labels).tolist() == [2, 1]
+        assert np.bincount(splits.validation.labels).tolist() in ([2, 1], [2, 2])
+    judging = [path for splits in folds for path in splits.validation.paths]
+    assert len(judging) == len(set(judging)), "no image chooses the epoch of two folds"
     assert len({splits.fingerprint for splits in folds}) == 5
     assert "fold 3 of 5 is the test split" in folds[2].layout
     assert reload_splits(Data(folds=5, fold=3), folds[2].describe()).fingerprint == folds[2].fingerprint
+
+
+def test_the_final_model_of_a_cross_validation_learns_from_all_but_its_validation_images(tmp_path):
+    class_folders(tmp_path, {"a": 23, "b": 17})
+    splits = read_splits(Data(folds=5), Source(str(tmp_path)))
+    assert [fold.fingerprint for fold in splits.folds] == [
+        fold.fingerprint for fold in fold_splits(Data(), Source(str(tmp_path)), 5)
+    ]
+    assert splits.validation.fingerprint == splits.folds[0].validation.fingerprint
+    assert sorted([*splits.train.paths, *splits.validation.paths]) == sorted(splits.test.paths)
+    assert len(splits.test) == 40
+    assert splits.describe()["folds"] == 5
+    assert splits.notices == ()
+    whole = splits.test
+    assert [whole.paths[i] for i in whole.places_of(splits.folds[2].test)] == splits.folds[2].test.paths
+
+
+def test_copies_in_two_splits_of_a_fold_are_counted_once(tmp_path):
+    class_folders(tmp_path, {"a": 10, "b": 10})
+    for number in range(3):
+        (tmp_path / "a" / f"copy{number}.png").write_bytes((tmp_path / "a" / "00.png").read_bytes())
+    together = read_splits(Data(folds=4), Source(str(tmp_path)))
+    assert len(together.copies("test", "train", "validation")) == 0
+    apart = read_splits(Data(folds=4, copies="apart"), Source(str(tmp_path)))
+    copied = {apart.test.paths[i] for i in apart.copies("test", "train", "validation")}
+    assert copied == {"a/00.png", "a/copy0.png", "a/copy1.png", "a/copy2.png"}
+    assert "4 of 23 test images" in apart.notices[0]
+
+
+def test_a_class_too_small_for_every_fold_is_said_and_training_has_it_first(tmp_path):
+    class_folders(tmp_path, {"a": 10, "b": 2})
+    splits = read_splits(Data(folds=3), Source(str(tmp_path)))
+    assert all(np.bincount(fold.train.labels, minlength=2).min() > 0 for fold in splits.folds)
+    assert splits.notices == ("not every fold has a validation image of class 'b' to choose its epoch by",)
 
 
 def test_no_group_is_in_two_folds_nor_in_two_splits_of_one(tmp_path):
@@ -244,5 +280,5 @@ def test_folds_that_cannot_be_made(tmp_path):
     (tmp_path / "given").mkdir()
     for name in ("train", "test"):
         class_folders(tmp_path / "given" / name, {"a": 4, "b": 4}, seed=len(name))
-    with pytest.raises(InputError, match="the source has a train split of its own"):
+    with pytest.raises(InputError, match="the source has a test split of its own"):
         read_splits(Data(folds=3), Source(str(tmp_path / "given")))

@@ -446,3 +446,37 @@ def test_classes_that_a_split_lacks_are_in_the_verdict():
     assert found.section == "verdict"
     assert found.sentence == "The test images lack b: nothing is known of it there."
     assert not list(answers.missing_classes(Evidence(counts={"test": {"a": 1, "b": 1}})))
+
+
+def test_nothing_is_said_of_classes_that_few_images_judge():
+    """Class a has one test image, which is wrong; b has three. The others are judged by 60 each."""
+    matrix = even([0.9] * 5, images=60)
+    matrix[0], matrix[1] = [0, 0, 1, 0, 0], [0, 0, 3, 0, 0]
+    evidence = evidence_of(matrix)
+    (found,) = answers.few_judges(evidence)
+    assert found.section == "verdict"
+    assert found.numbers["images"] == {"a": 1, "b": 3}
+    assert "fewer than 5 test images judge: a (1) and b (3)." in found.sentence
+    (said,) = answers.classes_apart(evidence)
+    assert said.sentence.startswith("The 3 classes with enough test images are within the noise")
+    assert not [
+        pair for pair in answers.confused_pairs(evidence) if {"a", "b"} & {*pair.numbers.get("pair", ())}
+    ]
+    auc = " ".join(finding.sentence for finding in answers.areas_under_roc(evidence))
+    assert "a (" not in auc
+    assert not list(answers.few_judges(evidence_of(even([0.9] * 5, images=20))))
+
+
+def test_a_cross_validation_is_said_with_the_spread_of_its_folds():
+    folds = [{"fold": k, "n": 50, "accuracy": share} for k, share in ((1, 0.8), (2, 0.9))]
+    counts = {"train": {"a": 45, "b": 45}, "validation": {"a": 5, "b": 5}, "test": {"a": 50, "b": 50}}
+    evidence = evidence_of([[42, 8], [7, 43]], folds=folds, counts=counts)
+    (found,) = answers.cross_validation(evidence)
+    assert (
+        "by one of 2 models that learned from the others; single folds reach 80.0% to 90.0%" in found.sentence
+    )
+    assert "learned from 90 images, 10 others chose its epoch" in found.sentence
+    (first,) = answers.accuracy(evidence)
+    assert "100 images are classified correctly by models that had not seen them" in first.sentence
+    assert not list(answers.validation_and_test(replace(evidence, validation=evidence.test)))
+    assert not list(answers.cross_validation(evidence_of([[4, 1], [1, 4]])))

@@ -36,7 +36,9 @@ def made(coverage: float | None = None, labels=()) -> Answers:
         familiarity=learn_familiarity(logits, logits),
     )  # fmt: skip
     paths = [f'folder/{i}, "x".png' for i in range(300)]
-    return answer(contract, Given(), pixels, paths, accuracy=0.8, coverage=coverage, labels=labels)
+    return answer(
+        contract, Given(), Given().logits(pixels), paths, accuracy=0.8, coverage=coverage, labels=labels
+    )
 
 
 def test_json_lines_and_csv_say_the_same_as_the_arrays():

@@ -1,6 +1,6 @@
 """A real small photo set: crops at unequal sizes of the pictures that scikit-learn and scikit-image bring along.
 
-    python tests/support/photographs.py FOLDER [COUNT]
+    python tests/photographs.py FOLDER [COUNT]
 
 Each picture is a class of its own (its name is the class folder); a crop shows between a third and two thirds of the
 picture's sides, so that no two are alike. Deterministic.

@@ -1,6 +1,6 @@
 """A Ray cluster of several nodes on this machine's loopback interface, for tests: a process told by its input.
 
-    python tests/support/ray_nodes.py
+    python tests/ray_nodes.py
 
 It prints the cluster's address, then obeys "kill" (one node dies) and "add" (one joins) until its input ends.
 """

@@ -156,7 +156,7 @@ def test_the_best_epoch_by_the_monitored_metric_is_restored(trained, few_digits,
     state = read_state(run.path)
     assert (state.best_epoch, state.best_value) == (best + 1, values[best])
     assert best + 1 < len(records), "choose another rate: this test needs a best epoch before the last"
-    loss, accuracy = score(model, feed(few_digits.validation, CPU))
+    loss, accuracy, *_ = score(model, feed(few_digits.validation, CPU))
     assert {"validation_loss": loss, "validation_accuracy": accuracy}[monitor] == values[best]
     assert same_weights(model, run.model())
 

@@ -19,6 +19,7 @@ from small import draw_pictures
 from tenfold import load_run
 from tenfold.augment import build_augmentations
 from tenfold.core.errors import InputError, TenfoldError
+from tenfold.data import Source, read_splits
 from tenfold.inference import engines
 from tenfold.inference.engines import Engine
 from tenfold.models import Classifier, build_model
@@ -73,6 +74,22 @@ def own_cache(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(feature_cache, "BLOCK", 16)
     return tmp_path / "cache"
+
+
+def test_the_features_of_a_cross_validation_are_computed_once(tmp_path, own_cache):
+    draw_pictures(tmp_path / "pictures", ("a", "b"), 9)
+    recipe = load_recipe("backbone", {**SMALL, "data.folds": 3, "data.image_size": 32})
+    splits = read_splits(recipe.data, Source(str(tmp_path / "pictures")))
+    computed = []
+    for parts in (*splits.folds, splits):
+        model = small_model(parts)
+        together = on_features(model, parts, recipe, CPU, quiet)
+        computed.append(together.features["computed"])
+        alone = on_features(model, replace(parts, whole=None), recipe, CPU, quiet)
+        for found, expected in zip(together.splits, alone.splits, strict=True):
+            assert found.labels.tolist() == expected.labels.tolist()
+            same_features(found.images(slice(None)), expected.images(slice(None)))
+    assert computed == [18, 0, 0, 0]
 
 
 def test_onnx_gives_pytorchs_features_also_for_a_batch_that_is_not_full(few_digits):

@@ -13,6 +13,7 @@ from tenfold.models import build_model
 from tenfold.runs.folder import Run, load_run
 from tenfold.training.learner import Epoch
 from tenfold.training.method import Step
+from tenfold.training.transfer import Fitting
 from tenfold.workbench.progress import LOG_EVERY, Display, display_for
 
 
@@ -33,6 +34,10 @@ def run(tmp_path) -> Run:
     return load_run(folder)
 
 
+def fitting(run: Run, splits) -> Fitting:
+    return Fitting(build_model(run.recipe.model, (1, 8, 8), 10), splits, run.recipe)
+
+
 @pytest.fixture
 def shown(run, few_digits):
     """Let `work` use a display on a log or a terminal while training; give what it wrote."""
@@ -43,7 +48,7 @@ def shown(run, few_digits):
         width = 80 if terminal else 40
         console = Console(file=text, force_terminal=terminal, highlight=False, soft_wrap=True, width=width)
         display = Display(console)
-        with display.training(run, build_model(run.recipe.model, (1, 8, 8), 10), splits, "cpu"):
+        with display.training(run, fitting(run, splits), splits, "cpu"):
             work(display)
         return text.getvalue()
 
@@ -155,7 +160,7 @@ def test_without_progress_nothing_is_printed(capsys, run, few_digits):
     display = display_for(False)
     with display.decoding() as note:
         note(1, 2)
-    with display.training(run, build_model(run.recipe.model, (1, 8, 8), 10), few_digits, "cpu"):
+    with display.training(run, fitting(run, few_digits), few_digits, "cpu"):
         display.step(step(1))
         display.epoch(epoch(1, 1.0))
     assert capsys.readouterr() == ("", "")
