@@ -58,7 +58,8 @@ def less_overfitting(evidence: Evidence) -> Iterator[Finding]:
 def larger_model(evidence: Evidence) -> Iterator[Finding]:
     """When even the training images are not learnt, no gap opens, and no epoch helps any more: a larger model."""
     gap = _gap(evidence)
-    if gap is None or evidence.recipe is None or gap > NARROW_GAP or _still_rising(evidence):
+    rising = _still_rising(evidence) or _accuracy_still_rising(evidence)
+    if gap is None or evidence.recipe is None or gap > NARROW_GAP or rising:
         return
     learnt = max(record["accuracy"] for record in evidence.history)
     filters = evidence.recipe.model.options.get("filters")
@@ -118,7 +119,7 @@ def strength_at_the_edge(evidence: Evidence) -> Iterator[Finding]:
 def another_seed(evidence: Evidence) -> Iterator[Finding]:
     """The intervals hold for other test images, not for other seeds: only a second run shows those."""
     options = evidence.recipe.model.options if evidence.recipe else {}
-    if options.get("head") == "logistic" and not options.get("unfreeze"):
+    if options.get("head") == "logistic" and not options.get("unfreeze") and options.get("views", 1) == 1:
         return  # fitted to its one optimum, it comes out the same for every seed
     if evidence.recipe is not None and evidence.test:
         yield _advice(
@@ -132,8 +133,24 @@ def another_seed(evidence: Evidence) -> Iterator[Finding]:
 
 def _still_rising(evidence: Evidence) -> bool:
     """Whether the best epoch was among the last."""
-    epochs, best = len(evidence.history), evidence.training.get("best_epoch")
-    return bool(best) and best > epochs - max(2, epochs // 10)
+    return (evidence.training.get("best_epoch") or 0) > _last_but(evidence)
+
+
+def _accuracy_still_rising(evidence: Evidence) -> bool:
+    """Whether validation accuracy was highest among the last epochs, whichever was the best one."""
+    known = [
+        (record["validation_accuracy"], record["epoch"])
+        for record in evidence.history
+        if record.get("validation_accuracy") is not None
+    ]
+    highest = max(known, key=lambda pair: pair[0], default=(0.0, 0))
+    return highest[1] > _last_but(evidence)
+
+
+def _last_but(evidence: Evidence) -> int:
+    """The epoch after which the last ones begin: a tenth of them, two at least."""
+    epochs = len(evidence.history)
+    return epochs - max(2, epochs // 10)
 
 
 def _gap(evidence: Evidence) -> float | None:

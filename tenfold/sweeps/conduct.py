@@ -69,7 +69,8 @@ def sweep(
         plan = None
     else:
         source = make_source(**words)
-        chosen, title = choose_recipe(compose(recipe, overrides, own=own), source)
+        choice = choose_recipe(compose(recipe, overrides, own=own), source)
+        chosen, title = choice.recipe, choice.name
         plan = plan_sweep(title, chosen, settings, source)
         folder = folder or _free_folder(Path(out), f"{title}-sweep")
     assert folder is not None

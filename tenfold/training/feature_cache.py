@@ -30,7 +30,7 @@ from tenfold.inference.graphs import weights_hash
 from tenfold.models import Classifier
 
 VERSION = 1
-BLOCK = 512  # images between two notes of progress: a few seconds of work
+BLOCK = 128  # images between two notes of progress: about a second of work
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tenfold.training.method import Equipment, Learned, Method, NonFiniteLossErr
 # Rows at a time: features stay float16 in the memory map, and only a block of them is ever float32.
 BLOCK = 4096
 ITERATIONS = 100  # of L-BFGS per strength; warm starts rarely need half of them
+LOOKS = 4  # at the clock within them
 TOLERANCE = 1e-6  # of the loss between two iterations: far below what validation can tell apart
 # How many images the sanity lines look at, at most: they are there to be compared with, not to be exact.
 SANITY_TRAIN, SANITY_VALIDATION, NEIGHBOURS = 10_000, 2_000, 20
@@ -48,7 +49,7 @@ class StrengthPath(Method):
         weight = next(p for p in parameters if p.dim() == 2)
         optimizer = torch.optim.LBFGS(
             parameters,
-            max_iter=ITERATIONS,
+            max_iter=ITERATIONS // LOOKS,
             history_size=10,
             tolerance_change=TOLERANCE,
             line_search_fn="strong_wolfe",
@@ -65,7 +66,12 @@ class StrengthPath(Method):
             self._tell(epoch, evaluations, loss, accuracy, time.perf_counter() - began)
             return penalty.detach() + loss
 
-        optimizer.step(closure)  # pyright: ignore[reportArgumentType]
+        for _ in range(LOOKS):
+            before = _iterations(optimizer)
+            optimizer.step(closure)  # pyright: ignore[reportArgumentType]
+            ended = _iterations(optimizer) - before < ITERATIONS // LOOKS
+            if ended or self.equipment.pace.share_of_time() >= 1:
+                break
         loss, accuracy = self._full_gradient()
         optimizer.zero_grad()
         if not np.isfinite(loss):
@@ -100,6 +106,11 @@ class StrengthPath(Method):
         train.world.add_all([p.grad for p in head.parameters() if p.grad is not None])
         loss_sum, correct = sums.tolist()
         return loss_sum / len(train), correct / len(train)
+
+
+def _iterations(optimizer: torch.optim.LBFGS) -> int:
+    """How many it has made: PyTorch keeps the count with the first parameter."""
+    return optimizer.state[optimizer.param_groups[0]["params"][0]].get("n_iter", 0)
 
 
 def _folded(head: nn.Module) -> tuple[Tensor, Tensor]:

@@ -95,6 +95,7 @@ class Learner:
         self.train = feed(splits.train, device, world)
         self.validation = feed(_sample(splits.validation, recipe), device, world)
         self.emphasis = recipe.fit.emphasis(class_counts(splits.train, model.classes))
+        self.pace.judged = len(self.validation)
         self.state = State(schedule=self.schedule.memory)
         self.best: Tensors = {}
         self.equipment = Equipment(self.model, self.train, recipe, self.optimizer, self.pace, watch, norms)
@@ -165,7 +166,7 @@ class Learner:
         judged = self.validate()
         if not math.isfinite(judged.loss):
             raise NonFiniteLossError(f"the validation loss became {judged.loss} after epoch {epoch}")
-        self.pace.validation_seconds = time.perf_counter() - trained
+        self.pace.saw_validation(time.perf_counter() - trained)
         seconds = round(time.perf_counter() - began, 3)
         return Epoch(
             epoch=epoch,

@@ -60,6 +60,12 @@ def fit(
     learner.restore_best()
 
 
+def keep(learner: Learner, run: Run, class_names: tuple[str, ...]) -> None:
+    """Write what a learner has come to elsewhere into a run's folder, as `fit` leaves it there."""
+    run.save_model(learner.model, learner.best, class_names)
+    _save(learner, run, class_names, None)
+
+
 def _save(learner: Learner, run: Run, class_names: tuple[str, ...], record: Epoch | None) -> None:
     """Write a better model, checkpoint and history, in this order: a kill between them costs nothing."""
     if record is not None and learner.improved:

@@ -36,14 +36,17 @@ class Step:
     images_per_second: float
 
 
+# What an image takes that is judged, in times of one that is learned from; the first steps, which say little of that.
+JUDGED, _WARM_UP = 0.4, 2
+
 Watcher = Callable[[Step], None]
 
 
 class Pace:
     """Where training stands between beginning and end, by its epochs or by the clock, and what rates follow from it.
 
-    `shares` is what share of the training images each epoch learns from, so that an epoch counts for what it does.
-    The clock of a world is that of its first process.
+    `shares` is what share of the training images each epoch learns from, so that an epoch counts for what it does;
+    `judged`, how many images judge it. The clock of a world is that of its first process.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Pace:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"] * group.get("lr_scale", 1.0)
         self.began, self.spent_before, self.validation_seconds = time.perf_counter(), 0.0, 0.0
+        self.judged, self._validated, self._steps, self._seen, self._warm = 0, False, 0, 0, 0.0
 
     def set_rates(self, epoch: int, within: float = 0.0) -> float:
         """Set each group's rate for the step after the share `within` of the epoch; return the first group's."""
@@ -63,6 +67,23 @@ class Pace:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         return self.optimizer.param_groups[0]["lr"]
+
+    def took_step(self, images: int) -> None:
+        """Until a validation has been seen, expect it to take as long as so many images were learned from.
+
+        The first steps do not count: threads, memory and kernels are made in them.
+        """
+        self._steps += 1
+        if self._steps <= _WARM_UP:
+            self._warm = time.perf_counter()
+        elif not self._validated:
+            self._seen += images
+            image_seconds = (time.perf_counter() - self._warm) / self._seen
+            self.validation_seconds = JUDGED * image_seconds * self.judged
+
+    def saw_validation(self, seconds: float) -> None:
+        """What the last one took, which the next one will take."""
+        self.validation_seconds, self._validated = seconds, True
 
     def share_of_time(self) -> float:
         """How much of `fit.minutes` is over, 0 without them; the epoch's validation is counted as if it were past."""

@@ -73,6 +73,7 @@ class GradientSteps(Method):
                 self.losses[places] = seen.to(self.losses.dtype)
                 self.seen[places] = True
             tally.add(batch.size, loss, correct)
+            given.pace.took_step(batch.size)
             last = index + 1 == len(order) or given.pace.share_of_time() >= 1
             looks = (index + 1) % pace == 0 or last
             if looks:

@@ -94,20 +94,21 @@ def on_features(
     device: torch.device,
     progress: Progress,
     world: World = ALONE,
+    tested: bool = True,
 ) -> Fitting:
     """The task of fitting `model`: as it is, or for a frozen backbone that of its head on cached features.
 
-    Features that are not in the cache are computed; `progress` hears of (images done, images in all). Raises
-    InputError for a recipe that does not suit it, and TenfoldError when the disk is full.
+    Features that are not in the cache are computed; `progress` hears of (images done, images in all). Without
+    `tested` the test images stay as they are, for a model that may never be tested. Raises InputError for a recipe
+    that does not suit it, and TenfoldError when the disk is full.
     """
     frozen = model.network.frozen
     if frozen is None:
         return Fitting(model, splits, recipe)
     check_recipe(model, recipe)
     views = {"train": _views(recipe, len(splits.class_names), frozen.views)}
-    featured, costs = _featured_splits(
-        model, splits, ("train", "validation", "test"), views, device, progress, world
-    )
+    names = ("train", "validation", "test") if tested else ("train", "validation")
+    featured, costs = _featured_splits(model, splits, names, views, device, progress, world)
     head = Head(model)
     measure_features(head.network, featured.train)
     costs["sanity"] = sanity_lines(

@@ -5,23 +5,31 @@ images says which (`tenfold.workbench.probe`). With a time limit, the recipe is 
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from tenfold.core.errors import InputError
-from tenfold.core.progress import Progress
 from tenfold.data import Source, Splits, read_splits
 from tenfold.inference.engines import images_per_second
 from tenfold.inference.graphs import cached_graphs
 from tenfold.recipe import Overrides, Recipe, load_recipe
-from tenfold.report.figures import confusion_matrix
-from tenfold.report.kit.style import settle, to_png, to_svg
 from tenfold.training.begin import new_model
-from tenfold.training.learner import Learner
-from tenfold.workbench.probe import CLEAR, Evidence, probe, without_mirroring
+from tenfold.workbench.candidates import Candidate, image_seconds, learn
+from tenfold.workbench.changes import without_mirroring
+from tenfold.workbench.clock import (
+    EXPORT_FIGURES,
+    OPENING_FIGURES,
+    Clock,
+    figure_seconds,
+    in_minutes,
+    spoken,
+)
+from tenfold.workbench.improve import BACKBONE_SIZES, Setting, improve, predicted
+from tenfold.workbench.probe import CLEAR, Evidence, probe
+from tenfold.workbench.progress import Display
 from tenfold.workbench.scaling import batched, epochs_for, passes_needed, scaled_to
 from tenfold.workbench.task import FROM_SCRATCH, Task, read_task, takes
 
@@ -32,29 +40,25 @@ LADDER = ("fast-72", "fast-86", "fast-90", "fast-94")
 MANY = 30_000
 # The share of the time that the probe may take.
 _PROBE_SHARE = 0.2
-# What a backbone is given, largest first (pixels a side): the smaller, the faster and the less accurate.
-BACKBONE_SIZES = (224, 160, 128, 96)
 # A run longer than this many times a recipe's own epochs teaches it nothing more.
 LONGEST = 4
-# What is kept back for the report: times of the figure that is drawn to measure how fast this machine draws. What is
-# kept back for an image that is tested: times of one that is learned from.
-_REPORT_FIGURES, _TEST_SHARE = 15, 0.6
-# What a backbone takes before its first image, in times of that figure: its export, where none is in the cache, and
-# its libraries and weights. By CPU seconds: 4.8, 2.2, and 0.35 for the figure.
-_EXPORT_FIGURES, _OPENING_FIGURES = 14, 7
+# What is kept back for an image that is predicted: times of one that is learned from.
+_TEST_SHARE = 0.6
+# Of what is left, the share that the first features may take. The rest is for their head, for better ones, and for a
+# machine that gets slower.
+_FIRST_SHARE = 0.45
 # With less time than so many of those figures take, nothing is measured.
 _HURRY_FIGURES = 10
-# Of the time for a backbone, the share that its features may take; the rest is the head's.
-_FEATURES_SHARE = 0.75
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The name of a recipe, the recipe scaled to the time, and the plan in words."""
+    """A recipe scaled to the time, what to call it, the plan in words, and what has been learned already."""
 
     name: str
     recipe: Recipe
-    words: str
+    words: str = ""
+    learned: Candidate | None = None
 
 
 @dataclass(frozen=True)
@@ -78,25 +82,33 @@ class Rung:
 
 
 def suitable_plan(
-    source: Source, device: torch.device, seed: int, note: Progress, overrides: Overrides = ()
+    source: Source, device: torch.device, seed: int, display: Display, overrides: Overrides = ()
 ) -> Plan:
     """The built-in recipe for a source when none is named, scaled to its images, and why it is this one.
 
     `overrides` are those that the recipe will be given: one that suits them is chosen, what they say of `[data]`
-    holds for the images that are looked at, and a mirroring that they name is kept. `note` hears of the images read.
+    holds for the images that are looked at, and a mirroring that they name is kept. `display` shows the plan.
     The same seed gives the same plan.
     Raises InputError where the source cannot be used.
     """
+    plan = _suitable(source, device, seed, display, overrides)
+    display.planned(plan.words)
+    return plan
+
+
+def _suitable(
+    source: Source, device: torch.device, seed: int, display: Display, overrides: Overrides
+) -> Plan:
     if source.data == "digits":
         return Plan(
             "digits", load_recipe("digits", {"fit.seed": seed}), "the digits have a recipe of their own"
         )
-    task = read_task(source, seed, note, overrides)
+    task = _read(source, seed, display, overrides)
     found = _probed(task, device, seed)
     if _features_win(found, task):
         assert task.backbone is not None
         return Plan("backbone", task.backbone, f"backbone: {_why(found, True, task)}")
-    recipe = _mirrored(load_recipe(FROM_SCRATCH, {**task.changes, "fit.seed": seed}), found, task)
+    recipe = _augmented(load_recipe(FROM_SCRATCH, {**task.changes, "fit.seed": seed}), found, task)
     recipe = scaled_to(recipe, len(task.splits.train))
     return Plan(
         FROM_SCRATCH, recipe, f"{FROM_SCRATCH}, {recipe.fit.epochs} epochs: {_why(found, False, task)}"
@@ -108,46 +120,62 @@ def make_plan(
     minutes: float,
     device: torch.device,
     seed: int,
-    note: Progress,
+    display: Display,
     began: float,
     overrides: Overrides = (),
 ) -> Plan:
     """The recipe for `source` that ends `minutes` after `began` (of `time.perf_counter`).
 
-    `note` hears of the images read; `overrides`: see `suitable_plan`. Where little is left once the images are read,
-    nothing is measured and the quickest recipe is taken. Raises InputError where the source cannot be used, or where
-    reading it took all of the time.
+    `display` shows the plan, and what became of each of its steps; `overrides`: see `suitable_plan`. Where little is
+    left once the images are read, nothing is measured and the quickest recipe is taken. Raises InputError where the
+    source cannot be used, or where reading it took all of the time.
     """
-    task = read_task(source, seed, note, overrides)
+    task = _read(source, seed, display, overrides)
     figure, now = figure_seconds(), time.perf_counter()
-    clock = _Clock(began + 60 * minutes, figure)
+    clock = Clock(began + 60 * minutes, figure)
     if now >= clock.end:
         raise InputError(
             f"--minutes {minutes:g}: reading the images took {now - began:.0f} s, all of the time. Give more; a "
             "second run finds the images read."
         )
     if clock.left < _HURRY_FIGURES * figure:
-        return _quickest(task, task.splits, clock, seed)
+        plan = _quickest(task, task.splits, clock, seed)
+        display.planned(plan.words, minutes)
+        return plan
     # Of what is kept back for a backbone, the export is the larger part, and is made once for a size.
-    opening = (_OPENING_FIGURES if cached_graphs() else _OPENING_FIGURES + _EXPORT_FIGURES) * figure
+    opening = (OPENING_FIGURES if cached_graphs() else OPENING_FIGURES + EXPORT_FIGURES) * figure
     if task.backbone is not None and not task.only_features and opening > _PROBE_SHARE * clock.left:
         task = replace(task, backbone=None, missing="there is no time to open a backbone")
     found = _probed(task, device, seed, now + _PROBE_SHARE * clock.left)
-    plan = _through_backbone(task, found, clock, device) if _features_win(found, task) else None
-    return plan or _from_scratch(task, source, found, clock, device, seed, note)
+    if _features_win(found, task):
+        for plan, rate in _through_backbone(task, found, clock, device):
+            display.planned(plan.words, minutes)
+            best = _learned(plan, Setting(task, clock, device, display, found.mirror, rate))
+            if best is not None:
+                return replace(plan, name=best.name, recipe=best.recipe, learned=best)
+    plan = _from_scratch(task, source, found, clock, device, seed, display)
+    display.planned(plan.words, minutes)
+    return plan
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """When all has to be done (of `time.perf_counter`), and how long a figure of the report takes to draw here."""
+def _read(source: Source, seed: int, display: Display, overrides: Overrides) -> Task:
+    with display.decoding() as note:
+        return read_task(source, seed, note, overrides)
 
-    end: float
-    figure: float
 
-    @property
-    def left(self) -> float:
-        """Seconds until the report has to be begun; below 0 where there is no time for all of it."""
-        return self.end - _REPORT_FIGURES * self.figure - time.perf_counter()
+def _learned(plan: Plan, setting: Setting) -> Candidate | None:
+    """The best that comes of a backbone's plan in the time there is; None where its features would end too late."""
+    task = setting.task
+    testing = setting.seconds(plan.recipe, len(task.splits.test))
+    until = time.perf_counter() + setting.clock.left - testing
+    with setting.display.decoding("computing features") as note:
+        # A backbone of the user's own choice is waited for, where even the smallest images take too long.
+        least = task.only_features and plan.recipe.model.options["image_size"] == _sizes(task)[-1]
+        first = learn(plan.recipe, task.splits, setting.device, float("inf") if least else until, note)
+    if first is None:
+        setting.display.said("tried", "its features would have ended too late")
+        return None
+    return improve(first, setting)
 
 
 def _probed(task: Task, device: torch.device, seed: int, until: float = float("inf")) -> Evidence:
@@ -176,15 +204,15 @@ def _why(found: Evidence, features: bool, task: Task) -> str:
     if not found.scratch:
         return task.missing or "there was no time to measure what suits the images"
     mirror = (
-        f"{found.mirror_words}{'; kept, because the overrides name it' if _insisted(found, task) else ''}"
+        f"{found.augment_words}{'; kept, because the overrides name it' if _insisted(found, task) else ''}"
     )
     if not found.features:
         return f"{task.missing}; {mirror}"
     return found.words() if features else f"{found.words()}; {mirror}"
 
 
-def _mirrored(recipe: Recipe, found: Evidence, task: Task) -> Recipe:
-    return recipe if found.mirror or _insisted(found, task, recipe) else without_mirroring(recipe)
+def _augmented(recipe: Recipe, found: Evidence, task: Task) -> Recipe:
+    return replace(found, mirror=found.mirror or _insisted(found, task, recipe)).augmented(recipe)
 
 
 def _insisted(found: Evidence, task: Task, recipe: Recipe | None = None) -> bool:
@@ -194,11 +222,14 @@ def _insisted(found: Evidence, task: Task, recipe: Recipe | None = None) -> bool
     return not found.mirror and takes(recipe, task.overrides) and not takes(plain, task.overrides)
 
 
-def _through_backbone(task: Task, found: Evidence, clock: _Clock, device: torch.device) -> Plan | None:
-    """The `backbone` recipe at the largest image size for which there is time, or None.
+def _through_backbone(
+    task: Task, found: Evidence, clock: Clock, device: torch.device
+) -> Iterator[tuple[Plan, float]]:
+    """The `backbone` recipe at each image size for which there is time, the largest first, with its images a second.
 
     One size is measured, by the probe if there was one; the others take more or less by their pixels, and an export
-    of their own. Where the user's overrides are for a backbone, the smallest is taken rather than none.
+    of their own. Where the user's overrides are for a backbone, the smallest is taken rather than none. The rate is
+    that of the recipe's own size.
     """
     recipe, splits = task.backbone, task.splits
     assert recipe is not None
@@ -206,48 +237,51 @@ def _through_backbone(task: Task, found: Evidence, clock: _Clock, device: torch.
     began = time.perf_counter()
     rate = found.features_rate or images_per_second(new_model(recipe, splits), splits.train, device)
     setup = found.features_setup or time.perf_counter() - began
-    for size in BACKBONE_SIZES:
+    for size in _sizes(task):
         there = rate * (own / size) ** 2
-        export = 0 if size == own else _EXPORT_FIGURES * clock.figure
-        fits = images / there < _FEATURES_SHARE * (clock.left - setup - export)
-        if fits or (task.only_features and size == BACKBONE_SIZES[-1]):
-            return Plan(
-                "backbone",
-                # A head's clock counts its features.
-                load_recipe(recipe, {"model.image_size": size, "fit.minutes": _minutes(clock.left - setup)}),
+        export = 0 if size == own else EXPORT_FIGURES * clock.figure
+        fits = images / there < _FIRST_SHARE * (clock.left - setup - export)
+        if fits or (task.only_features and size == _sizes(task)[-1]):
+            words = (
                 f"{images:,} images through {recipe.model.options['backbone']} at {size} pixels: about "
-                f"{_spoken(images / there)} at {there:,.0f} images/s by what was measured, then its head; "
-                f"{_why(found, True, task)}",
+                f"{spoken(images / there)} at {there:,.0f} images/s by what was measured, then its head; "
+                f"{_why(found, True, task)}"
             )
-    return None
+            yield Plan("backbone", _sized(recipe, size, task), words), rate
 
 
-def _minutes(seconds: float) -> float:
-    """For `fit.minutes`, which is above 0."""
-    return max(round(seconds / 60, 3), 0.001)
+def _sized(recipe: Recipe, size: int, task: Task) -> Recipe:
+    return load_recipe(load_recipe(recipe, {"model.image_size": size}), task.overrides)
 
 
-def _quickest(task: Task, splits: Splits, clock: _Clock, seed: int, found: Evidence | None = None) -> Plan:
+def _sizes(task: Task) -> list[int]:
+    """The sizes that a backbone may be given (pixels a side), largest first; only one where the user names it."""
+    assert task.backbone is not None
+    taken = {_sized(task.backbone, size, task).model.options["image_size"] for size in BACKBONE_SIZES}
+    return sorted(taken, reverse=True)
+
+
+def _quickest(task: Task, splits: Splits, clock: Clock, seed: int, found: Evidence | None = None) -> Plan:
     """The quickest recipe, unmeasured, for a tenth of what is left and whatever the report does not take."""
     recipe = load_recipe(LADDER[0], {**task.changes, "fit.seed": seed})
-    recipe = scaled_to(recipe if found is None else _mirrored(recipe, found, task), len(splits.train))
+    recipe = scaled_to(recipe if found is None else _augmented(recipe, found, task), len(splits.train))
     seconds = max(clock.left, 0.1 * (clock.end - time.perf_counter()))
     late = "" if clock.left > 0 else "; the report will end after the minutes given"
     words = (
         f"{LADDER[0]}, the quickest, because little time is left: {max(seconds, 0.1):.1f} s of training on "
         f"{len(splits.train):,} images{late}"
     )
-    return Plan(LADDER[0], load_recipe(recipe, {"fit.minutes": _minutes(seconds)}), words)
+    return Plan(LADDER[0], load_recipe(recipe, {"fit.minutes": in_minutes(seconds)}), words)
 
 
 def _from_scratch(
     task: Task,
     source: Source,
     found: Evidence,
-    clock: _Clock,
+    clock: Clock,
     device: torch.device,
     seed: int,
-    note: Progress,
+    display: Display,
 ) -> Plan:
     """The largest of the fast recipes that has time for its own epochs, or else the smallest."""
     splits: Splits | None = None
@@ -255,8 +289,8 @@ def _from_scratch(
     # Of those that take the user's overrides; where none does, the first says why.
     names = [name for name in LADDER if takes(load_recipe(name), task.overrides)] or LADDER
     for name in names:
-        recipe = _mirrored(load_recipe(name, {**task.changes, "fit.seed": seed}), found, task)
-        splits = splits or read_splits(recipe.data, source, note)
+        recipe = _augmented(load_recipe(name, {**task.changes, "fit.seed": seed}), found, task)
+        splits = splits or _splits(recipe, source, display)
         rung = _measured(name, recipe, splits, device)
         enough = _left(rung, splits, clock) >= rung.needed * rung.pass_seconds
         if chosen is None or enough:
@@ -271,11 +305,16 @@ def _from_scratch(
     return _scaled(chosen, splits, left, _why(found, False, task))
 
 
+def _splits(recipe: Recipe, source: Source, display: Display) -> Splits:
+    with display.decoding() as note:
+        return read_splits(recipe.data, source, note)
+
+
 def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -> Rung:
     """A recipe of the ladder with batches for so many images, and its speed on this machine."""
     images = len(splits.train)
     recipe = batched(recipe, images)
-    seconds = measure_step(recipe, splits, device) / recipe.fit.batch_size
+    seconds = image_seconds(recipe, splits, device)
     needed = passes_needed(recipe, images)
     judged = min(len(splits.validation), recipe.stop.sample or len(splits.validation))
     return Rung(name, recipe, seconds, (images + _views(recipe) * judged / 3) * seconds, needed)
@@ -286,9 +325,9 @@ def _views(recipe: Recipe) -> int:
     return recipe.model.options.get("views", 1)
 
 
-def _left(rung: Rung, splits: Splits, clock: _Clock) -> float:
+def _left(rung: Rung, splits: Splits, clock: Clock) -> float:
     """Seconds for training and validation; below 0 where testing and the report take all there is."""
-    return clock.left - (len(splits.validation) + len(splits.test)) * rung.test_seconds
+    return clock.left - predicted(splits) * rung.test_seconds
 
 
 def _scaled(rung: Rung, splits: Splits, left: float, why: str = "") -> Plan:
@@ -298,7 +337,7 @@ def _scaled(rung: Rung, splits: Splits, left: float, why: str = "") -> Plan:
     """
     passes = left / rung.pass_seconds
     most = max(1.0, LONGEST * rung.needed)
-    changes: dict[str, Any] = {"fit.minutes": _minutes(left)}
+    changes: dict[str, Any] = {"fit.minutes": in_minutes(left)}
     if most < 0.8 * passes:
         passes, end = most, "; more would teach it nothing"
         changes["fit.epochs"] = epochs_for(rung.recipe, passes)
@@ -310,37 +349,7 @@ def _scaled(rung: Rung, splits: Splits, left: float, why: str = "") -> Plan:
     seen = passes * sum(rung.recipe.fit.shares(epochs)) / sum(rung.recipe.fit.work(epochs))
     words = (
         f"{rung.name}, about {seen:.{0 if seen >= 10 else 1}f} passes over {len(splits.train):,} images of "
-        f"{height}x{width}: {_spoken(passes * rung.pass_seconds)} at the {1 / rung.image_seconds:,.0f} images/s "
+        f"{height}x{width}: {spoken(passes * rung.pass_seconds)} at the {1 / rung.image_seconds:,.0f} images/s "
         f"measured{end}{f'; {why}' if why else ''}"
     )
     return Plan(rung.name, load_recipe(rung.recipe, changes), words)
-
-
-def measure_step(recipe: Recipe, splits: Splits, device: torch.device) -> float:
-    """Seconds of one training step of `recipe`, after a warm-up; nothing is kept of it."""
-    batch = recipe.fit.batch_size
-    few = replace(
-        splits,
-        train=splits.train.part(np.arange(min(2 * batch, len(splits.train)))),
-        validation=splits.validation.part(np.arange(1)),
-    )
-    recipe = load_recipe(recipe, {"fit.epochs": 2, "fit.hardest": [1.0], "fit.scales": [1.0]})
-    learner = Learner(new_model(recipe, splits), few, recipe, device=device)
-    learner.learn(1)
-    began = time.perf_counter()
-    learner.learn(2)
-    return (time.perf_counter() - began) / 2
-
-
-def figure_seconds() -> float:
-    """How long one figure of a report takes to draw here, a matrix of ten classes."""
-    began = time.perf_counter()
-    figure = confusion_matrix(np.eye(10, dtype=int), [f"class {number}" for number in range(10)])
-    settle(figure)
-    to_svg(figure)
-    to_png(figure)
-    return time.perf_counter() - began
-
-
-def _spoken(seconds: float) -> str:
-    return f"{seconds / 60:.1f} minutes" if seconds > 90 else f"{seconds:.0f} s"

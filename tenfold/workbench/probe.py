@@ -27,6 +27,7 @@ from tenfold.training.feature_cache import as_split
 from tenfold.training.heads import StrengthPath, measure_features
 from tenfold.training.learner import Learner
 from tenfold.training.transfer import Head
+from tenfold.workbench.changes import CHANGES, Change, without_mirroring
 from tenfold.workbench.scaling import scaled_to
 
 # Training images of the first part, and of the last at most; validation images that judge them, at most.
@@ -78,8 +79,9 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the probe found: the points of either curve, and whether mirrored images helped.
+    """What the probe found: the points of either curve, and which changes of training images helped.
 
+    `mirror`: mirrored images; `added`: names of `CHANGES`. `augment_words` says what was measured of all of them.
     `features` is empty where no backbone is at hand. `features_rate` is how many images a second pass the backbone,
     `features_setup` how many seconds it took before the first; both 0 where that was not measured.
     """
@@ -87,10 +89,18 @@ class Evidence:
     scratch: tuple[Point, ...]
     features: tuple[Point, ...]
     mirror: bool
-    mirror_words: str
+    augment_words: str
     images: int
     features_rate: float = 0.0
     features_setup: float = 0.0
+    added: tuple[str, ...] = ()
+
+    def augmented(self, recipe: Recipe) -> Recipe:
+        """A fast recipe with the changes of training images that helped."""
+        recipe = recipe if self.mirror else without_mirroring(recipe)
+        for name in self.added:
+            recipe = CHANGES[name](recipe)
+        return recipe
 
     @property
     def forecasts(self) -> tuple[Forecast, Forecast]:
@@ -161,12 +171,16 @@ def probe(
             scratch=(*found.scratch, reached),
             features=(*found.features, features.point(images)) if features else (),
             mirror=scratch.mirror,
-            mirror_words=scratch.mirror_words,
+            augment_words=scratch.words,
             features_rate=features.rate if features else 0.0,
         )
         # The next part has twice the images, and takes the square root of two as long.
-        if _clear(found, scratch) or time.perf_counter() + 1.4 * (time.perf_counter() - began) > until:
+        took = time.perf_counter() - began
+        if _clear(found, scratch) or time.perf_counter() + 1.4 * took > until:
             break
+    if found.scratch and not (found.features and found.standard_errors > 0):
+        added = scratch.changes(found.scratch[-1], until)
+        found = replace(found, added=added, augment_words=scratch.words)
     return found
 
 
@@ -238,12 +252,12 @@ def _resized(split: Split, size: int) -> Split:
 
 
 class _Scratch:
-    """Learning from scratch, with mirrored images and without until it is clear which is better."""
+    """Learning from scratch, with mirrored images and without until it is clear which is better; other changes."""
 
     def __init__(self, splits: Splits, sizing: dict[str, Any], device: torch.device, seed: int) -> None:
         self.splits, self.device = splits, device
         self.recipe = load_recipe(SCRATCH, {**sizing, "fit.seed": seed})
-        self.mirror, self.settled, self.mirror_words = True, False, ""
+        self.mirror, self.settled, self.words, self.seconds = True, False, "", 0.0
 
     def point(self, images: int) -> Point:
         """What is reached with the first so many training images, in the better of the two ways."""
@@ -256,11 +270,27 @@ class _Scratch:
         self.mirror = bool(gain.mean() >= 0)
         self.settled = abs(float(gain.mean())) > CLEAR * error
         verdict = "helps" if self.mirror else "harms"
-        self.mirror_words = (
+        self.words = (
             f"mirroring {verdict}: validation loss {mirrored.losses.mean():.3f} with it, "
             f"{plain.losses.mean():.3f} without"
         )
         return mirrored if self.mirror else plain
+
+    def changes(self, plain: Point, until: float) -> tuple[str, ...]:
+        """Which of `CHANGES` help beyond the noise of the judges, each alone beside the `plain` way's last point."""
+        few = replace(self.splits, train=self.splits.train.part(np.arange(plain.images)))
+        helped, tried = [], []
+        for name, change in CHANGES.items():
+            if time.perf_counter() + 1.5 * self.seconds > until:
+                break
+            losses = self._reached(few, self.mirror, change).losses
+            gain = plain.losses - losses
+            error = float(gain.std() / len(gain) ** 0.5) + 1e-9
+            helps = float(gain.mean()) > CLEAR * error
+            tried.append(f"{name} {'helps' if helps else 'does not help'}: {losses.mean():.3f}")
+            helped += [name] if helps else []
+        self.words = "; ".join([self.words, *tried])
+        return tuple(helped)
 
     def fits(self, images: int, until: float) -> bool:
         """Whether a point of so many images ends by then, by what its first epoch takes."""
@@ -273,16 +303,20 @@ class _Scratch:
         ways = 1 if self.settled else 2
         return began + ways * learner.recipe.fit.epochs * (time.perf_counter() - began) <= until
 
-    def _reached(self, few: Splits, mirror: bool) -> Point:
-        learner = self._learner(few, mirror)
+    def _reached(self, few: Splits, mirror: bool, change: Change | None = None) -> Point:
+        began = time.perf_counter()
+        learner = self._learner(few, mirror, change)
         for epoch in range(1, learner.recipe.fit.epochs + 1):
             learner.learn(epoch)
-        return _point(learner.model, few, self.device)
+        point = _point(learner.model, few, self.device)
+        self.seconds = time.perf_counter() - began
+        return point
 
-    def _learner(self, few: Splits, mirror: bool) -> Learner:
+    def _learner(self, few: Splits, mirror: bool, change: Change | None = None) -> Learner:
         # A handful of images would take hundreds of epochs, to no end: a probe has those of a few hundred.
         images = max(len(few.train), FIRST)
         recipe = scaled_to(self.recipe if mirror else without_mirroring(self.recipe), images)
+        recipe = recipe if change is None else change(recipe)
         model = build_model(recipe.model, few.image_shape, len(few.class_names), seed=recipe.fit.seed)
         return Learner(model, few, recipe, device=self.device)
 
@@ -338,11 +372,6 @@ class _Features:
             learner.learn(epoch)
             reached.append(_point(head, few, self.device))
         return min(reached, key=lambda point: point.losses.mean())
-
-
-def without_mirroring(recipe: Recipe) -> Recipe:
-    """The recipe without its `flip`."""
-    return recipe.model_copy(update={"augment": tuple(one for one in recipe.augment if one.name != "flip")})
 
 
 def _point(model: Classifier, few: Splits, device: torch.device) -> Point:

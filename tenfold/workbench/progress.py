@@ -85,6 +85,10 @@ class Display:
         time_given = "" if minutes is None else f" for {minutes:g} minute{'' if minutes == 1 else 's'}"
         self.console.print(f"plan{time_given}: {words}")
 
+    def said(self, name: str, words: str) -> None:
+        """A line about a step of the plan."""
+        self._rows((name, escape(words)))
+
     @contextmanager
     def training(
         self, run: Run, task: Fitting, splits: Splits, device: str, folds: int = 0

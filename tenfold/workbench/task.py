@@ -50,10 +50,13 @@ def read_task(source: Source, seed: int, note: Progress, overrides: Overrides) -
         if value != own[key] and key != "unequal_size"
     }
     scratch, features = (takes(load_recipe(name), overrides) for name in (FROM_SCRATCH, "backbone"))
-    missing = ""
-    if local_weights(recipe.model.options["backbone"]) is None:
+    missing, only_features = "", features and not scratch
+    if only_features:
+        # Which backbone, and from where its weights come, is the user's to say.
+        recipe = load_recipe(recipe, overrides)
+    elif local_weights(recipe.model.options["backbone"]) is None:
         missing = "no weights of a backbone are on this machine"
-    elif scratch and not features:
+    elif not features:
         missing = "the overrides given are not for a backbone"
     return Task(
         read_splits(recipe.data, source, note),
@@ -62,7 +65,7 @@ def read_task(source: Source, seed: int, note: Progress, overrides: Overrides) -
         {**sizing(size), **said},
         overrides,
         missing,
-        features and not scratch and not missing,
+        only_features,
     )
 
 

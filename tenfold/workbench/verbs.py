@@ -26,7 +26,8 @@ from tenfold.runs.metrics import measure
 from tenfold.runs.tracking import check_tracker
 from tenfold.training.begin import new_model, write_beginning
 from tenfold.training.transfer import split_on_features
-from tenfold.workbench.budget import make_plan, suitable_plan
+from tenfold.workbench.budget import Plan, make_plan, suitable_plan
+from tenfold.workbench.candidates import Candidate
 from tenfold.workbench.carry_out import FEATURES, Workplace, carry_out, evaluate_again
 from tenfold.workbench.progress import Display, display_for
 from tenfold.workbench.request import Data, Model, SourceOptions, compose, make_source
@@ -76,11 +77,14 @@ def train(
     asked = compose(recipe, overrides, seed, minutes, own, folds)
     with joined(where) as world:
         display = display_for(progress and world.first)
+        learned: list[Candidate] = []  # where it was learned, in the first process
 
         def choose() -> tuple[Recipe, str]:
             if verify:
                 check_cache(images, display)
-            return choose_recipe(asked, images, where, display, began)
+            plan = choose_recipe(asked, images, where, display, began)
+            learned.extend([plan.learned] if plan.learned else [])
+            return plan.recipe, plan.name
 
         chosen, default_name = world.agree(choose)
         with display.decoding() as note:
@@ -89,6 +93,8 @@ def train(
 
         def begin(run: Run) -> None:
             write_beginning(run, chosen, splits, where, command_line())
+            for candidate in learned:
+                candidate.write(run, splits.class_names)
 
         def create() -> Path:
             again = restarted_run(Path(out)) if restarted() else None
@@ -199,24 +205,23 @@ def choose_recipe(
     device: torch.device | None = None,
     display: Display | None = None,
     began: float | None = None,
-) -> tuple[Recipe, str]:
+) -> Plan:
     """The recipe that is asked for, or the one that a probe finds to suit the source; and what to call it.
 
-    Where no base is named, a `display` shows which one is taken and why; minutes count from `began` then.
+    Where no base is named, a `display` shows which one is taken and why; minutes count from `began` then, and what
+    was learned in them comes with the recipe.
     """
     if asked.base is not None:
-        return asked.resolve(), asked.name
+        return Plan(asked.name, asked.resolve())
     display, where = display or display_for(False), device or choose_device("auto")
     seed = asked.seed or 0
-    with display.decoding() as note:
-        if asked.minutes is None:
-            plan = suitable_plan(source, where, seed, note, asked.overrides)
-        else:
-            start = time.perf_counter() if began is None else began
-            plan = make_plan(source, asked.minutes, where, seed, note, start, asked.overrides)
-    display.planned(plan.words, asked.minutes)
+    if asked.minutes is None:
+        plan = suitable_plan(source, where, seed, display, asked.overrides)
+    else:
+        start = time.perf_counter() if began is None else began
+        plan = make_plan(source, asked.minutes, where, seed, display, start, asked.overrides)
     # The plan has the time that is left for training.
-    return replace(asked, base=plan.recipe, minutes=None).resolve(), plan.name
+    return replace(plan, recipe=replace(asked, base=plan.recipe, minutes=None).resolve())
 
 
 def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display: Display) -> None:

@@ -179,6 +179,9 @@ def test_a_model_that_was_still_rising_is_not_called_too_small():
         training={"best_epoch": 2},
     )
     assert "likely too small" in one(advice.larger_model, settled).sentence
+    for record, accuracy in zip(settled.history, (0.50, 0.51, 0.52, 0.53, 0.54), strict=True):
+        record["validation_accuracy"] = accuracy
+    assert list(advice.larger_model(settled)) == [], "the loss is past its best, the accuracy still rises"
 
 
 def test_a_backbone_is_named_where_few_images_were_learned_from_scratch():

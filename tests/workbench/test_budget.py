@@ -15,21 +15,23 @@ from tenfold.recipe import load_recipe
 from tenfold.runs.folder import load_run
 from tenfold.workbench import budget as planning
 from tenfold.workbench import task
-from tenfold.workbench.budget import LADDER, make_plan, measure_step, suitable_plan
+from tenfold.workbench.budget import LADDER, make_plan, suitable_plan
+from tenfold.workbench.candidates import image_seconds
+from tenfold.workbench.clock import Clock, figure_seconds
 from tenfold.workbench.probe import Evidence, Point
+from tenfold.workbench.progress import display_for
 from tenfold.workbench.scaling import epochs_for
 from tenfold.workbench.task import read_task
 
 CPU = torch.device("cpu")
 
 
-def silent(done: int, total: int) -> None:
-    """A note of progress that nobody reads."""
+SILENT = display_for(False)
 
 
 def plan_for(source: Source, minutes: float):
     """A plan whose time begins now."""
-    return make_plan(source, minutes, CPU, 0, silent, perf_counter())
+    return make_plan(source, minutes, CPU, 0, SILENT, perf_counter())
 
 
 @pytest.fixture
@@ -63,19 +65,19 @@ def test_a_source_without_a_readable_image_is_named(tmp_path):
 
 
 def test_the_digits_have_a_recipe_of_their_own():
-    plan = suitable_plan(Source("digits"), CPU, 0, silent)
+    plan = suitable_plan(Source("digits"), CPU, 0, SILENT)
     assert (plan.name, plan.recipe) == ("digits", load_recipe("digits"))
 
 
 @pytest.mark.slow
 def test_photographs_go_through_a_backbone_and_the_plan_says_why(photographs):
-    plan = suitable_plan(Source(str(photographs)), CPU, 0, silent)
+    plan = suitable_plan(Source(str(photographs)), CPU, 0, SILENT)
     assert plan.name == "backbone"
     assert "features reach" in plan.words
 
 
 def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photographs, no_weights):
-    plan = suitable_plan(Source(str(photographs)), CPU, 0, silent)
+    plan = suitable_plan(Source(str(photographs)), CPU, 0, SILENT)
     assert plan.name == "fast-90"
     assert "no weights of a backbone are on this machine" in plan.words
     recipe = plan.recipe
@@ -83,12 +85,12 @@ def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photog
     assert recipe.model.options["patch"] == 2 * recipe.model.options["stride"] > 2
     assert recipe.fit.epochs > load_recipe("fast-90").fit.epochs, "few images take more epochs"
     splits = read_splits(recipe.data, Source(str(photographs)))
-    assert measure_step(load_recipe(recipe, {"fit.batch_size": 8}), splits, CPU) > 0
+    assert image_seconds(load_recipe(recipe, {"fit.batch_size": 8}), splits, CPU) > 0
 
 
 def test_what_is_said_of_the_data_holds_for_the_plan(pictures, no_weights):
     data = ["data.image_size=24", "data.split_seed=5", "data.validation_fraction=0.25"]
-    plan = suitable_plan(Source(str(pictures)), CPU, 0, silent, data)
+    plan = suitable_plan(Source(str(pictures)), CPU, 0, SILENT, data)
     assert (plan.recipe.data.image_size, plan.recipe.data.split_seed) == (24, 5)
     assert plan.recipe.data.validation_fraction == 0.25
 
@@ -143,13 +145,13 @@ def test_photographs_are_planned_at_the_largest_size_there_is_time_for(photograp
     plan = plan_for(Source(str(photographs)), 30.0)  # enough on any machine, however busy
     assert plan.name == "backbone"
     assert plan.recipe.model.options["image_size"] == 224
-    photos = read_task(Source(str(photographs)), 0, silent, ())
-    over = planning._Clock(perf_counter(), 0.1)
-    assert planning._through_backbone(photos, Evidence((), (), True, "", 1), over, CPU) is None
+    photos = read_task(Source(str(photographs)), 0, lambda done, total: None, ())
+    over = Clock(perf_counter(), 0.1)
+    assert not list(planning._through_backbone(photos, Evidence((), (), True, "", 1), over, CPU))
 
 
 def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch, no_weights):
-    assert planning.figure_seconds() > 0
+    assert figure_seconds() > 0
     monkeypatch.setattr(planning, "figure_seconds", lambda: 3.0)
     kept = plan_for(Source(str(pictures)), 1.0).recipe
     assert kept.fit.minutes is None or kept.fit.minutes <= 0.25
@@ -179,7 +181,7 @@ def test_an_override_that_only_one_way_takes_decides_and_one_of_mirroring_keeps_
     monkeypatch.setattr(planning, "probe", lambda *_: replace(harms, scratch=(Point(10, *_judged(0.1)),)))
 
     def plan(*overrides: str):
-        chosen = suitable_plan(Source(str(pictures)), CPU, 0, silent, overrides)
+        chosen = suitable_plan(Source(str(pictures)), CPU, 0, SILENT, overrides)
         return chosen, load_recipe(chosen.recipe, overrides)
 
     chosen, recipe = plan("augment.flip.alternate=false")

@@ -9,7 +9,8 @@ from PIL import Image
 
 from tenfold.data import Source, read_splits
 from tenfold.recipe import load_recipe
-from tenfold.workbench.probe import JUDGES, Evidence, Point, forecast, probe, without_mirroring
+from tenfold.workbench.changes import without_mirroring
+from tenfold.workbench.probe import JUDGES, Evidence, Point, forecast, probe
 from tenfold.workbench.scaling import scaled_to
 
 CPU = torch.device("cpu")
@@ -55,8 +56,10 @@ def test_classes_that_are_mirror_images_are_not_mirrored_and_the_words_say_so(tm
     splits = read_splits(load_recipe("fast-86").data, Source(str(arrows(tmp_path, 150))))
     first, second = (probe(splits, {}, None, CPU, 0) for _ in range(2))
     assert not first.mirror
-    assert first.mirror_words.startswith("mirroring harms")
-    assert first.mirror_words == second.mirror_words, "the same seed finds the same"
+    assert first.augment_words.startswith("mirroring harms")
+    assert "larger shifts" in first.augment_words
+    assert "changed colours" in first.augment_words
+    assert first.augment_words == second.augment_words, "the same seed finds the same"
     assert first.scratch[-1].right.mean() > 0.9
     assert len(first.scratch[-1].right) <= JUDGES
     assert not first.features
@@ -66,6 +69,15 @@ def test_no_test_image_is_looked_at(pictures):
     splits = read_splits(load_recipe("fast-86").data, Source(str(pictures)))
     found = probe(replace(splits, test=splits.test.part(np.arange(0))), {}, None, CPU, 0)
     assert len(found.scratch[-1].right) == len(splits.validation) + len(splits.train) // 3
+
+
+def test_changes_that_helped_are_added_to_a_recipe_and_one_that_harms_is_taken_out():
+    found = Evidence((), (), False, "", 100, added=("larger shifts", "changed colours"))
+    changed = found.augmented(load_recipe("fast-90"))
+    assert [one.name for one in changed.augment] == ["crop", "brightness", "contrast", "saturation"]
+    assert changed.augment[0].options["padding"] == 4
+    large = found.augmented(load_recipe("fast-90", {"data.image_size": 96}))
+    assert large.augment[0].options["padding"] == 12
 
 
 def test_a_fast_recipe_is_scaled_to_few_images_and_left_as_it_is_for_many():
