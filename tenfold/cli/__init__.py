@@ -9,6 +9,7 @@ import typer
 from tenfold.cli import looking, training, using
 from tenfold.cli.options import with_groups
 from tenfold.core.errors import TenfoldError
+from tenfold.core.signals import Stopped, raised
 from tenfold.core.terminal import forgiving_output
 from tenfold.core.text import printable
 
@@ -64,14 +65,21 @@ def options(
 def main() -> None:
     """Run the command line; errors that tenfold explains end it with their message and exit status."""
     _wait_politely()
-    with forgiving_output():
-        try:
-            app(prog_name="tenfold")
-        except TenfoldError as error:
-            print(f"tenfold: {printable(str(error), keep=chr(10))}", file=sys.stderr)
-            sys.exit(error.exit_status)
-        except KeyboardInterrupt:
-            sys.exit(training.STOPPED)
+    try:
+        with raised(), forgiving_output():
+            _run()
+    except Stopped as stopped:
+        stopped.die()
+
+
+def _run() -> None:
+    try:
+        app(prog_name="tenfold")
+    except TenfoldError as error:
+        print(f"tenfold: {printable(str(error), keep=chr(10))}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(training.STOPPED)
 
 
 def _wait_politely() -> None:

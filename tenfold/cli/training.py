@@ -78,7 +78,7 @@ def resume(
     own: OwnWords = OWN,
     processes: ProcessWords = PROCESSES,
 ) -> None:
-    """Go on with an interrupted run from its last finished epoch."""
+    """Go on with an interrupted run from its last checkpoint."""
     from tenfold.workbench.verbs import resume
 
     resume(run, device=device, model=own.given, data=data)

@@ -156,9 +156,7 @@ def make_output_folder(path: Path) -> None:
     with explained_write(path):
         path.mkdir(parents=True, exist_ok=True)
         if next(path.iterdir(), None) is None:
-            (path / MARK).write_text(
-                "Written by tenfold, which reads no images from this folder.\n", encoding="utf-8"
-            )
+            write_text(path / MARK, "Written by tenfold, which reads no images from this folder.\n")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 VERSION = 1
+WITHIN = 2  # a checkpoint from within an epoch
 
 
-def write_tensors(path: Path, tensors: "Mapping[str, Tensor]", header: Mapping[str, Any]) -> None:
+def write_tensors(
+    path: Path, tensors: "Mapping[str, Tensor]", header: Mapping[str, Any], version: int = VERSION
+) -> None:
     """Write tensors and a header of JSON values to `path` atomically. Raises TenfoldError where the disk is full."""
     from safetensors.torch import save
 
     # A tensor's memory format is not data: it is stored contiguous, and loading copies it into the model's own.
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    about = {"version": VERSION, "blake2b": _hash(stored), **header}
+    about = {"version": version, "blake2b": _hash(stored), **header}
     content = save(stored, {"tenfold": json.dumps(about)})
     with atomic(path) as temporary:
         temporary.write_bytes(content)
@@ -46,9 +49,11 @@ def read_header(path: Path) -> dict[str, Any]:
         found = header["version"]
     except (ValueError, RecursionError, TypeError, KeyError) as error:
         raise ValueError(f"has a damaged header ({error})") from None
-    if found != VERSION:
-        newer = "; install a newer tenfold" if isinstance(found, int) and found > VERSION else ""
-        raise ValueError(f"was written in format {found}, this tenfold reads format {VERSION}{newer}")
+    if found not in (VERSION, WITHIN):
+        newer = "; install a newer tenfold" if isinstance(found, int) and found > WITHIN else ""
+        raise ValueError(
+            f"was written in format {found}, this tenfold reads formats {VERSION} to {WITHIN}{newer}"
+        )
     return header
 
 

@@ -1,5 +1,6 @@
 """Decoding many pictures into one file of pixels, over all cores and within bounded memory."""
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import TenfoldError
+from tenfold.core.processes import for_parent
 from tenfold.data.decode import Original, Target, decode, extremes
 from tenfold.data.formats import Encoded
 from tenfold.data.limits import BadPicture
@@ -93,7 +95,8 @@ def _spread(function: Callable[[Chunk], list[Any]], work: Iterator[Chunk]) -> It
         max_nbytes=None,
         idle_worker_timeout=IDLE_SECONDS,
     )
-    outcomes: Any = parallel(joblib.delayed(function)(chunk) for chunk in chain([first], work))
+    distant = joblib.delayed(partial(for_parent, os.getpid(), function))
+    outcomes: Any = parallel(distant(chunk) for chunk in chain([first], work))
     try:
         yield from outcomes
     except BrokenProcessPool:

@@ -90,7 +90,7 @@ class Feed(ABC):
 
     def _placed(self, parts: list[np.ndarray]) -> tuple[Tensor, ...]:
         """The positions of each batch, copied to the device at once: a copy for each would stall it."""
-        together = torch.from_numpy(np.concatenate(parts)).to(self.device)
+        together = torch.from_numpy(np.concatenate([np.empty(0, np.int64), *parts])).to(self.device)
         return together.split([len(positions) for positions in parts])
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from filelock import FileLock
 
 from tenfold import recipe
+from tenfold.core.checksums import block_hashes, damaged_blocks, sealed, some_blocks, unsealed
 from tenfold.core.errors import InputError, nearest
 from tenfold.core.files import (
     cache_folder,
@@ -95,12 +97,12 @@ def open_pack(
 def verify_packs(source: Source, progress: Progress | None = None) -> int:
     """Compare every image of `source` with the hash of its contents in each of its packs.
 
-    Packs of another state of the files are removed, so that they are made anew. Gives how many images differed; 0
-    also where there is no pack. `progress` is called with (images compared, images in all).
+    Packs of another state of the files, and those whose pixels have changed, are removed, so that they are made anew.
+    Gives how many images differed; 0 also where there is no pack. `progress` is called with (images compared, images
+    in all).
     """
     opened = open_source(source)
-    found = list(_packs_folder().glob(f"{_source_name(opened)}-*-*/"))
-    packs = {folder: pack for folder in found if (pack := _read(folder))}
+    packs = _whole_packs(opened)
     if not packs:
         return 0
     known = {
@@ -123,6 +125,15 @@ def verify_packs(source: Source, progress: Progress | None = None) -> int:
         if count:
             _remove(folder)
     return max(different.values())
+
+
+def _whole_packs(opened: OpenSource) -> dict[Path, Pack]:
+    """A source's packs; those of which a block is damaged are removed."""
+    folders = list(_packs_folder().glob(f"{_source_name(opened)}-*-*/"))
+    packs = {folder: pack for folder in folders if (pack := _read(folder, whole=True))}
+    for folder in {*folders} - {*packs}:
+        remove_folder(folder)
+    return packs
 
 
 def _names(data: recipe.Data, opened: OpenSource, target: Target | None) -> tuple[str, str]:
@@ -150,15 +161,31 @@ def _packs_folder() -> Path:
 # Reading -----------------------------------------------------------------------------------------------------
 
 
-def _read(folder: Path) -> Pack | None:
-    """The pack in `folder`, or None where there is none or it is damaged."""
+def _read(folder: Path, whole: bool = False) -> Pack | None:
+    """The pack in `folder`, or None where there is none or it is damaged; some of the pixels are checked, or all."""
     try:
-        about = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
-        with open(folder / "index.npz", "rb") as file, np.load(file) as index:
-            columns = {name: index[name] for name in index.files}
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return _opened(folder, whole)
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        LookupError,
+        TypeError,
+        RecursionError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ):
         return None
+
+
+def _opened(folder: Path, whole: bool) -> Pack:
+    with open(folder / "index.npz", "rb") as file, np.load(file) as index:
+        columns = {name: index[name] for name in index.files}
+    pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+    about = unsealed(json.loads((folder / "pack.json").read_text(encoding="utf-8")))
+    hashes = columns.get("blocks", np.empty(0, np.uint64))  # a pack of version 0.1 has none
+    if damaged_blocks(folder / "pixels.npy", hashes, None if whole else some_blocks(len(hashes))):
+        raise ValueError("its pixels have changed since they were written")
     table = ImageTable(
         **{name: columns[name] for name in ("rows", "labels", "parts", "keys", "contents", "pictures")},
         paths=columns["paths"].tobytes().decode().split("\0"),
@@ -258,6 +285,7 @@ def _write_index(
     kept = [paths[row] for row in rows.tolist()]
     np.savez(
         folder / "index.npz",
+        blocks=block_hashes(folder / "pixels.npy"),
         rows=rows,
         labels=np.array([classes[name] for name in names], np.int64)[rows],
         parts=np.repeat(np.arange(len(groups)), [len(group.paths) for group in groups])[rows],
@@ -288,7 +316,7 @@ def _write_index(
             if not isinstance(outcome, Original)
         ],
     }
-    write_json(folder / "pack.json", about)
+    write_json(folder / "pack.json", sealed(about))
 
 
 def identity_key(path: str) -> int:

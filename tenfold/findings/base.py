@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.runs import metrics
+from tenfold.runs.files import history_hash
 from tenfold.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ def gather(run: Run) -> Evidence:
         raise Run.history.damage(
             run, f"has {len(history)} epochs, but metrics.json tells of {saved['training']['epochs']}"
         )
+    if saved["training"].get("history", expected := history_hash(history)) != expected:
+        raise Run.history.damage(run, "is damaged: metrics.json was made from other numbers")
     return Evidence(
         history=history,
         training=saved["training"],

@@ -1,5 +1,6 @@
 """Decoding pictures in other processes while the model works, within bounded memory and in order."""
 
+import os
 import time
 import warnings
 from collections import deque
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import TenfoldError
+from tenfold.core.processes import for_parent
 from tenfold.data.decode import Target, decode
 from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, IDLE_SECONDS, INLINE_SECONDS
 from tenfold.data.formats import Encoded
@@ -84,7 +86,8 @@ def _in_processes(work: Iterable[list[Picture]], target: Target) -> Iterator[Blo
     pending: deque[tuple[list[Picture], Future[Any]]] = deque()
     try:
         for chunk in work:
-            pending.append((chunk, pool.submit(decode_all, [picture.encoded for picture in chunk], target)))
+            encoded = [picture.encoded for picture in chunk]
+            pending.append((chunk, pool.submit(for_parent, os.getpid(), decode_all, encoded, target)))
             if len(pending) > 2 * workers:
                 oldest, future = pending.popleft()
                 yield _block(oldest, *future.result())

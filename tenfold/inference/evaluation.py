@@ -1,6 +1,6 @@
 """A model on a split: loss and accuracy while training, predictions at the end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,12 +32,18 @@ class Score(NamedTuple):
 
 
 @torch.inference_mode()
-def score(model: Classifier, batches: Feed, emphasis: Sequence[float] | None = None) -> Score:
+def score(
+    model: Classifier,
+    batches: Feed,
+    emphasis: Sequence[float] | None = None,
+    between: Callable[[], None] = lambda: None,
+) -> Score:
     """Loss and shares of right answers over a whole split.
 
     The loss is the mean cross-entropy plus the model's L2 penalty; with `emphasis` (K,), the mean in which an image
     counts so much as its class does in training. Sums first and divides once, so that a short last batch weighs no
     more than its images. The processes of the feed's world share the work, and all know the result.
+    `between` is called after each batch.
     """
     was_training = model.training
     model.eval()
@@ -49,6 +55,7 @@ def score(model: Classifier, batches: Feed, emphasis: Sequence[float] | None = N
         loss += batch.weight * F.cross_entropy(logits, labels, weights, reduction="sum").double()
         cells = torch.bincount(labels * model.classes + logits.argmax(1), minlength=len(matrix))
         matrix += batch.weight * cells
+        between()
     model.train(was_training)
     batches.world.add_all([loss, matrix])
     penalty = model.penalty()

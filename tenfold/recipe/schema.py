@@ -115,6 +115,8 @@ class Fit(Table):
     logits that are learned from (Menon et al., ICLR 2021); `focal_gamma` is that of the focal loss (Lin et al., ICCV
     2017). With class_weights = "auto", `tenfold.training.balance` decides.
 
+    A checkpoint is written after each epoch and, within long ones, every `checkpoint_minutes`.
+
     With `minutes`, training ends after so long, with validations and checkpoints, in the middle of an epoch if need
     be, and the schedule follows the clock where that is ahead of the `epochs`; such a run is not the same twice.
 
@@ -136,6 +138,7 @@ class Fit(Table):
     batch_norm: Literal["global", "local"] = "global"
     seed: Annotated[int, Field(ge=0)] = 0
     minutes: Positive | None = None
+    checkpoint_minutes: Positive = 10.0
 
     @property
     def balances(self) -> bool:

@@ -3,8 +3,11 @@
 A checkpoint is one safetensors file: weights (`model.`), the best epoch's weights (`best.`), the optimizer's tensors
 (`optimizer.`) and what the loop remembers of single images (`images.`), with everything that is not a tensor as JSON
 in the file's header. One file and one rename, so there is never a checkpoint whose parts come from different epochs.
+The checkpoint before the last one is kept beside it.
 """
 
+import os
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tenfold.core.tensors import read_tensors, write_tensors
+from tenfold.core.tensors import VERSION, WITHIN, read_tensors, write_tensors
 from tenfold.models.saving import put_tensors
+from tenfold.runs.files import FolderFileError, StateFile
 from tenfold.runs.folder import Run
 from tenfold.runs.state import State as State
+from tenfold.runs.state import Within as Within
 from tenfold.runs.state import state_of
 
 Tensors = dict[str, Tensor]
@@ -37,7 +42,47 @@ def save_checkpoint(
     tensors |= {f"images.{name}": tensor for name, tensor in (images or {}).items()}
     path = Run(folder).path_of(Run.state)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_tensors(path, tensors, {"state": asdict(state), "groups": groups})
+    # An older tenfold, which knows of no steps within epochs, must not take it for a checkpoint of an epoch's end.
+    version = VERSION if state.within is None else WITHIN
+    _keep_last(Run(folder))
+    write_tensors(path, tensors, {"state": asdict(state), "groups": groups}, version)
+
+
+def _keep_last(run: Run) -> None:
+    """Give the checkpoint that is to be replaced its second name."""
+    path, kept = run.path_of(Run.state), run.path_of(Run.state_before)
+    if not path.is_file():
+        return
+    linked = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
+    with suppress(FileNotFoundError):
+        linked.unlink()
+    try:
+        linked.hardlink_to(path)
+        linked.replace(kept)
+    except OSError:  # A file system without links: for a moment there is only the one before.
+        path.replace(kept)
+
+
+def mend_checkpoint(run: Run) -> str | None:
+    """Where the last checkpoint is damaged or missing, put the one before in its place; what was done, in words."""
+    try:
+        _check(run, Run.state)
+        return None
+    except FolderFileError as damage:
+        try:
+            _check(run, Run.state_before)
+        except FolderFileError:
+            return None  # whoever reads the last one says what is wrong with it
+        run.path_of(Run.state_before).replace(run.path_of(Run.state))
+        reason = str(damage).partition(". ")[0]
+        return f"{reason}. Going on from the checkpoint before it, of epoch {run.state.epoch}."
+
+
+def _check(run: Run, file: StateFile) -> None:
+    """Raise FolderFileError where a checkpoint is not what was written."""
+    path = file.existing(run)
+    with file.named(run):
+        state_of(read_tensors(path)[1])
 
 
 def read_state(folder: Path) -> State:

@@ -15,7 +15,7 @@ import csv
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -186,13 +186,19 @@ class JsonFile(FolderFile[Any]):
             TypeAdapter(self.shape).validate_json(parsed, strict=True)
         except ValidationError as error:
             raise ValueError(f"is damaged: {first_fault(error)}") from None
+        if isinstance(value, dict):
+            from tenfold.core.checksums import unsealed
+
+            value = unsealed(value)
         fault = self.check(value) if self.check else None
         if fault:
             raise ValueError(f"is damaged: {fault}")
         return value
 
     def _write(self, path: Path, value: Any) -> None:
-        write_json(path, value)
+        from tenfold.core.checksums import sealed
+
+        write_json(path, sealed(value) if isinstance(value, dict) else value)
 
 
 def _no_constant(name: str) -> float:
@@ -283,6 +289,13 @@ class HistoryFile(FolderFile[History]):
         ]
         lines = [",".join(str(row[key]) for key in self.columns) for row in rows]
         write_text(path, "\n".join([",".join(self.columns), *lines]) + "\n")
+
+
+def history_hash(records: Sequence[Mapping[str, Any]]) -> str:
+    """A hash of a history's numbers, which metrics.json keeps."""
+    from tenfold.core.checksums import hash_of
+
+    return hash_of(json.dumps([[float(value) for value in record.values()] for record in records]).encode())
 
 
 class PredictionsFile(FolderFile["Predictions"]):

@@ -146,6 +146,7 @@ class Run(Folder):
     )
     report = Place("report.html")
     figures = Place("figures")
+    state_before = StateFile("checkpoint/state-before.safetensors", stage=TRAINED, remedy=_ANEW)
     checkpoint = Place("checkpoint")
     evaluations = Place("evaluations")
     folds_folder = Place("folds")

@@ -3,6 +3,7 @@
 pyarrow is imported where a file is read or written: training, and a sweep's workers, do without its 30 MiB.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tenfold.core.checksums import hash_of
 from tenfold.core.files import atomic
 
+VERSION = 1
+_ABOUT = b"tenfold"  # the key in the file's footer
 _PROBABILITY = "probability:"
 # How far the probabilities of one image, float32 or bfloat16, may be from a sum of 1.
 _SUM_TOLERANCE = 0.05
@@ -39,6 +43,13 @@ class Predictions:
         """The most probable class of each image (N,) int64."""
         return self.probabilities.argmax(1)
 
+    @property
+    def hash(self) -> str:
+        """A hash of all that is saved."""
+        texts = json.dumps([list(self.paths), list(self.class_names)]).encode()
+        labels, probabilities = self.labels.astype("<i8"), self.probabilities.astype("<f4")
+        return hash_of(texts + labels.tobytes() + np.ascontiguousarray(probabilities).tobytes(), 16)
+
     def write(self, path: Path) -> None:
         """Save as Parquet: path, label and predicted (names), one column `probability:CLASS` per class."""
         import pyarrow as pa
@@ -54,8 +65,9 @@ class Predictions:
             columns["fold"] = pa.array(self.folds, pa.int32())
         for index, name in enumerate(self.class_names):
             columns[_PROBABILITY + name] = pa.array(self.probabilities[:, index], pa.float32())
+        about = {"version": VERSION, "blake2b": self.hash}
         with atomic(path) as temporary:
-            pq.write_table(pa.table(columns), temporary)
+            pq.write_table(pa.table(columns, metadata={_ABOUT: json.dumps(about)}), temporary)
 
 
 def pooled(parts: Sequence[Predictions], places: Sequence[int] | np.ndarray) -> Predictions:
@@ -92,7 +104,21 @@ def read_predictions(path: Path) -> Predictions:
     except (pa.ArrowException, KeyError, ValueError, TypeError, OSError) as error:
         raise ValueError(f"is not a file of tenfold's predictions ({error})") from None
     _check(predictions)
+    _check_about((table.schema.metadata or {}).get(_ABOUT), predictions)
     return predictions
+
+
+def _check_about(text: bytes | None, predictions: Predictions) -> None:
+    """Raise ValueError where the file is of a newer version, or has changed since it was written."""
+    if text is None:  # Version 0.1 wrote none.
+        return
+    about = json.loads(text)
+    if about["version"] != VERSION:
+        raise ValueError(
+            f"was written in format {about['version']}, this tenfold reads format {VERSION}; install a newer tenfold"
+        )
+    if about["blake2b"] != predictions.hash:
+        raise ValueError("is damaged: it has changed since it was written")
 
 
 def _check(predictions: Predictions) -> None:

@@ -6,8 +6,22 @@ from typing import Any
 
 
 @dataclass
+class Within:
+    """An epoch that has begun: its steps so far, their images and sums over these, and the seconds that all took."""
+
+    steps: int = 0
+    images: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
 class State:
-    """Where training stands, tensors apart. `epoch` and `step` count what is finished."""
+    """Where training stands, tensors apart.
+
+    `epoch` counts those that are finished, `step` their steps; `within` is the epoch that has begun.
+    """
 
     epoch: int = 0
     step: int = 0
@@ -18,6 +32,7 @@ class State:
     failed: bool = False
     schedule: dict[str, Any] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
+    within: Within | None = None
 
     @property
     def came_to_nothing(self) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, Unpack
 
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write, remove_folder, remove_leftovers
+from tenfold.core.signals import Stopped
 from tenfold.models import OwnModel, given_model
 from tenfold.models.own import check_own
 from tenfold.recipe import Recipe
@@ -19,7 +20,7 @@ from tenfold.runs.metrics import wilson_interval
 from tenfold.sweeps.display import SweepDisplay, continue_command
 from tenfold.sweeps.drive import Driver
 from tenfold.sweeps.journal import FILE, VERSION, Journal
-from tenfold.sweeps.ledger import Ledger
+from tenfold.sweeps.ledger import Ledger, read_ledger
 from tenfold.sweeps.page import save_results
 from tenfold.sweeps.plan import SweepPlan, differences, plan_sweep
 from tenfold.sweeps.results import Results, importance_of
@@ -137,7 +138,7 @@ def _opened(journal: Journal, plan: SweepPlan | None, retry: bool) -> Ledger:
                 f"{journal.path}: is empty. Give the recipe and what to vary, to begin the sweep anew."
             )
         journal.append({"event": "plan", "version": VERSION, "plan": plan.to_json()})
-    ledger = Ledger(journal.events)
+    ledger = read_ledger(journal)
     changed = [] if plan is None else differences(ledger.plan, plan)
     if changed:
         raise InputError(
@@ -168,7 +169,7 @@ def _trained(driver: Driver, minutes: float | None) -> bool:
     try:
         with closing(driver.workers), display.running(ledger, driver.folder, driver.workers.described()):
             return driver.run() or ledger.plan.trials is None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         display.paused(driver.folder, "stopped")
         raise
 

@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tenfold.core.checksums import hash_of
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write, remove_leftovers, sync
 
 VERSION = 1
 FILE = "sweep.jsonl"
+LINK = "blake2b"  # the entry of a line that holds the hash of it and of all before it
 Event = dict[str, Any]
 
 
@@ -26,15 +28,21 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder, self.path = folder, folder / FILE
         self.events: list[Event] = []
+        # The hash of all lines so far; None in a journal of version 0.1, which has none.
+        self.link: str | None = None
         self.read()
 
     def read(self) -> None:
         """Read the lines again."""
-        self.events = read_events(self.path) if self.path.is_file() else []
+        self.events, self.link = _read(self.path) if self.path.is_file() else ([], None)
 
     def append(self, event: Event) -> None:
         """Write one line and sync it. Raises TenfoldError where the disk is full."""
         new = not self.path.exists()
+        event = json.loads(json.dumps(event, allow_nan=False))
+        if new or not self.events or self.link is not None:
+            self.link = _linked(self.link, event)
+            event = {**event, LINK: self.link}
         line = json.dumps(event, allow_nan=False) + "\n"
         with explained_write(self.path), self.path.open("ab") as file:
             file.write(line.encode())
@@ -42,7 +50,7 @@ class Journal:
             os.fsync(file.fileno())
         if new:
             sync(self.folder)
-        self.events.append(json.loads(line))
+        self.events.append(_unlinked(json.loads(line)))
 
     def mend(self) -> None:
         """Cut off a line that a kill left torn."""
@@ -75,21 +83,52 @@ class Journal:
 
 def read_events(path: Path) -> list[Event]:
     """The whole lines of a journal. Raises InputError where it is damaged or of another version."""
-    events = []
+    return _read(path)[0]
+
+
+def damage(path: Path, number: int, reason: object) -> InputError:
+    """The error that says which line of a journal is damaged, and what helps."""
+    return InputError(
+        f"{path}: line {number} is damaged ({reason}). Restore the file, or begin a sweep of another --name."
+    )
+
+
+def _read(path: Path) -> tuple[list[Event], str | None]:
+    """The events, and the last line's link."""
+    events: list[Event] = []
+    link = None
     for number, line in enumerate(_whole_lines(path.read_bytes()).splitlines(), start=1):
         try:
-            events.append(json.loads(line))
-        except ValueError as error:
-            raise InputError(
-                f"{path}: line {number} is damaged ({error}). Restore the file, or begin a sweep of another --name."
-            ) from None
-    if events and events[0].get("version") != VERSION:
-        found = events[0].get("version", "none")
+            event = json.loads(line)
+            if not isinstance(event, dict):
+                raise ValueError("it is no JSON object")
+            if number == 1:
+                _check_version(path, event)
+            if link is not None or (number == 1 and LINK in event):
+                link = _linked(link, _unlinked(event))
+                if event.get(LINK) != link:
+                    raise ValueError("it has changed since it was written, or a line before it is missing")
+        except (ValueError, RecursionError) as error:
+            raise damage(path, number, error) from None
+        events.append(_unlinked(event))
+    return events, link
+
+
+def _check_version(path: Path, first: Event) -> None:
+    if first.get("version") != VERSION:
         raise InputError(
-            f"{path}: was written in version {found} of the journal, this tenfold reads version {VERSION}. "
-            "Begin a sweep of another --name; the trials of this one stay ordinary runs."
+            f"{path}: was written in version {first.get('version', 'none')} of the journal, this tenfold reads "
+            f"version {VERSION}. Begin a sweep of another --name; the trials of this one stay ordinary runs."
         )
-    return events
+
+
+def _linked(before: str | None, event: Event) -> str:
+    """A hash of an event and of all before it."""
+    return hash_of(f"{before} {json.dumps(event, sort_keys=True)}".encode())
+
+
+def _unlinked(event: Event) -> Event:
+    return {key: value for key, value in event.items() if key != LINK}
 
 
 def _whole_lines(content: bytes) -> bytes:

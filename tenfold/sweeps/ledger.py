@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, stdev
 from typing import Any
 
-from tenfold.sweeps.journal import Event
+from tenfold.sweeps.journal import Event, Journal, damage
 from tenfold.sweeps.plan import REDUCTION, SweepPlan
 
 # A trial whose worker is lost this often is taken to be the cause.
@@ -93,6 +93,17 @@ class Candidate:
             parameters if parameters is not None else float("inf"),
             self.number,
         )
+
+
+def read_ledger(journal: Journal) -> "Ledger":
+    """The state that a journal tells of. Raises InputError, naming the line, where one does not make sense."""
+    ledger = Ledger([])
+    for number, event in enumerate(journal.events, start=1):
+        try:
+            ledger.apply(event)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise damage(journal.path, number, f"{type(error).__name__}: {error}") from None
+    return ledger
 
 
 class Ledger:

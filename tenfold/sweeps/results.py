@@ -18,7 +18,7 @@ from tenfold.report.kit.numbers import duration
 from tenfold.runs.folder import Run
 from tenfold.sweeps import figures
 from tenfold.sweeps.journal import Journal
-from tenfold.sweeps.ledger import Candidate, Ledger
+from tenfold.sweeps.ledger import Candidate, Ledger, read_ledger
 from tenfold.sweeps.propose import study_of
 from tenfold.sweeps.space import Values, is_number, value_label
 from tenfold.sweeps.verdict import judge, noise_of, told_apart
@@ -254,7 +254,7 @@ def read_results(path: Path) -> Results:
     journal = Journal(path)
     if not journal.events:
         raise InputError(f"{path}: is not the folder of a sweep. `tenfold sweep` makes one below runs/.")
-    ledger = Ledger(journal.events)
+    ledger = read_ledger(journal)
     return Results(path, ledger, importance_of(ledger))
 
 

@@ -14,6 +14,7 @@ from tenfold.core.errors import TenfoldError
 from tenfold.data import Source, Splits
 from tenfold.models import named_model
 from tenfold.recipe import Data, parse_recipe
+from tenfold.runs.checkpoint import mend_checkpoint
 from tenfold.runs.folder import Run
 from tenfold.runs.state import State
 from tenfold.training.begin import begin_in, epochs, new_model, taken_up
@@ -69,6 +70,7 @@ def _train(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():
         begin_in(run, recipe, splits, device, task.command)
+        mend_checkpoint(run)
         begun = run.has(Run.state)
         if not begun or _unfinished(run.state, task.until):
             # Nothing that trains gets to see the test images.

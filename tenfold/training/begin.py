@@ -86,7 +86,7 @@ def what_is_fitted(
 def epochs(
     fitting: Fitting, run: Run, device: torch.device, watch: Watcher | None = None, world: World = ALONE
 ) -> Iterator[Epoch]:
-    """Train from the beginning or from the last finished epoch, yielding each epoch's record: see `fit`."""
+    """Train from the beginning or from the last checkpoint, yielding each epoch's record: see `fit`."""
     return fit(
         fitting.model,
         fitting.splits,

@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from tenfold.augment import Pipeline
 from tenfold.core.axes import channels_first, channels_last
+from tenfold.core.checksums import block_hashes, damaged_blocks
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import cache_folder, explained_write, put_folder, write_json
 from tenfold.core.progress import Progress
@@ -70,21 +71,17 @@ class FeatureSet:
         )
         try:
             about = json.loads((self.folder / "features.json").read_text(encoding="utf-8"))
+            if about["version"] != VERSION:
+                raise ValueError(f"of version {about['version']}, this tenfold reads version {VERSION}")
             features = np.load(self.folder / "features.npy", mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise TenfoldError(
-                f"{self.folder}: the cached features are damaged ({error}). {remedy}"
-            ) from None
-        if about.get("version") != VERSION:
-            raise TenfoldError(
-                f"{self.folder}: the cached features are of version {about.get('version')}, this tenfold reads "
-                f"version {VERSION}. {remedy}"
-            )
-        if features.shape != self.shape or features.dtype != np.float16:
-            raise TenfoldError(
-                f"{self.folder}: the cached features are {features.dtype} {features.shape}, expected float16 "
-                f"{self.shape}. {remedy}"
-            )
+            if features.shape != self.shape or features.dtype != np.float16:
+                raise ValueError(f"{features.dtype} {features.shape}, expected float16 {self.shape}")
+            # All of it is looked at: training reads all of it again and again.
+            hashes = np.array([int(text, 16) for text in about.get("blocks", [])], np.uint64)
+            if damaged_blocks(self.folder / "features.npy", hashes):
+                raise ValueError("changed since they were written")
+        except (OSError, ValueError, TypeError, LookupError, EOFError, RecursionError) as error:
+            raise TenfoldError(f"{self.folder}: the cached features are damaged: {error}. {remedy}") from None
         return features
 
 
@@ -161,7 +158,10 @@ def _grow(
             done += len(features)
             write_json(partial / "progress.json", {"version": VERSION, "shape": found.shape, "done": done})
             progress(done, found.shape[0])
-    write_json(partial / "features.json", {"version": VERSION, "shape": found.shape, **found.about})
+    blocks = [f"{number:016x}" for number in block_hashes(partial / "features.npy").tolist()]
+    write_json(
+        partial / "features.json", {"version": VERSION, "shape": found.shape, "blocks": blocks, **found.about}
+    )
     (partial / "progress.json").unlink(missing_ok=True)
     put_folder(partial, found.folder)
     return done - begun

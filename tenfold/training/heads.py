@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tenfold.data import Split, class_counts
 from tenfold.models.backbone import Standardise
 from tenfold.models.keras_cnns import Flatten
-from tenfold.runs.checkpoint import Tensors
+from tenfold.runs.checkpoint import Tensors, Within
 from tenfold.training.losses import Criterion
 from tenfold.training.method import Equipment, Learned, Method, NonFiniteLossError, Step
 
@@ -42,8 +42,8 @@ class StrengthPath(Method):
         """L-BFGS takes steps of its own length."""
         return 1.0
 
-    def learn(self, epoch: int) -> Learned:
-        """Solve for this epoch's strength; the loss is without penalty."""
+    def learn(self, epoch: int, within: Within) -> Learned:
+        """Solve for this epoch's strength, without pause; the loss is without penalty."""
         strength = self.strengths[epoch - 1]
         parameters = list(self.equipment.model.network.parameters())
         weight = next(p for p in parameters if p.dim() == 2)

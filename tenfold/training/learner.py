@@ -22,8 +22,18 @@ from tenfold.inference.evaluation import Score, score
 from tenfold.models import Classifier
 from tenfold.models.shared_norm import Sharing, norm_averages, share_norms
 from tenfold.recipe import Recipe
-from tenfold.runs.checkpoint import State, Tensors
-from tenfold.training.method import Equipment, Learned, MakeMethod, Method, NonFiniteLossError, Pace, Watcher
+from tenfold.runs.checkpoint import State, Tensors, Within
+from tenfold.training.method import (
+    Equipment,
+    Learned,
+    MakeMethod,
+    Method,
+    NonFiniteLossError,
+    Pace,
+    Pause,
+    Watcher,
+    never,
+)
 from tenfold.training.optimizers import build_optimizer, share_work
 from tenfold.training.schedules import build_schedule, improves
 from tenfold.training.steps import GradientSteps
@@ -65,9 +75,9 @@ class Learner:
 
     `run_epoch` is one epoch with its validation and its consequences; `learn` is the epoch's training alone. The
     optimizer and `memory` are what a checkpoint keeps. `method` is another way through an epoch than by gradient
-    steps; `watch` hears of each step. `spent_before` are seconds of `fit.minutes` that are gone already, such as
-    those of a frozen backbone's features. In a `world` of processes each has a learner of its own, and they go in
-    step. Raises InputError for a recipe that does not suit the model.
+    steps; `watch` hears of each step, and `pause` is called where training can be left. `spent_before` are seconds of
+    `fit.minutes` that are gone already, such as those of a frozen backbone's features. In a `world` of processes each
+    has a learner of its own, and they go in step. Raises InputError for a recipe that does not suit the model.
     """
 
     def __init__(
@@ -81,6 +91,7 @@ class Learner:
         method: MakeMethod = GradientSteps,
         spent_before: float = 0.0,
         world: World = ALONE,
+        pause: Pause = never,
     ) -> None:
         device = device or torch.device("cpu")
         self.model, self.recipe = model.to(device), recipe
@@ -98,7 +109,11 @@ class Learner:
         self.pace.judged = len(self.validation)
         self.state = State(schedule=self.schedule.memory)
         self.best: Tensors = {}
-        self.equipment = Equipment(self.model, self.train, recipe, self.optimizer, self.pace, watch, norms)
+        # The epoch to go on with, where it had begun.
+        self.left: Within | None = None
+        self.equipment = Equipment(
+            self.model, self.train, recipe, self.optimizer, self.pace, watch, norms, pause
+        )
         self.method: Method = method(self.equipment)
 
     @property
@@ -110,7 +125,10 @@ class Learner:
         """Go on from where a learner of the same recipe stood."""
         self.state, self.best = memory.state, memory.best
         self.method.restore(memory.images)
-        self.pace.spent_before = self.spent_before + sum(record["seconds"] for record in self.state.history)
+        seconds = [record["seconds"] for record in self.state.history]
+        self.left = self.state.within
+        seconds += [self.left.seconds] if self.left else []
+        self.pace.spent_before = self.spent_before + sum(seconds)
         self.schedule.memory = self.state.schedule
 
     def restore_best(self) -> None:
@@ -123,14 +141,14 @@ class Learner:
         try:
             record = self._learn_and_validate(self.state.epoch + 1)
         except NonFiniteLossError as error:
-            self.state.stop_reason, self.state.failed = str(error), True
+            self.state.stop_reason, self.state.failed, self.state.within = str(error), True, None
             return None
         self.note(record)
         return record
 
     def note(self, record: Epoch) -> None:
         """Draw an epoch's consequences: the best one, the end, and what the schedule makes of it."""
-        self.state.epoch = record.epoch
+        self.state.epoch, self.state.within = record.epoch, None
         self.state.history.append(asdict(record))
         self._judge(asdict(record))
         self.schedule.observe(asdict(record))
@@ -141,13 +159,15 @@ class Learner:
         return self.state.epoch > 0 and self.state.best_epoch == self.state.epoch
 
     def learn(self, epoch: int) -> Learned:
-        """One epoch of training alone, counted from 1."""
-        if epoch == 1:
+        """One epoch of training alone, counted from 1, or what is left of it."""
+        within = self.state.within = self.left or Within()
+        self.left = None
+        if epoch == 1 and not within.steps:
             self._initialise()
         self.model.begin_epoch(epoch)
         world = self.train.world
         world.follow_first(self.model.state_dict().values())
-        learned = self.method.learn(epoch)
+        learned = self.method.learn(epoch, within)
         if not world.alone:
             self._average_norms(world)
         return learned
@@ -155,19 +175,19 @@ class Learner:
     def validate(self) -> Score:
         """How good the model is on the validation images, whose classes count as they do in training."""
         with self.equipment.precision():
-            return score(self.model, self.validation, self.emphasis)
+            return score(self.model, self.validation, self.emphasis, self.equipment.pause)
 
     def _learn_and_validate(self, epoch: int) -> Epoch:
-        began = time.perf_counter()
+        began, before = time.perf_counter(), self.left.seconds if self.left else 0.0
         learning_rate = self.method.begin(epoch)
         learned = self.learn(epoch)
-        self.state.step += learned.steps
         trained = time.perf_counter()
         judged = self.validate()
+        self.state.step += learned.steps
         if not math.isfinite(judged.loss):
             raise NonFiniteLossError(f"the validation loss became {judged.loss} after epoch {epoch}")
         self.pace.saw_validation(time.perf_counter() - trained)
-        seconds = round(time.perf_counter() - began, 3)
+        seconds = round(before + time.perf_counter() - began, 3)
         return Epoch(
             epoch=epoch,
             loss=learned.loss,

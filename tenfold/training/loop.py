@@ -1,10 +1,13 @@
 """The training loop: a learner, a run folder and its checkpoints, as a generator that yields a record per epoch."""
 
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import torch
 
 from tenfold.core.devices import keep_freed_memory
+from tenfold.core.signals import Held
 from tenfold.core.world import ALONE, World
 from tenfold.data import Splits
 from tenfold.models import Classifier
@@ -12,8 +15,11 @@ from tenfold.recipe import Recipe
 from tenfold.runs.checkpoint import load_checkpoint, save_checkpoint
 from tenfold.runs.folder import Run
 from tenfold.training.learner import Epoch, Learner, Memory
-from tenfold.training.method import MakeMethod, Watcher
+from tenfold.training.method import MakeMethod, Watcher, never
 from tenfold.training.steps import GradientSteps
+
+# Checkpoints within epochs take at most this share of the time.
+DISK_SHARE = 0.01
 
 
 def fit(
@@ -31,14 +37,16 @@ def fit(
 ) -> Iterator[Epoch]:
     """Train `model` in place, yielding each epoch's record after its checkpoint is on disk.
 
-    To stop early, leave the loop: `tenfold resume` or `resume=True` goes on from the last finished epoch, and on
-    a CPU ends with the same weights, bit for bit, as a run that was never interrupted. When the generator ends by
-    itself, the model holds the best epoch's weights by `recipe.stop.monitor`. A loss that is not finite ends
-    training with `State.failed` set and a reason that names the step; the best model so far is kept. `method` is
-    another way through an epoch than by gradient steps; `spent_before`, seconds that count as training already.
-    In a `world` of processes, which see the same folder, the first one writes.
+    To stop early, leave the loop: `tenfold resume` or `resume=True` goes on from the last checkpoint, and on a CPU
+    ends with the same weights, bit for bit, as a run that was never interrupted. Ctrl-C, SIGTERM and SIGHUP are held
+    back until the step is done and a checkpoint written. When the generator ends by itself, the model holds the best
+    epoch's weights by `recipe.stop.monitor`. A loss that is not finite ends training with `State.failed` set and a
+    reason that names the step; the best model so far is kept. `method` is another way through an epoch than by
+    gradient steps; `spent_before`, seconds that count as training already. In a `world` of processes, which see the
+    same folder, the first one writes.
     """
     keep_freed_memory()
+    keeper = _Keeper(run, recipe)
     learner = Learner(
         model,
         splits,
@@ -48,13 +56,19 @@ def fit(
         method=method,
         spent_before=spent_before,
         world=world,
+        # The processes of a world go in step, and are left between epochs only.
+        pause=keeper.pause if world.alone else never,
     )
+    keeper.learner = learner
     if resume:
         learner.go_on(Memory(*load_checkpoint(run.path, learner.model, learner.optimizer)))
     while learner.state.stop_reason is None:
-        record = learner.run_epoch()
-        if world.first:
-            _save(learner, run, splits.class_names, record)
+        with keeper.signals if world.alone else nullcontext():
+            record = learner.run_epoch()
+            if world.first:
+                if record is not None and learner.improved:
+                    run.save_model(learner.model, learner.best, splits.class_names)
+                keeper.save()
         if record is not None:
             yield record
     learner.restore_best()
@@ -63,13 +77,38 @@ def fit(
 def keep(learner: Learner, run: Run, class_names: tuple[str, ...]) -> None:
     """Write what a learner has come to elsewhere into a run's folder, as `fit` leaves it there."""
     run.save_model(learner.model, learner.best, class_names)
-    _save(learner, run, class_names, None)
+    _save(learner, run)
 
 
-def _save(learner: Learner, run: Run, class_names: tuple[str, ...], record: Epoch | None) -> None:
-    """Write a better model, checkpoint and history, in this order: a kill between them costs nothing."""
-    if record is not None and learner.improved:
-        run.save_model(learner.model, learner.best, class_names)
+def _save(learner: Learner, run: Run) -> None:
+    """Write checkpoint and history, in this order: a kill between them costs nothing."""
     memory = learner.memory
     save_checkpoint(run.path, memory.state, learner.model, memory.best, learner.optimizer, memory.images)
     run.history = memory.state.history
+
+
+class _Keeper:
+    """Writes the checkpoints of a run, within epochs too: now and then, and where a signal asks for the end."""
+
+    learner: Learner
+
+    def __init__(self, run: Run, recipe: Recipe) -> None:
+        self.run, self.seconds = run, 60 * recipe.fit.checkpoint_minutes
+        self.signals = Held()
+        self.saved, self.cost = time.monotonic(), 0.0
+
+    def save(self) -> None:
+        """Write checkpoint and history, and note what that takes."""
+        began = time.monotonic()
+        _save(self.learner, self.run)
+        self.saved = time.monotonic()
+        self.cost = self.saved - began
+
+    def pause(self) -> None:
+        """Between two steps: save where it is time, and let a signal through that came meanwhile."""
+        due = time.monotonic() - self.saved > max(self.seconds, self.cost / DISK_SHARE)
+        # A method that has no steps is left where its epoch began.
+        if (due or self.signals.came) and self.learner.state.within and self.learner.state.within.steps:
+            self.save()
+        if self.signals.came:
+            self.signals.release()

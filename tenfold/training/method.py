@@ -15,7 +15,7 @@ from tenfold.data.feeds import Feed
 from tenfold.models import Classifier
 from tenfold.models.shared_norm import Sharing
 from tenfold.recipe import Recipe
-from tenfold.runs.checkpoint import Tensors
+from tenfold.runs.checkpoint import Tensors, Within
 from tenfold.training.schedules import Schedule
 
 
@@ -40,6 +40,12 @@ class Step:
 JUDGED, _WARM_UP = 0.4, 2
 
 Watcher = Callable[[Step], None]
+# Called between two steps, when model, optimizer and all that the method remembers belong together.
+Pause = Callable[[], None]
+
+
+def never() -> None:
+    """Never pause."""
 
 
 class Pace:
@@ -107,6 +113,7 @@ class Equipment:
     pace: Pace
     watch: Watcher | None = None
     norms: Sharing = field(default_factory=lambda: Sharing(ALONE))
+    pause: Pause = never
 
     @property
     def world(self) -> World:
@@ -146,15 +153,16 @@ class Method(ABC):
         """Make ready for an epoch, counted from 1; return the learning rate that its record states."""
 
     @abstractmethod
-    def learn(self, epoch: int) -> Learned:
-        """Change the model for an epoch; say what became of it.
+    def learn(self, epoch: int, within: Within) -> Learned:
+        """Change the model for an epoch, or for what `within` says is left of it; say what became of it.
 
-        Raises NonFiniteLossError, which says where, when the loss is not finite.
+        A method that can be left between steps keeps `within` true, and calls the equipment's `pause`. Raises
+        NonFiniteLossError, which says where, when the loss is not finite.
         """
 
     @abstractmethod
     def memory(self) -> Tensors:
-        """What it must remember from epoch to epoch, beside model and optimizer, for a checkpoint to keep."""
+        """What it must remember from step to step, beside model and optimizer, for a checkpoint to keep."""
 
     @abstractmethod
     def restore(self, memory: Tensors) -> None:

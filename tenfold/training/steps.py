@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from tenfold.data import class_counts
 from tenfold.data.feeds import Batch, balanced_order, epoch_order, hardest
 from tenfold.models import Classifier
 from tenfold.recipe import Recipe
-from tenfold.runs.checkpoint import Tensors
+from tenfold.runs.checkpoint import Tensors, Within
 from tenfold.training.losses import Criterion
 from tenfold.training.method import Equipment, Learned, Method, NonFiniteLossError, Step
 
@@ -47,21 +48,26 @@ class GradientSteps(Method):
         )
         # Which of them this process has seen in the epoch.
         self.seen = torch.zeros(len(equipment.train), dtype=torch.bool, device=equipment.device)
+        # Which of them the epoch that has begun learns from: by what the losses were then.
+        self.chosen: np.ndarray | None = None
 
     def begin(self, epoch: int) -> float:
         """Set the rates of the epoch's first step; return the first group's."""
         return self.equipment.pace.set_rates(epoch)
 
-    def learn(self, epoch: int) -> Learned:
-        """Train once on every image of the epoch."""
+    def learn(self, epoch: int, within: Within) -> Learned:
+        """Train once on every image of the epoch that is left."""
         given, settings = self.equipment, self.equipment.recipe.fit
+        if not within.steps:
+            self.chosen = self._kept(epoch)
         order = self._order(epoch)
         augment = self.augmentations.epoch(settings.seed, epoch)
         given.model.train()
-        tally, began = _Tally(epoch), time.perf_counter()
+        tally, began, before = _Tally(epoch, within), time.perf_counter(), replace(within)
         pace = 1 if given.device.type == "cpu" else STEPS_BETWEEN_LOOKS
         # What mixes images needs all of a batch, whoever learns from which part of it.
-        for index, batch in enumerate(given.train.batches(order, whole=augment.mixes)):
+        left = given.train.batches(order[before.steps :], whole=augment.mixes)
+        for index, batch in enumerate(left, before.steps):
             self._seed_dropout(epoch, index)
             images, targets = augment(batch.images, batch.labels, batch.places)
             images, targets = reduced(images[batch.mine], settings.scale(epoch)), targets[batch.mine]
@@ -78,33 +84,38 @@ class GradientSteps(Method):
             looks = (index + 1) % pace == 0 or last
             if looks:
                 tally.look()
-            if given.watch and looks:
-                rate = tally.images / (time.perf_counter() - began)
-                given.watch(
-                    Step(epoch, settings.epochs, index + 1, len(order), tally.loss, tally.accuracy, rate)
-                )
+                spent = time.perf_counter() - began
+                within.seconds = before.seconds + spent
+                if given.watch:
+                    rate = (within.images - before.images) / spent
+                    given.watch(
+                        Step(epoch, settings.epochs, index + 1, len(order), tally.loss, tally.accuracy, rate)
+                    )
+                given.pause()
             if last:
                 break
         self._join_losses()
-        return Learned(tally.loss, tally.accuracy, tally.steps)
+        return Learned(tally.loss, tally.accuracy, within.steps)
 
     def memory(self) -> Tensors:
-        """The loss of each training image, where it chooses what is learned next."""
-        return {} if self.losses is None else {"losses": self.losses}
+        """The loss of each training image, where it chooses what is learned next, and what it chose last."""
+        if self.losses is None:
+            return {}
+        chosen = {} if self.chosen is None else {"chosen": torch.from_numpy(self.chosen)}
+        return {"losses": self.losses, **chosen}
 
     def restore(self, memory: Tensors) -> None:
         """Go on from those losses."""
         if self.losses is not None:
             self.losses.copy_(memory["losses"])
+            self.chosen = memory["chosen"].numpy() if "chosen" in memory else None
 
     def _order(self, epoch: int) -> list[np.ndarray]:
         """The positions of each of the epoch's batches."""
         split, settings = self.equipment.train.split, self.equipment.recipe.fit
         if settings.sampler == "balanced":
             return balanced_order(split, settings.batch_size, settings.seed, epoch)
-        return epoch_order(
-            split, settings.batch_size, settings.batches, settings.seed, epoch, self._kept(epoch)
-        )
+        return epoch_order(split, settings.batch_size, settings.batches, settings.seed, epoch, self.chosen)
 
     def _kept(self, epoch: int) -> np.ndarray | None:
         """Which training images (N,) bool the epoch learns from; None where it is all of them."""
@@ -196,13 +207,13 @@ def _check_scales(model: Classifier, recipe: Recipe, device: torch.device) -> No
 
 
 class _Tally:
-    """Sums of loss and correct answers over an epoch's images; divided only when read.
+    """Adds loss and correct answers over an epoch's images to its `within`; divided only when read.
 
     What steps add stays on their device until the next look.
     """
 
-    def __init__(self, epoch: int) -> None:
-        self.epoch, self.steps, self.images, self.loss_sum, self.correct = epoch, 0, 0, 0.0, 0
+    def __init__(self, epoch: int, within: Within) -> None:
+        self.epoch, self.within = epoch, within
         self.pending: list[tuple[int, Tensor, Tensor]] = []
 
     def add(self, count: int, loss: Tensor, correct: Tensor) -> None:
@@ -214,20 +225,20 @@ class _Tally:
         counts, losses, correct = zip(*self.pending, strict=True)
         self.pending.clear()
         for count, loss in zip(counts, torch.stack(losses).tolist(), strict=True):
-            self.steps += 1
+            self.within.steps += 1
             if not math.isfinite(loss):
                 raise NonFiniteLossError(
-                    f"the loss became {loss} at step {self.steps} of epoch {self.epoch}; "
+                    f"the loss became {loss} at step {self.within.steps} of epoch {self.epoch}; "
                     "a lower optimizer.lr is the usual remedy"
                 )
-            self.images += count
-            self.loss_sum += loss * count
-        self.correct += round(torch.stack(correct).sum().item())
+            self.within.images += count
+            self.within.loss_sum += loss * count
+        self.within.correct += round(torch.stack(correct).sum().item())
 
     @property
     def loss(self) -> float:
-        return self.loss_sum / self.images
+        return self.within.loss_sum / self.within.images
 
     @property
     def accuracy(self) -> float:
-        return self.correct / self.images
+        return self.within.correct / self.within.images

@@ -10,12 +10,15 @@ import torch
 
 from tenfold.core.devices import device_name, peak_memory_mib
 from tenfold.core.errors import TenfoldError
+from tenfold.core.signals import Stopped
 from tenfold.core.world import ALONE, World
 from tenfold.data import Splits
 from tenfold.findings.explain import explain
 from tenfold.inference.evaluation import predict_split, write_contract
 from tenfold.models import Classifier
 from tenfold.report import write_report
+from tenfold.runs.checkpoint import mend_checkpoint
+from tenfold.runs.files import history_hash
 from tenfold.runs.folder import Run
 from tenfold.runs.metrics import measure
 from tenfold.runs.predictions import Predictions, pooled
@@ -68,7 +71,7 @@ def carry_out(
             with display.working("testing, and drawing the report"):
                 _finish(run, task, splits, place)
             tracker.finished()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stopped):
             display.interrupted(run)
             raise
     if first:
@@ -90,10 +93,7 @@ def _train(
 ) -> tuple[Fitting, State]:
     """Train to the end, in a fold of so many `folds` or else. Raises TenfoldError where that comes to nothing."""
     display, world = place.display, place.world
-    resuming = run.has(Run.state)
-    if resuming and world.first:
-        # A kill may have come between the two.
-        run.history = run.state.history
+    resuming = world.agree(lambda: _recovered(run, display))
     with display.decoding(FEATURES) as note:
         task = taken_up(run, splits, place.device, note, world, model)
     with display.training(run, task, splits, device_name(place.device), folds):
@@ -105,6 +105,17 @@ def _train(
     if resuming and world.first:
         run.save_model(task.model, task.model.state_dict(), splits.class_names)
     return task, state
+
+
+def _recovered(run: Run, display: Display) -> bool:
+    """Whether the run goes on from a checkpoint; what a kill or damage left of it is put right."""
+    mended = mend_checkpoint(run)
+    if mended:
+        display.note(mended)
+    if not run.has(Run.state):
+        return False
+    run.history = run.state.history  # A kill may have come between the two.
+    return True
 
 
 def evaluate_again(run: Run, splits: Splits, place: Workplace) -> None:
@@ -245,4 +256,5 @@ def _cost(run: Run, model: Classifier, splits: Splits, device: torch.device) -> 
         "parameters_total": total,
         "peak_memory_mib": peak_memory_mib(),
         "device": device_name(device),
+        "history": history_hash(state.history),
     }

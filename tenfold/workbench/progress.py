@@ -137,7 +137,7 @@ class Display:
         """How the source was read, and what of it should not be passed over."""
         self.console.print(escape(f"understood as {splits.layout}"))
         for notice in splits.notices:
-            self.console.print(f"[yellow]note[/] {escape(notice)}")
+            self.note(notice)
         for line in left_out_lines(splits):
             self.console.print(f"[yellow]left out[/] {escape(line)}")
 
@@ -178,8 +178,12 @@ class Display:
     def interrupted(self, run: Run) -> None:
         """How to go on."""
         self.console.print(
-            f"stopped. `tenfold resume {escape(quote(str(run.path)))}` goes on from the last finished epoch."
+            f"stopped. `tenfold resume {escape(quote(str(run.path)))}` goes on where it stopped."
         )
+
+    def note(self, text: str) -> None:
+        """Something that the user should know, on a line of its own."""
+        self.console.print(f"[yellow]note[/] {escape(text)}")
 
     def finished(self, run: Run) -> None:
         """The result, where the report lies, and what to do next."""

@@ -128,9 +128,9 @@ def resume(
     model: Model | None = None,
     data: Data | None = None,
 ) -> Run:
-    """Go on with an interrupted run from its last finished epoch, then evaluate and report as `train` does.
+    """Go on with an interrupted run from its last checkpoint, then evaluate and report as `train` does.
 
-    A run interrupted before its first epoch ended begins anew; one that had finished is evaluated again.
+    A run interrupted before its first checkpoint begins anew; one that had finished is evaluated again.
     `model` and `data`, which says where its images are now: see `load_run`; the run notes the place.
     """
     run = load_run(run, model, data)

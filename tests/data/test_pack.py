@@ -9,10 +9,12 @@ import numpy as np
 import psutil
 import pytest
 from images import all_paths, class_folders, load, random_pixels, refused, save
+from small import flip_byte
 
+from tenfold.core.checksums import BLOCK, damaged_blocks
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.data import Source, cache_entries, read_splits, remove_cache_entries
-from tenfold.data.pack import open_pack
+from tenfold.data.pack import open_pack, verify_packs
 from tenfold.recipe import Data
 
 
@@ -142,16 +144,37 @@ def test_a_misfit_found_by_another_process_changes_the_shape(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("name", ["pixels.npy", "index.npz", "pack.json"])
-@pytest.mark.parametrize("damage", ["cut", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "empty", "null", "deep", "a changed byte"])
 def test_a_damaged_pack_is_made_anew(photos, own_cache, name, damage):
     before = load(photos)
     file = next(own_cache.glob(f"packs/*/{name}"))
-    if damage == "cut":
-        file.write_bytes(file.read_bytes()[:100])
-    else:
+    contents = {"cut": file.read_bytes()[:100], "empty": b"", "null": b"null", "deep": b"[" * 100_000}
+    if damage == "gone":
         file.unlink()
+    elif damage == "a changed byte":
+        flip_byte(file, file.stat().st_size * 2 // 3)
+    else:
+        file.write_bytes(contents[damage])
     assert decoded(photos) == 27
     assert load(photos).fingerprint == before.fingerprint
+
+
+def test_a_changed_byte_anywhere_is_found_when_all_is_verified(tmp_path, own_cache):
+    """Of a large pack a few blocks are looked at when it is opened, and all of them with `--verify`."""
+    folder = tmp_path / "p"
+    for number, name in enumerate(("a", "b")):
+        (folder / name).mkdir(parents=True)
+        for i in range(20):
+            save(folder / name / f"{i}.png", np.full((256, 256, 3), (5 * i + number, 9, 0), np.uint8))
+    before = load(folder).fingerprint
+    pixels = next(own_cache.glob("packs/*/pixels.npy"))
+    assert pixels.stat().st_size > 6 * BLOCK
+    flip_byte(pixels, 4 * BLOCK + 5)
+    assert damaged_blocks(pixels, np.load(pixels.with_name("index.npz"))["blocks"]) == [4]
+    assert verify_packs(Source(str(folder))) == 0
+    assert not pixels.exists()
+    assert load(folder).fingerprint == before
+    assert not damaged_blocks(pixels, np.load(pixels.with_name("index.npz"))["blocks"])
 
 
 # Several processes, and interruptions ------------------------------------------------------------------------

@@ -1,12 +1,11 @@
 """The contract keeps every number, refuses what it does not know, and says what validation supports."""
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
+from small import edit_json
 
 from tenfold.core.errors import InputError
 from tenfold.inference.calibrate import FALSE_ALARMS, calibrate, learn_familiarity
@@ -59,9 +58,7 @@ def test_a_contract_comes_back_from_its_file_as_it_was(tmp_path):
 )
 def test_a_contract_that_is_not_known_is_refused(tmp_path, change, message):
     contract_of().write(tmp_path)
-    saved = json.loads((tmp_path / "inference.json").read_text(encoding="utf-8"))
-    change(saved)
-    (tmp_path / "inference.json").write_text(json.dumps(saved), encoding="utf-8")
+    edit_json(tmp_path / "inference.json", lambda saved: (change(saved), saved)[1])
     with pytest.raises(InputError, match=message):
         read_contract(tmp_path)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from constructed import digits_run, epoch_record, finish_run, large_run, new_run, pictured_splits
 from sklearn import metrics as sk
+from small import edit_json
 
 from tenfold.core.files import write_json
 from tenfold.report import write_report
@@ -173,9 +174,7 @@ def test_hostile_names_stay_text_in_the_figures(hostile):
 def test_the_report_is_made_again_without_the_data(run, tmp_path):
     folder = tmp_path / "moved"
     shutil.copytree(run.path, folder)
-    saved = json.loads((folder / "data.json").read_text())
-    saved["source"]["data"] = str(tmp_path / "gone")
-    write_json(folder / "data.json", saved)
+    edit_json(folder / "data.json", lambda saved: saved["source"].update(data=str(tmp_path / "gone")))
     page = write_report(type(run)(folder)).read_text()
     reader = Reader(page)
     assert "no pictures in this page" in reader.text

@@ -1,11 +1,14 @@
 """Checkpoints and saved models: exact, whole or not at all, without pickle, and plain about what does not fit."""
 
+import errno
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from small import edit_json
 
 from tenfold.core.errors import InputError
 from tenfold.models import Preprocessing, build_model
@@ -121,12 +124,31 @@ def test_the_file_holds_tensors_and_json_and_no_pickle(saved):
     assert 8 + size + max(ends) == path.stat().st_size, "nothing but the header and the tensors"
 
 
-def test_saving_again_replaces_the_file_and_leaves_nothing_beside_it(saved):
+def test_saving_again_replaces_the_file_and_leaves_the_one_before_beside_it(saved):
     folder, model, optimizer = saved
+    before = (folder / "checkpoint" / "state.safetensors").read_bytes()
     train_steps(model, optimizer, 1)
     save_checkpoint(folder, State(epoch=3), model, {}, optimizer)
-    assert [path.name for path in (folder / "checkpoint").iterdir()] == ["state.safetensors"]
+    names = sorted(path.name for path in (folder / "checkpoint").iterdir())
+    assert names == ["state-before.safetensors", "state.safetensors"]
     assert read_state(folder).epoch == 3
+    assert (folder / "checkpoint" / "state-before.safetensors").read_bytes() == before
+
+
+def test_without_links_the_one_before_is_renamed(saved, monkeypatch):
+    folder, model, optimizer = saved
+    before = (folder / "checkpoint" / "state.safetensors").read_bytes()
+
+    def refuse(*paths):
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    for epoch in (3, 4):
+        save_checkpoint(folder, State(epoch=epoch), model, {}, optimizer)
+        kept = (folder / "checkpoint" / "state-before.safetensors").read_bytes()
+        assert kept == before
+        before = (folder / "checkpoint" / "state.safetensors").read_bytes()
+    assert read_state(folder).epoch == 4
 
 
 def test_a_failed_save_keeps_the_old_checkpoint(saved):
@@ -135,8 +157,7 @@ def test_a_failed_save_keeps_the_old_checkpoint(saved):
     unserialisable = State(epoch=9, history=[{"loss": object()}])
     with pytest.raises(TypeError, match="not JSON serializable"):
         save_checkpoint(folder, unserialisable, model, {}, optimizer)
-    assert (folder / "checkpoint" / "state.safetensors").read_bytes() == before
-    assert len(list((folder / "checkpoint").iterdir())) == 1
+    assert {path.read_bytes() for path in (folder / "checkpoint").iterdir()} == {before}
 
 
 def damage_cut(data: bytes) -> bytes:
@@ -166,7 +187,7 @@ def rewrite_header(folder, **changes) -> None:
 def test_another_version_is_refused(saved):
     folder, *_ = saved
     rewrite_header(folder, version=99)
-    with pytest.raises(InputError, match=r"written in format 99, this tenfold reads format 1"):
+    with pytest.raises(InputError, match=r"written in format 99, this tenfold reads formats 1 to 2"):
         read_state(folder)
 
 
@@ -218,8 +239,7 @@ def test_a_saved_model_gives_the_same_logits(model_folder):
 
 def test_a_model_whose_weights_do_not_fit_its_description_is_refused(model_folder):
     folder, _ = model_folder
-    text = (folder / "model.json").read_text()
-    (folder / "model.json").write_text(text.replace('"dense": 5', '"dense": 6'))
+    edit_json(folder / "model.json", lambda described: described["architecture"].update(dense=6))
     with pytest.raises(InputError, match=r"model\.safetensors: 3 tensors do not fit .*expected \(6, 64\)"):
         Run(folder).model()
 

@@ -1,11 +1,13 @@
 """Small things to test with: pictures drawn here, recipes that train in a moment, the command line as a process."""
 
+import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 
@@ -70,6 +72,21 @@ def _draw_shape(
         draw.line((left, top + 8, left + 8, top), fill=color, width=2)
     else:
         draw.rectangle(box, outline=color, width=2)
+
+
+def edit_json(path: Path, change: Callable[[Any], Any]) -> None:
+    """Change a JSON file as a person would who knows of its hash: without it, the file is taken as it is."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    value.pop("blake2b", None)
+    changed = change(value)
+    path.write_text(json.dumps(value if changed is None else changed), encoding="utf-8")
+
+
+def flip_byte(path: Path, place: int) -> None:
+    """Change one byte of a file."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
 
 
 def first(split, count: int):

@@ -16,6 +16,7 @@ from tenfold.models import build_model
 from tenfold.models.swift import Swift
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import Run
+from tenfold.runs.state import Within
 from tenfold.training import learner
 from tenfold.training.loop import fit
 from tenfold.training.method import Learned
@@ -90,10 +91,10 @@ def test_an_epoch_learns_from_the_images_whose_loss_was_largest_when_last_seen(
     seen: list[list[int]] = []
 
     class Watched(GradientSteps):
-        def learn(self, epoch: int) -> Learned:
+        def learn(self, epoch: int, within: Within) -> Learned:
             before = self.memory()["losses"].clone()
             seen.append([])
-            answer = super().learn(epoch)
+            answer = super().learn(epoch, within)
             if epoch > 1:
                 others = torch.ones(len(before), dtype=torch.bool)
                 others[seen[-1]] = False

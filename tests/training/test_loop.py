@@ -17,6 +17,7 @@ from tenfold.inference.evaluation import score
 from tenfold.models import build_model
 from tenfold.runs.checkpoint import read_state
 from tenfold.runs.folder import Run
+from tenfold.runs.state import Within
 from tenfold.training.learner import Epoch
 from tenfold.training.loop import fit
 from tenfold.training.method import NonFiniteLossError, Step
@@ -64,17 +65,17 @@ def test_the_same_seed_gives_identical_weights_whatever_was_drawn_before(trained
 
 def test_a_tally_read_seldom_is_the_same_as_one_read_at_each_step():
     steps = [(n, torch.rand(()), torch.randint(n, ())) for n in (8, 8, 5)]
-    often, seldom = _Tally(epoch=1), _Tally(epoch=1)
+    often, seldom = _Tally(1, Within()), _Tally(1, Within())
     for step in steps:
         often.add(*step)
         often.look()
         seldom.add(*step)
     seldom.look()
-    assert (often.loss, often.accuracy, often.images) == (seldom.loss, seldom.accuracy, seldom.images)
+    assert (often.loss, often.accuracy, often.within) == (seldom.loss, seldom.accuracy, seldom.within)
 
 
 def test_a_tally_read_seldom_still_names_the_first_bad_step():
-    tally = _Tally(epoch=4)
+    tally = _Tally(4, Within())
     for loss in (1.0, math.inf, math.nan):
         tally.add(2, torch.tensor(loss), torch.tensor(0))
     with pytest.raises(NonFiniteLossError, match="the loss became inf at step 2 of epoch 4"):

@@ -14,7 +14,7 @@ from networks import transfer_network
 from photographs import crop_photographs, missing
 from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
-from small import draw_pictures
+from small import draw_pictures, flip_byte
 
 from tenfold import load_run
 from tenfold.augment import build_augmentations
@@ -186,9 +186,14 @@ def test_a_begun_feature_set_of_another_version_is_begun_anew(few_digits, own_ca
             lambda folder: (folder / "features.json").write_text('{"version": 0}'),
             "of version 0, this tenfold reads",
         ),
+        (lambda folder: flip_byte(folder / "features.npy", -7), "changed since they were written"),
+        (lambda folder: (folder / "features.npy").write_bytes(b""), "the cached features are damaged"),
+        (lambda folder: (folder / "features.json").write_text("["), "the cached features are damaged"),
+        (lambda folder: (folder / "features.json").write_text("[]"), "the cached features are damaged"),
+        (lambda folder: (folder / "features.npy").unlink(), "the cached features are damaged"),
         (
             lambda folder: np.save(folder / "features.npy", np.zeros((2, 2))),
-            r"are float64 \(2, 2\), expected float16 \(100, 1, 1,",
+            r"float64 \(2, 2\), expected float16 \(100, 1, 1,",
         ),
     ],
 )
@@ -199,6 +204,31 @@ def test_damaged_features_are_named_with_the_remedy(few_digits, own_cache, damag
     damage(wanted.folder)
     with pytest.raises(TenfoldError, match=rf"{message}.*Remove .*{wanted.folder.name}"):
         wanted.open()
+
+
+def test_features_without_their_description_are_computed_anew(few_digits, own_cache):
+    model, split = small_model(few_digits), few_digits.validation
+    wanted = feature_set(model, split, PLAIN)
+    compute(wanted, split, PLAIN, Slow(model), quiet)
+    (wanted.folder / "features.json").unlink()
+    assert compute(wanted, split, PLAIN, Slow(model), quiet) == len(split)
+    same_features(wanted.open(), Slow(model)(split.images(slice(None))))
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "note"])
+def test_a_begun_feature_set_that_is_damaged_is_begun_anew(damage, few_digits, own_cache):
+    model, split = small_model(few_digits), few_digits.train
+    wanted = feature_set(model, split, PLAIN)
+    with pytest.raises(KeyboardInterrupt):
+        compute(wanted, split, PLAIN, Slow(model, left=3), quiet)
+    begun = wanted.folder.with_name(f".{wanted.folder.name}.partial")
+    features = begun / "features.npy"
+    if damage == "note":
+        (begun / "progress.json").write_text("[]")
+    else:
+        features.write_bytes(b"" if damage == "empty" else features.read_bytes()[:200])
+    assert compute(wanted, split, PLAIN, Slow(model), quiet) == len(split)
+    same_features(wanted.open(), Slow(model)(split.images(slice(None))))
 
 
 def test_a_full_disk_is_explained_and_nothing_is_lost(few_digits, own_cache):

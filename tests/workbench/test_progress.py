@@ -140,7 +140,7 @@ def test_names_are_printed_as_they_are(shown, run, few_digits):
     assert "left out [bold]4[/bold].png: cannot identify [image]" in text
     assert "[bold]5" not in text
     assert "left out 2 more unreadable files; all are in data.json" in text
-    assert f"stopped. `tenfold resume '{run.path}'` goes on from the last finished epoch." in text
+    assert f"stopped. `tenfold resume '{run.path}'` goes on where it stopped." in text
 
 
 def test_the_result_and_the_place_of_the_report_are_the_last_lines(finished):

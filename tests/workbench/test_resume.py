@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
-from small import DEMO, wait_for, words
+from small import DEMO, edit_json, wait_for, words
 
 from tenfold.runs.checkpoint import read_state
 from tenfold.runs.folder import load_run
@@ -126,7 +127,7 @@ def test_ctrl_c_says_how_to_go_on_and_a_run_in_use_is_refused(demo, tmp_path, co
         process.send_signal(signal.SIGCONT)
         out, err = process.communicate(timeout=400)
         assert process.returncode == 130
-    assert f"stopped. `tenfold resume {run}` goes on from the last finished epoch." in out
+    assert f"stopped. `tenfold resume {run}` goes on where it stopped." in out
     assert "Traceback" not in err
     assert leftovers(run) == []
     assert 2 <= finished_epochs(run) < 8
@@ -147,8 +148,7 @@ def test_data_that_changed_since_are_refused(finished, tmp_path, command):
     folder, _ = finished
     run = tmp_path / "changed"
     shutil.copytree(folder, run)
-    text = (run / "data.json").read_text()
-    (run / "data.json").write_text(text.replace(load_run(run).data["fingerprint"], "0" * 32))
+    edit_json(run / "data.json", lambda data: data.update(fingerprint="0" * 32))
     answer = command("resume", run)
     assert answer.status == 2
     assert "its data have changed since it began" in answer.err
@@ -161,8 +161,26 @@ def test_a_damaged_checkpoint_is_named_and_nothing_else_is_touched(finished, tmp
     shutil.copytree(folder, run)
     checkpoint = run / "checkpoint" / "state.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    (run / "checkpoint" / "state-before.safetensors").unlink()
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     answer = command("resume", run)
     assert answer.status == 2
     assert f"{checkpoint}: is damaged" in answer.err
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short", "a changed byte"])
+def test_the_checkpoint_before_takes_the_place_of_a_damaged_one(damage, demo, tmp_path, command):
+    run = shutil.copytree(demo, tmp_path / "run")
+    checkpoint = run / "checkpoint" / "state.safetensors"
+    content = checkpoint.read_bytes()
+    checkpoint.unlink()
+    if damage != "gone":
+        checkpoint.write_bytes(
+            content[:1000] if damage == "cut short" else content[:-5] + b"\0" + content[-4:]
+        )
+    answer = command("resume", run)
+    assert answer.status == 0, answer.err
+    assert f"{checkpoint}: " in answer.out
+    assert "Going on from the checkpoint before it, of epoch 7." in answer.out
+    assert_same(run, demo)
