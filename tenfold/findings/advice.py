@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from shlex import join, quote, split
 
-from tenfold.findings.base import Evidence, Finding, points
+from tenfold.findings.answers import ENOUGH
+from tenfold.findings.base import Evidence, Finding, called, listed, percent, points
 from tenfold.findings.training import overfitting_epoch
+from tenfold.runs.metrics import wilson_interval
 
 WIDE_GAP, NARROW_GAP = 0.08, 0.03
 # A pretrained backbone is worth a try with fewer training images than this, and where more than this share is wrong.
@@ -91,6 +93,31 @@ def pretrained_backbone(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
+def weak_small_classes(evidence: Evidence) -> Iterator[Finding]:
+    """When small classes are found clearly less often than others, and nothing makes them count more: weights."""
+    counts, validation = evidence.counts.get("train", {}), evidence.validation
+    if evidence.recipe is None or not validation or not counts or evidence.emphasis is not None:
+        return
+    mean, average = sum(counts.values()) / len(counts), validation["accuracy"]
+    weak = []
+    for name, values in validation["per_class"].items():
+        if values["support"] < ENOUGH or counts[name] > mean / 2:
+            continue
+        right = values["recall"] * values["support"]
+        if wilson_interval(right, values["support"], 1 - 0.05 / len(counts))[1] < average:
+            weak.append(name)
+    if weak:
+        named = [f"{called(name)} ({counts[name]:,})" for name in weak]
+        yield _advice(
+            evidence,
+            f"Of the classes with few training images, {listed(named)} {'are' if len(weak) > 1 else 'is'} found "
+            f"clearly less often than the average of {percent(average)} on validation: weights that make every class "
+            "count the same are likely to find more of them, at some cost to the large classes.",
+            "weak_small_classes",
+            "fit.class_weights=balanced",
+        )
+
+
 def strength_at_the_edge(evidence: Evidence) -> Iterator[Finding]:
     """When the head's best strength of regularisation was the first or the last one tried: a wider path."""
     options = evidence.recipe.model.options if evidence.recipe else {}
@@ -170,6 +197,7 @@ def _advice(evidence: Evidence, sentence: str, rule: str, override: str) -> Find
 
 RULES = (
     pretrained_backbone,
+    weak_small_classes,
     strength_at_the_edge,
     more_epochs,
     less_overfitting,

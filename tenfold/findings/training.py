@@ -11,6 +11,13 @@ from tenfold.runs import metrics
 
 History = Sequence[Mapping[str, Any]]
 
+# What an epoch is judged by, for reading.
+MONITOR_WORDS = {
+    "validation_loss": "validation loss",
+    "validation_accuracy": "validation accuracy",
+    "validation_f1_macro": "macro F1 on validation",
+    "validation_balanced_accuracy": "balanced accuracy on validation",
+}
 # A validation loss that is better by less than this share counts as no better.
 NOTABLE = 0.01
 # So many epochs must follow before a validation loss is said to have stopped improving.
@@ -205,9 +212,9 @@ def _record(history: History, epoch: int | None) -> Mapping[str, Any] | None:
 
 
 def _words(name: str) -> str:
-    return name.replace("validation_loss", "validation loss").replace(
-        "validation_accuracy", "validation accuracy"
-    )
+    for monitor, words in MONITOR_WORDS.items():
+        name = name.replace(monitor, words)
+    return name
 
 
 RULES = (best_and_restored, why_stopped, overfitting, rate_drops, gap)

@@ -34,7 +34,19 @@ def balance(evidence: Evidence) -> Iterator[Finding]:
             f"The training classes are not balanced: {high:,} images of {called(largest)}, {low:,} of "
             f"{called(smallest)}. Macro averages weigh each class alike; accuracy favours the large ones."
         )
+        if evidence.emphasis is not None:
+            sentence += f" Training made {_emphasised(evidence)}."
     yield Finding(sentence, "balance", "data", numbers)
+
+
+def _emphasised(evidence: Evidence) -> str:
+    """What `[fit]` made of unequal classes, in words."""
+    emphasis = evidence.emphasis or ()
+    counts = list(evidence.counts["train"].values())
+    parts = [share * count for share, count in zip(emphasis, counts, strict=True)]
+    if max(parts) < 1.01 * min(parts):
+        return "every class count the same"
+    return f"an image of one class count up to {max(emphasis) / min(emphasis):.3g} times as much as one of another"
 
 
 def calibration(evidence: Evidence) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from tenfold.recipe import Data, parse_recipe
 from tenfold.runs.checkpoint import mend_checkpoint
 from tenfold.runs.folder import Run
 from tenfold.runs.state import State
+from tenfold.training.balance import balanced
 from tenfold.training.begin import begin_in, epochs, new_model, taken_up
 
 Report = dict[str, Any]
@@ -66,6 +67,7 @@ def carry_out(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
 def _train(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
     recipe, device, run = parse_recipe(task.recipe), choose_device(task.device), Run(task.folder)
     splits = open_splits(recipe.data, Source(**task.source))
+    recipe = balanced(recipe, splits)
     model = new_model(recipe, splits, named_model(task.model, trusted=task.model is not None))
     run.path.mkdir(parents=True, exist_ok=True)
     with run.lock():

@@ -171,7 +171,8 @@ class Display:
         self.console.print(
             f"{self._place(epoch.epoch)}  loss {epoch.loss:.4f}  accuracy "
             f"{epoch.accuracy:7.2%}  validation loss {epoch.validation_loss:.4f}  accuracy "
-            f"{epoch.validation_accuracy:7.2%}  rate {epoch.learning_rate:.2g}  {epoch.seconds:.1f} s"
+            f"{epoch.validation_accuracy:7.2%}  {self._monitored(epoch)}rate {epoch.learning_rate:.2g}  "
+            f"{epoch.seconds:.1f} s"
             f"{'  *' if self._is_best(epoch) else ''}"
         )
 
@@ -249,6 +250,13 @@ class Display:
         done = self.work[step.epoch - 1] * step.step / step.steps
         a_pass = [*self.recent, (time.monotonic() - self.began) / done][: len(self.recent) or 1][-3:]
         return _duration((sum(self.work[step.epoch - 1 :]) - done) * sum(a_pass) / len(a_pass))
+
+    def _monitored(self, epoch: Epoch) -> str:
+        """What judges the epoch, where that is neither its loss nor its accuracy."""
+        name = self.stop.monitor.removeprefix("validation_")
+        if name in ("loss", "accuracy"):
+            return ""
+        return f"{name.replace('_', ' ')} {asdict(epoch)[self.stop.monitor]:.4f}  "
 
     def _is_best(self, epoch: Epoch) -> bool:
         value = asdict(epoch)[self.stop.monitor]

@@ -24,6 +24,7 @@ from tenfold.runs.environment import command_line
 from tenfold.runs.folder import Run, load_run
 from tenfold.runs.metrics import measure
 from tenfold.runs.tracking import check_tracker
+from tenfold.training.balance import balanced, balanced_words
 from tenfold.training.begin import new_model, write_beginning
 from tenfold.training.transfer import split_on_features
 from tenfold.workbench.budget import Plan, make_plan, suitable_plan
@@ -86,9 +87,12 @@ def train(
             learned.extend([plan.learned] if plan.learned else [])
             return plan.recipe, plan.name
 
-        chosen, default_name = world.agree(choose)
+        asked_for, default_name = world.agree(choose)
         with display.decoding() as note:
-            splits = world.in_line(lambda: read_splits(chosen.data, images, note))
+            splits = world.in_line(lambda: read_splits(asked_for.data, images, note))
+        chosen = balanced(asked_for, splits)
+        if words := balanced_words(asked_for, chosen, splits):
+            display.note(words)
         classifier = world.in_line(lambda: new_model(chosen, splits, own))
 
         def begin(run: Run) -> None:
