@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tenfold.core.axes import channels_first
+from tenfold.core.axes import channels_first, channels_last
 from tenfold.core.errors import TenfoldError
 from tenfold.data import Split
 from tenfold.inference.graphs import Graph
@@ -69,7 +69,7 @@ class Engine:
             self._prove(_channels_first(batches[0]))
         with ThreadPoolExecutor(self.workers) as pool:
             parts = list(pool.map(lambda batch: self._run(_channels_first(batch)), batches))
-        features = np.concatenate(parts).transpose(0, 2, 3, 1)
+        features = channels_last(torch.from_numpy(np.concatenate(parts))).numpy()
         return np.clip(features, -_LARGEST, _LARGEST).astype(np.float16)
 
     def _choose(self) -> tuple[str, Callable[[Tensor], np.ndarray]]:
