@@ -24,9 +24,9 @@ def ratio_of(splits: Splits) -> float:
     return max(counts) / min(counts)
 
 
-def balanced_words(before: Recipe, after: Recipe, splits: Splits) -> str:
-    """What was done, in one line; empty where nothing was."""
-    if before == after:
+def balanced_words(recipe: Recipe, splits: Splits) -> str:
+    """What `balanced` did, in one line; empty where nothing was to do."""
+    if recipe.fit.class_weights != "balanced" or ratio_of(splits) < RATIO:
         return ""
     return (
         f"classes of unequal size (1 to {ratio_of(splits):.0f}): fit.class_weights=balanced makes each count the "

@@ -15,6 +15,7 @@ from tenfold.data import Splits
 from tenfold.inference.evaluation import predict_split
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.runs.folder import Run
+from tenfold.training.balance import balanced
 from tenfold.training.begin import new_model
 from tenfold.training.learner import Learner
 from tenfold.training.loop import keep
@@ -62,6 +63,7 @@ def learn(
     the images.
     """
     began = time.perf_counter()
+    recipe = balanced(recipe, splits)
     if until < float("inf"):
         recipe = load_recipe(recipe, {"fit.minutes": in_minutes(until - began)})
     features = Deadline(note, began + _FEATURES_SHARE * (until - began))

@@ -91,7 +91,7 @@ def train(
         with display.decoding() as note:
             splits = world.in_line(lambda: read_splits(asked_for.data, images, note))
         chosen = balanced(asked_for, splits)
-        if words := balanced_words(asked_for, chosen, splits):
+        if words := balanced_words(chosen, splits):
             display.note(words)
         classifier = world.in_line(lambda: new_model(chosen, splits, own))
 
