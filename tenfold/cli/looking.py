@@ -16,6 +16,7 @@ from tenfold.cli.options import (
     OwnWords,
     RunArgument,
     VerifyOption,
+    fetched,
     recipe_and_overrides,
 )
 
@@ -77,8 +78,12 @@ def list_runs(
 
 
 def inspect_data(
-    source: Annotated[
-        str | None, typer.Argument(metavar="[SOURCE]", help="A folder, archive or file, or a source's name.")
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SOURCE] [data.KEY=VALUE]...",
+            help="A folder, archive or file, or a source's name; and how to read it.",
+        ),
     ] = None,
     folders: FolderWords = FOLDERS,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to draw counts and samples.")] = Path(
@@ -91,11 +96,12 @@ def inspect_data(
 
     Exit status 1 where something needs attention.
     """
-    from tenfold.workbench.request import make_source
+    from tenfold.workbench.request import data_options, make_source
     from tenfold.workbench.show import show_inspection
 
-    named = make_source(data=source, **folders.keywords)
-    if show_inspection(named, out=out, as_json=as_json, verify=verify):
+    place, options = recipe_and_overrides(words)
+    named = make_source(data=fetched(place), **folders.keywords)
+    if show_inspection(named, data_options(options), out=out, as_json=as_json, verify=verify):
         raise typer.Exit(1)
 
 

@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from tenfold.core.text import printable
+
 if TYPE_CHECKING:
     from tenfold.models import OwnModel
-
-SOURCES = (".zip", ".tar", ".tar.gz", ".tgz", ".npz", ".parquet")
 
 DataOption = Annotated[
     str | None,
     typer.Option("--data", metavar="SOURCE", help="A folder, archive or file, or digits, cifar10, cifar100."),
+]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option("--labels", metavar="FILE", help="A table of the labels: CSV, TSV, JSON lines or Parquet."),
 ]
 DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 VerifyOption = Annotated[
@@ -38,7 +42,9 @@ RunsFolder = Annotated[Path, typer.Option(metavar="DIR", help="The folder of run
 
 @dataclass(frozen=True)
 class FolderWords:
-    """The folders of each split."""
+    """What names a source beside its place: the table of its labels, or instead the folders of each split."""
+
+    labels: LabelsOption = None
 
     train: Annotated[
         list[str] | None, typer.Option("--train", metavar="DIR", help="Training folder; repeatable.")
@@ -53,12 +59,13 @@ class FolderWords:
     @property
     def keywords(self) -> dict[str, Any]:
         """Those of `make_source`; what is not given is empty."""
-        return {"train": self.train or (), "validation": self.validation or (), "test": self.test or ()}
+        folders = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {"labels": self.labels, **{split: paths or () for split, paths in folders.items()}}
 
 
 @dataclass(frozen=True)
 class SourceWords:
-    """The words that name a source: one place, or the folders of each split."""
+    """The words that name a source: one place, or the folders of each split; and maybe a table of labels."""
 
     data: DataOption = None
     folders: FolderWords = FolderWords()
@@ -66,7 +73,7 @@ class SourceWords:
     @property
     def keywords(self) -> dict[str, Any]:
         """Those of `make_source`."""
-        return {"data": self.data, **self.folders.keywords}
+        return {"data": fetched(self.data), **self.folders.keywords}
 
 
 @dataclass(frozen=True)
@@ -188,6 +195,19 @@ def keywords(given: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
+def fetched(place: str | None) -> str | None:
+    """A source's place; what lies at an http(s) address is fetched into the cache, and its checksum printed."""
+    if place is None or not place.lower().startswith(("http://", "https://")):
+        return place
+    from tenfold.data.sources.download import fetch_address
+
+    path, checksum = fetch_address(place)
+    print(
+        f"{printable(place)}: {path.stat().st_size:,} bytes, SHA-256 {checksum}, in {path}", file=sys.stderr
+    )
+    return str(path)
+
+
 def recipe_and_overrides(words: list[str] | None) -> tuple[str | None, list[str]]:
     """The first word without '=' is the recipe; the others are overrides, or the recipe loader's faults."""
     if words and "=" not in words[0]:
@@ -197,8 +217,8 @@ def recipe_and_overrides(words: list[str] | None) -> tuple[str | None, list[str]
 
 def is_source(word: str) -> bool:
     """Whether a word in a recipe's place is a source: a folder, or written as a path, but not as a recipe's."""
+    from tenfold.data import is_source_name
+
     if word.endswith(".toml"):
         return False
-    return (
-        Path(word).is_dir() or any(mark in word for mark in ("/", os.sep)) or word.lower().endswith(SOURCES)
-    )
+    return Path(word).is_dir() or any(mark in word for mark in ("/", os.sep)) or is_source_name(word)

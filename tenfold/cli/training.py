@@ -12,6 +12,7 @@ from tenfold.cli.options import (
     SOURCE,
     DataOption,
     DeviceOption,
+    LabelsOption,
     MovedOption,
     OwnWords,
     ProcessWords,
@@ -19,6 +20,7 @@ from tenfold.cli.options import (
     RunsFolder,
     SourceWords,
     VerifyOption,
+    fetched,
     is_source,
     keywords,
     recipe_and_overrides,
@@ -67,7 +69,7 @@ def train(
 
     recipe, overrides = recipe_and_overrides(words)
     if recipe and given["data"] is None and is_source(recipe):
-        recipe, given["data"] = None, recipe  # `tenfold train photos/`
+        recipe, given["data"] = None, fetched(recipe)  # `tenfold train photos/`
     train(recipe, overrides=overrides, began=began, **given)
 
 
@@ -87,6 +89,7 @@ def resume(
 def evaluate(
     run: RunArgument,
     data: DataOption = None,
+    labels: LabelsOption = None,
     device: DeviceOption = "auto",
     own: OwnWords = OWN,
     processes: ProcessWords = PROCESSES,
@@ -94,7 +97,7 @@ def evaluate(
     """Test a run's model again, on its data or on other images."""
     from tenfold.workbench.verbs import evaluate
 
-    evaluate(run, data=data, device=device, model=own.given)
+    evaluate(run, data=fetched(data), labels=labels, device=device, model=own.given)
 
 
 def sweep(

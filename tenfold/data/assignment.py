@@ -13,14 +13,18 @@ from tenfold.data.reading import ImageTable
 from tenfold.data.source import SPLIT_NAMES
 
 
+class TooSmallError(InputError):
+    """A class has too few images to be dealt to the splits."""
+
+
 def assign(table: ImageTable, data: recipe.Data) -> np.ndarray:
     """(N,) numbers of SPLIT_NAMES: what the source says, else drawn by class, in whole groups.
 
     With `data.folds`, the test images are those of fold `data.fold`; without one there are none, and the rest is the
-    final model's. Raises InputError for what cannot be drawn.
+    final model's. Raises TooSmallError where a class has too few images for that, and InputError for what else
+    cannot be drawn.
     """
-    given = [split or "train" for split in table.part_splits]
-    assigned = np.array([SPLIT_NAMES.index(split) for split in given], np.int8)[table.parts]
+    assigned = given_splits(table)
     wanted = {"test": data.test_fraction, "validation": data.validation_fraction}
     if data.folds is not None:
         return _fold(table, data)
@@ -29,6 +33,12 @@ def assign(table: ImageTable, data: recipe.Data) -> np.ndarray:
     if shares:
         _draw(assigned, table, data, shares)
     return assigned
+
+
+def given_splits(table: ImageTable) -> np.ndarray:
+    """(N,) numbers of SPLIT_NAMES: what the source says, and training where it says nothing."""
+    given = [split or "train" for split in table.part_splits]
+    return np.array([SPLIT_NAMES.index(split) for split in given], np.int8)[table.parts]
 
 
 def assign_folds(table: ImageTable, data: recipe.Data) -> np.ndarray:
@@ -107,11 +117,11 @@ def _draw(assigned: np.ndarray, table: ImageTable, data: recipe.Data, shares: di
     order = ranks(table.keys[pool], data.split_seed)
     found = deal(labels, units_of(table, data)[pool], order, quotas, bins.index("train"))
     empty = [name for number, name in enumerate(bins) if not np.any(found == number)]
-    if empty and data.group:
+    if empty and len(groups_of(table, data)):
+        said = f"data.group={data.group}" if data.group else "the table's groups (data.group='' ignores them)"
         raise InputError(
-            f"data.group={data.group}: the images are of too few groups, which leaves none for "
-            f"{' and '.join(empty)}. Name smaller groups, add images of others, or give the splits (--train, "
-            "--validation, --test)."
+            f"{said}: the images are of too few groups, which leaves none for {' and '.join(empty)}. Name smaller "
+            "groups, add images of others, or give the splits (--train, --validation, --test)."
         )
     if empty:  # nearly all are copies of so few pictures that they cannot stay together
         found = deal(labels, np.arange(len(pool)), order, quotas)
@@ -133,13 +143,13 @@ def _check_shares(shares: dict[str, float]) -> None:
 
 
 def _refuse_small(small: dict[str, int], splits: Sequence[str]) -> None:
-    """Raise InputError for classes (with their numbers of images) that are too small to be dealt."""
+    """Raise TooSmallError for classes (with their numbers of images) that are too small to be dealt."""
     name, count = next(iter(small.items()))
     others = list(small)[1:]
     likewise = f" Too small as well: {listed(others)}." if others else ""
     fractions = " and ".join(f"data.{split}_fraction" for split in splits)
     smaller = f", or choose smaller {fractions}" if count > len(splits) else ""
-    raise InputError(
+    raise TooSmallError(
         f"class {name!r} has {count} image(s), too few to give {' and '.join(splits)} their share and keep one for "
         f"training.{likewise} Add images (at least {len(splits) + 1} a class){',' if smaller else ' or'} remove the "
         f"class{'es' if others else ''}{smaller}."
@@ -162,14 +172,12 @@ def units_of(table: ImageTable, data: recipe.Data) -> np.ndarray:
 
 
 def groups_of(table: ImageTable, data: recipe.Data) -> np.ndarray:
-    """(N,) the group of each image by `data.group`, -1 for none; empty where no groups are named.
+    """(N,) the group of each image by the table of labels or `data.group`, -1 for none; empty where none are named.
 
     Raises InputError for a pattern that is none, or that no path matches.
     """
-    if data.group is None:
-        return np.empty(0, np.int64)
-    if len(table.groups):
-        return table.groups
+    if len(table.groups) or not data.group:
+        return table.groups if data.group != "" else np.empty(0, np.int64)
     pattern = _pattern(data.group)
     found = [match[1] if (match := pattern.search(path)) else None for path in table.paths]
     if not any(found):

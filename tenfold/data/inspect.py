@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from tenfold import recipe
 from tenfold.core.progress import Progress
+from tenfold.data.assignment import TooSmallError
 from tenfold.data.duplicates import exact_duplicates, near_duplicates
 from tenfold.data.pack import Pack, open_pack
 from tenfold.data.reading import BadFile
@@ -57,7 +59,7 @@ class Inspection:
     counts: images of each class in each split; sizes ("32x32") and modes: how many of the original files have each;
     channel_mean, channel_std: over the training images, on 0..255; balance: the largest training class over the
     smallest; bad_files: unreadable, not in `splits`; usual_similarity: see near_duplicates, None where the images
-    are too small to look for them.
+    are too small to look for them; undrawn: why no splits could be drawn, so that all images count as training ones.
     """
 
     splits: Splits
@@ -69,6 +71,7 @@ class Inspection:
     bad_files: tuple[BadFile, ...]
     duplicates: tuple[Duplicates, ...]
     usual_similarity: float | None
+    undrawn: str = ""
 
     @property
     def balance(self) -> float:
@@ -133,6 +136,8 @@ class Inspection:
                 else "training leaves them out"
             )
             yield f"{len(self.bad_files)} file(s) cannot be read; {then}."
+        if self.undrawn:
+            yield f"Training refuses: {self.undrawn}"
         if self.balance >= STRONG_IMBALANCE:
             yield self.balance_verdict
         for sentence in self.splits.lacking:
@@ -184,7 +189,13 @@ def inspect_source(data: recipe.Data, source: Source, progress: Progress | None 
     InputError where the source cannot be split at all.
     """
     pack = open_pack(data, source, progress)
-    splits = make_splits(pack.table, pack.pixels, data, source, pack.reading, pack.bad_files)
+    make = partial(make_splits, source=source, reading=pack.reading, bad_files=pack.bad_files)
+    undrawn = ""
+    try:
+        splits = make(pack.table, pack.pixels, data)
+    except TooSmallError as error:
+        whole = data.model_copy(update={"folds": None})
+        splits, undrawn = make(pack.table, pack.pixels, whole, drawn=False), str(error)
     mean, std = channel_statistics(splits.train)
     duplicates, usual = _find_duplicates(splits)
     return Inspection(
@@ -197,6 +208,7 @@ def inspect_source(data: recipe.Data, source: Source, progress: Progress | None 
         bad_files=pack.bad_files,
         duplicates=tuple(duplicates),
         usual_similarity=usual,
+        undrawn=undrawn,
     )
 
 

@@ -13,8 +13,8 @@ from tenfold.data.decode import Target, decode
 from tenfold.data.limits import BadPicture
 from tenfold.data.pack import Pack, open_pack
 from tenfold.data.source import Source
-from tenfold.data.sources.groups import Group
 from tenfold.data.sources.opening import NAMED_SOURCES, open_source
+from tenfold.data.sources.parts import Part
 from tenfold.data.splits import Split, Splits, make_splits, make_test_split
 
 BAD_FILES_SHOWN = 10
@@ -77,8 +77,9 @@ def reload_splits(data: recipe.Data, facts: dict[str, Any], place: str | None = 
 
 
 def _is_gone(source: Source) -> bool:
-    paths = [path for _, path in source.folders] if source.data is None else [source.data]
-    return source.data not in NAMED_SOURCES and not all(source.located(path).exists() for path in paths)
+    return source.data not in NAMED_SOURCES and not all(
+        source.located(path).exists() for path in source.paths
+    )
 
 
 def decoding_of(facts: dict[str, Any]) -> Target:
@@ -106,13 +107,13 @@ def load_test_split(
     return make_test_split(pack.table, pack.pixels, class_names)
 
 
-def typical_size(source: Source, images: int = 64) -> int:
+def typical_size(data: recipe.Data, source: Source, images: int = 64) -> int:
     """The median shorter side, in pixels, of the first few `images` of each folder of a source: quick, for planning.
 
     Raises InputError where the source cannot be used or none of those images can be read.
     """
-    groups = open_source(source).groups(nested=True)
-    sides = [side for group in groups for side in _sides(group, max(2, images // len(groups)))]
+    parts = open_source(source).contents(data).parts
+    sides = [side for part in parts for side in _sides(part, max(2, images // len(parts)))]
     if not sides:
         raise InputError(
             f"{source.data or source.train[0]}: none of its first images can be read; see `tenfold inspect`."
@@ -120,8 +121,8 @@ def typical_size(source: Source, images: int = 64) -> int:
     return int(median(sides))
 
 
-def _sides(group: Group, images: int) -> Iterator[int]:
-    for _, encoded in islice(group.encoded(), images):
+def _sides(part: Part, images: int) -> Iterator[int]:
+    for _, encoded in islice(part.encoded(), images):
         with suppress(BadPicture):
             original = decode(encoded, None)[1]
             yield min(original.width, original.height)

@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -35,7 +36,7 @@ from tenfold.core.text import class_name
 from tenfold.data.decode import Misfit, Original, Target, content_hash
 from tenfold.data.decode_pool import chunks, decode_into, measure
 from tenfold.data.formats import Encoded
-from tenfold.data.reading import BadFile, ImageTable, LeftOut, Reading
+from tenfold.data.reading import BadFile, ImageTable, Reading
 from tenfold.data.shaping import (
     class_notices,
     corrected,
@@ -46,8 +47,8 @@ from tenfold.data.shaping import (
     reconsidered,
 )
 from tenfold.data.source import Source
-from tenfold.data.sources.groups import Group
-from tenfold.data.sources.opening import OpenSource, open_source
+from tenfold.data.sources.opening import Contents, OpenSource, open_source
+from tenfold.data.sources.parts import Part
 from tenfold.data.splits import class_order
 
 VERSION = 3  # of the decoding and of the files' layout; another version makes other packs
@@ -94,8 +95,8 @@ def open_pack(
     return pack
 
 
-def verify_packs(source: Source, progress: Progress | None = None) -> int:
-    """Compare every image of `source` with the hash of its contents in each of its packs.
+def verify_packs(data: recipe.Data, source: Source, progress: Progress | None = None) -> int:
+    """Compare every image of `source`, read as `data` says, with the hash of its contents in each of its packs.
 
     Packs of another state of the files, and those whose pixels have changed, are removed, so that they are made anew.
     Gives how many images differed; 0 also where there is no pack. `progress` is called with (images compared, images
@@ -110,13 +111,13 @@ def verify_packs(source: Source, progress: Progress | None = None) -> int:
         for folder, pack in packs.items()
     }
     different: dict[Path, int] = dict.fromkeys(packs, 0)
-    groups = opened.groups(nested=True)
-    done, total = 0, sum(len(group.paths) for group in groups)
-    for group in groups:
-        for position, encoded in group.encoded():
+    parts = opened.contents(data).parts
+    done, total = 0, sum(len(part.paths) for part in parts)
+    for part in parts:
+        for position, encoded in part.encoded():
             content = content_hash(encoded)
             for folder, contents in known.items():
-                recorded = contents.get(group.paths[position])
+                recorded = contents.get(part.paths[position])
                 different[folder] += recorded is not None and content is not None and int(recorded) != content
             done += 1
             if progress:
@@ -138,7 +139,9 @@ def _whole_packs(opened: OpenSource) -> dict[Path, Pack]:
 
 def _names(data: recipe.Data, opened: OpenSource, target: Target | None) -> tuple[str, str]:
     """The part of a pack's name that says which source and options it is for, and the part for its files' state."""
-    options = [VERSION, data.image_size, data.unequal_size, data.channels, data.fit, data.nested]
+    options: list[Any] = [VERSION, data.image_size, data.unequal_size, data.channels, data.fit, data.nested]
+    if opened.tables:
+        options += [data.path_column, data.label_column, data.split_column, data.group]
     kind = json.dumps([*options, target.to_json() if target else None])
     return f"{_source_name(opened)}-{_hash(kind)}", _hash(opened.stamp)
 
@@ -188,6 +191,7 @@ def _opened(folder: Path, whole: bool) -> Pack:
         raise ValueError("its pixels have changed since they were written")
     table = ImageTable(
         **{name: columns[name] for name in ("rows", "labels", "parts", "keys", "contents", "pictures")},
+        groups=columns.get("groups", np.empty(0, np.int64)),  # packs of before have none
         paths=columns["paths"].tobytes().decode().split("\0"),
         classes=tuple(about["classes"]),
         part_splits=tuple(about["part_splits"]),
@@ -211,55 +215,53 @@ def _make(
     folder: Path, data: recipe.Data, opened: OpenSource, target: Target | None, progress: Progress
 ) -> None:
     """Decode the whole source into `folder`, which appears only when it is complete."""
-    groups = opened.groups(data.nested)
+    contents = opened.contents(data)
     with whole_folder(folder) as partial:
-        used, outcomes = _decode_all(partial / "pixels.npy", groups, data, target, progress)
-        _write_index(partial, groups, outcomes, data, used, opened.left_out())
+        used, outcomes = _decode_all(partial / "pixels.npy", contents.parts, data, target, progress)
+        _write_index(partial, contents, outcomes, data, used)
         if _names(data, open_source(opened.source), target)[1] != folder.name.rpartition("-")[2]:
             raise InputError(f"{folder.name}: the source's files changed while they were read. Try again.")
         put_folder(partial, folder)
 
 
 def _decode_all(
-    path: Path, groups: Sequence[Group], data: recipe.Data, target: Target | None, progress: Progress
+    path: Path, parts: Sequence[Part], data: recipe.Data, target: Target | None, progress: Progress
 ) -> tuple[Target, list[Original | str]]:
     """Decode every image into `path`; the target, and for each image what it was or why it cannot be read."""
     if target is not None:
-        return target, _decode_to(path, groups, target, progress)
-    target = first_target(lambda: _rows(groups), data)
+        return target, _decode_to(path, parts, target, progress)
+    target = first_target(lambda: _rows(parts), data)
     while True:
         try:
-            outcomes = _decode_to(path, groups, target, progress)
+            outcomes = _decode_to(path, parts, target, progress)
         except Misfit as misfit:
-            target = corrected(target, misfit, data, lambda: measure(chunks(_rows(groups))))
+            target = corrected(target, misfit, data, lambda: measure(chunks(_rows(parts))))
             continue
         better = reconsidered(target, outcomes, data)
         if better == replace(target, guesses=frozenset()):
             return better, outcomes
-        return better, _decode_to(path, groups, better, progress)
+        return better, _decode_to(path, parts, better, progress)
 
 
-def _rows(groups: Sequence[Group]) -> Iterator[tuple[int, Encoded]]:
-    """(row, picture) of every image: the groups' positions, one group after the other."""
+def _rows(parts: Sequence[Part]) -> Iterator[tuple[int, Encoded]]:
+    """(row, picture) of every image: the parts' positions, one part after the other."""
     start = 0
-    for group in groups:
-        for position, encoded in group.encoded():
+    for part in parts:
+        for position, encoded in part.encoded():
             yield start + position, encoded
-        start += len(group.paths)
+        start += len(part.paths)
 
 
-def _decode_to(
-    path: Path, groups: Sequence[Group], target: Target, progress: Progress
-) -> list[Original | str]:
-    total = sum(len(group.paths) for group in groups)
+def _decode_to(path: Path, parts: Sequence[Part], target: Target, progress: Progress) -> list[Original | str]:
+    total = sum(len(part.paths) for part in parts)
     outcomes: list[Original | str] = ["not in the source any more"] * total
     shape = (total, target.height, target.width, target.channels)
     file = np.lib.format.open_memmap(path, "w+", np.uint8, shape)  # writes the header, and makes room
     done = 0
-    for part in decode_into(path, file.offset, chunks(_rows(groups)), target):
-        for row, outcome in part:
+    for decoded in decode_into(path, file.offset, chunks(_rows(parts)), target):
+        for row, outcome in decoded:
             outcomes[row] = outcome
-        done += len(part)
+        done += len(decoded)
         progress(done, total)
     with open(path, "rb") as written:
         os.fsync(written.fileno())
@@ -268,14 +270,14 @@ def _decode_to(
 
 def _write_index(
     folder: Path,
-    groups: Sequence[Group],
+    found: Contents,
     outcomes: Sequence[Original | str],
     data: recipe.Data,
     target: Target,
-    left_out: list[LeftOut],
 ) -> None:
-    paths = [path for group in groups for path in group.paths]
-    spelled = [name for group in groups for name in group.classes]
+    parts = found.parts
+    paths = [path for part in parts for path in part.paths]
+    spelled = [name for part in parts for name in part.classes]
     names = [class_name(name) for name in spelled]
     classes = {name: number for number, name in enumerate(class_order(list(set(names))))}
     readable = [(row, outcome) for row, outcome in enumerate(outcomes) if isinstance(outcome, Original)]
@@ -288,7 +290,7 @@ def _write_index(
         blocks=block_hashes(folder / "pixels.npy"),
         rows=rows,
         labels=np.array([classes[name] for name in names], np.int64)[rows],
-        parts=np.repeat(np.arange(len(groups)), [len(group.paths) for group in groups])[rows],
+        parts=np.repeat(np.arange(len(parts)), [len(part.paths) for part in parts])[rows],
         keys=np.array([identity_key(path) for path in kept], np.uint64),
         contents=np.array([original.content for original in originals], np.uint64),
         pictures=np.array([original.picture for original in originals], np.uint64),
@@ -296,18 +298,20 @@ def _write_index(
         height=np.array([original.height for original in originals], np.int32),
         mode=np.array([modes.index(original.mode) for original in originals], np.int16),
         gray=np.array([original.gray for original in originals], bool),
+        groups=_group_numbers(parts, rows),
         paths=np.frombuffer("\0".join(kept).encode(), np.uint8),
     )
     said = [
+        *found.notices,
         *class_notices(spelled),
-        *depth_notices(groups),
+        *depth_notices(parts),
         *notices(target, list(zip(kept, originals, strict=True)), data),
     ]
-    reading = Reading(target, median_crop(originals, target), tuple(left_out), tuple(said))
+    reading = Reading(target, median_crop(originals, target), tuple(found.left_out), tuple(said))
     about = {
         "classes": list(classes),
-        "part_splits": [group.split for group in groups],
-        "part_folders": [group.name for group in groups],
+        "part_splits": [part.split for part in parts],
+        "part_folders": [part.name for part in parts],
         "modes": modes,
         "reading": reading.to_json(),
         "bad_files": [
@@ -317,6 +321,15 @@ def _write_index(
         ],
     }
     write_json(folder / "pack.json", sealed(about))
+
+
+def _group_numbers(parts: Sequence[Part], rows: np.ndarray) -> np.ndarray:
+    """(N,) the number of each image's group, -1 for none; empty where no part names groups."""
+    if not any(part.groups for part in parts):
+        return np.empty(0, np.int64)
+    names = [name for part in parts for name in (part.groups or [None] * len(part.paths))]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(name for name in names if name))}
+    return np.array([numbers[name] if name else -1 for name in names], np.int64)[rows]
 
 
 def identity_key(path: str) -> int:

@@ -13,7 +13,7 @@ from tenfold.core.text import class_name, plural
 from tenfold.data.decode import Misfit, Original, Target, cropped_share, decode, real_range, whole_range
 from tenfold.data.formats import Encoded
 from tenfold.data.limits import BadPicture
-from tenfold.data.sources.groups import Group, split_named
+from tenfold.data.sources.parts import Part, split_named
 
 LARGEST_OWN_SIZE = 1024
 MAJORITY = 0.99  # the share of images whose common size or gray is kept in spite of a few others
@@ -177,15 +177,15 @@ def _frames(images: Sequence[tuple[str, Original]]) -> Iterator[str]:
         )
 
 
-def depth_notices(groups: Sequence[Group]) -> list[str]:
+def depth_notices(parts: Sequence[Part]) -> list[str]:
     """A sentence on images in folders within their class's folder, which count as images of that class."""
     deep = [
         (path, name)
-        for group in groups
-        for path, name in zip(group.paths, group.classes, strict=True)
+        for part in parts
+        for path, name in zip(part.paths, part.classes, strict=True)
         if "/" in (inside := f"/{path}".rpartition(f"/{name}/")[2])
         and f"/{name}/" in f"/{path}"
-        and split_named(inside.partition("/")[0]) != (group.split or "")
+        and split_named(inside.partition("/")[0]) != (part.split or "")
     ]
     if not deep:
         return []

@@ -12,7 +12,8 @@ SPLIT_NAMES = ("train", "validation", "test")
 class Source:
     """Where images come from, as the user said it: `data` (a path or a name), or a tuple of paths for each split.
 
-    `base` is the folder that relative paths were meant from.
+    `labels` is the path of a table that says the labels of the images in `data`, where their folders do not; `base`
+    is the folder that relative paths were meant from.
     """
 
     data: str | None = None
@@ -20,10 +21,11 @@ class Source:
     validation: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     base: str | None = None
+    labels: str | None = None
 
     def meant_from_here(self) -> "Source":
         """The same, with the working directory as `base` where a path is relative."""
-        paths = [path for _, path in self.folders] if self.data is None else [self.data]
+        paths = [*self.paths, *([] if self.labels is None else [self.labels])]
         return self if all(map(os.path.isabs, paths)) else replace(self, base=str(Path.cwd()))
 
     def to_json(self) -> dict[str, Any]:
@@ -31,7 +33,13 @@ class Source:
         lists = {
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
-        return {key: value for key, value in lists.items() if key != "base" or value is not None}
+        late = ("base", "labels")  # which older versions do not know
+        return {key: value for key, value in lists.items() if key not in late or value is not None}
+
+    @property
+    def paths(self) -> list[str]:
+        """Where the images are: every path, or the name, that was said."""
+        return [path for _, path in self.folders] if self.data is None else [self.data]
 
     @property
     def folders(self) -> list[tuple[str, str]]:
@@ -49,7 +57,7 @@ class Source:
     def moved_to(self, place: str) -> "Source":
         """The same source at `place`: its folder or file, or the folder above the folders of its splits."""
         if self.data is not None or not self.folders:
-            return Source(place).meant_from_here()
+            return Source(place, labels=self._moved_labels(place)).meant_from_here()
         places = [(split, self.located(path).absolute()) for split, path in self.folders]
         above = os.path.commonpath([path.parent for _, path in places])
         moved = [(split, str(Path(place) / path.relative_to(above))) for split, path in places]
@@ -57,3 +65,12 @@ class Source:
             tuple(path for split, path in moved if split == name) for name in SPLIT_NAMES
         )
         return Source(None, train, validation, test).meant_from_here()
+
+    def _moved_labels(self, place: str) -> str | None:
+        """The table of labels: it moves with the folder that holds it, and else stays where it is."""
+        if self.labels is None or self.data is None:
+            return None
+        known, above = self.located(self.labels).absolute(), self.located(self.data).absolute()
+        if not known.is_relative_to(above):
+            return str(known)
+        return str(Path(place) / known.relative_to(above))

@@ -10,7 +10,7 @@ import numpy as np
 from tenfold import recipe
 from tenfold.core.errors import InputError
 from tenfold.core.text import class_name, listed, natural, plural
-from tenfold.data.assignment import assign, groups_of
+from tenfold.data.assignment import assign, given_splits, groups_of
 from tenfold.data.decode import Target
 from tenfold.data.reading import BadFile, ImageTable, Reading
 from tenfold.data.source import SPLIT_NAMES, Source
@@ -70,7 +70,7 @@ class Split:
 class Splits:
     """The three splits of a source, with the order of the classes that all of them share.
 
-    `together`: what was kept in one split where splits were drawn: "copies", or `data.group`; None for nothing.
+    `together`: what was kept in one split where splits were drawn: "groups", "copies", or None for nothing.
     Of a cross-validation, the splits are those of the final model, with all images in `test`; `folds` are those of
     its folds. `whole` are the images that all of these are parts of.
     """
@@ -127,6 +127,7 @@ class Splits:
             "bad_files": [asdict(bad) for bad in self.bad_files],
             **({"folds": len(self.folds)} if self.folds else {}),
             "copies": {"test": self.copies("test", "train", "validation").tolist()},
+            "shared_groups": {"test": self.shared_groups("test", "train", "validation").tolist()},
         }
 
     @property
@@ -152,14 +153,14 @@ class Splits:
                     "scores on them flatter the model"
                 )
 
-    def shared_groups(self, name: str, other: str) -> np.ndarray:
-        """Positions (n,) in the split `name` of images of a group that also has images in `other`."""
-        groups = self[name].groups
-        return np.flatnonzero((groups >= 0) & np.isin(groups, self[other].groups))
+    def shared_groups(self, name: str, *others: str) -> np.ndarray:
+        """Positions (n,) in the split `name` of images of a group that also has images in `others`."""
+        if self.folds:  # they keep groups together, while the final model learns from what they test
+            return np.empty(0, np.int64)
+        groups, seen = self[name].groups, np.concatenate([self[other].groups for other in others])
+        return np.flatnonzero((groups >= 0) & np.isin(groups, seen))
 
     def _shared(self) -> Iterator[str]:
-        if self.folds:
-            return  # which keep groups together, while the final model learns from what they test
         for name, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
             found, size = self.shared_groups(name, other), len(self[name])
             if len(found):
@@ -189,7 +190,7 @@ class Splits:
         for split in (self.validation, self.test):
             counts = np.bincount(split.labels, minlength=len(self.class_names))
             lacking = [name for name, count in zip(self.class_names, counts, strict=True) if not count]
-            if lacking:
+            if lacking and len(split):
                 yield (
                     f"the {split.name} split has no image of class {listed(lacking)}: "
                     "nothing can be said about it there"
@@ -239,14 +240,15 @@ def make_splits(
     reading: Reading | None = None,
     bad_files: tuple[BadFile, ...] = (),
     class_names: tuple[str, ...] | None = None,
+    drawn: bool = True,
 ) -> Splits:
     """Assign each image of `table` to one split, and map every split onto the training classes.
 
     What the source does not say is drawn: test and validation from an unsplit source, and a missing one of the two
-    from the training images. `class_names` is the order of the classes where a run has one already. Raises
-    InputError for a class that cannot be learned or split.
+    from the training images, unless nothing is to be `drawn`. `class_names` is the order of the classes where a run
+    has one already. Raises InputError for a class that cannot be learned or split.
     """
-    assigned = assign(table, data)
+    assigned = assign(table, data) if drawn else given_splits(table)
     order, mapping = _class_order(table, assigned, class_names)
     labels = mapping[table.labels]
     groups = groups_of(table, data)
@@ -271,15 +273,15 @@ def make_splits(
         class_names=order,
         source=source,
         reading=reading,
-        layout=_layout(table, data, order),
+        layout=_layout(table, data, order, drawn),
         bad_files=bad_files,
-        together=data.group or ("copies" if data.copies == "together" else None),
+        together="groups" if len(groups) else "copies" if data.copies == "together" else None,
         folds=folds,
         whole=whole,
     )
 
 
-def _layout(table: ImageTable, data: recipe.Data, class_names: Sequence[str]) -> str:
+def _layout(table: ImageTable, data: recipe.Data, class_names: Sequence[str], draw: bool) -> str:
     """The source as it was understood, on one line."""
     counts = np.bincount(table.parts, minlength=len(table.part_folders)).tolist()
     parts = [
@@ -288,9 +290,11 @@ def _layout(table: ImageTable, data: recipe.Data, class_names: Sequence[str]) ->
     ]
     text = f"{len(class_names)} classes ({listed(class_names)}) in {_joined(parts)}"
     drawn = [name for name in ("validation", "test") if name not in table.part_splits]
-    if not drawn:
+    if not drawn or not draw:
         return text
-    kept = f", in whole groups by {data.group}" if data.group else ""
+    kept = (
+        f", in whole groups{f' by {data.group}' if data.group else ''}" if len(groups_of(table, data)) else ""
+    )
     if data.folds and data.fold is None:
         return f"{text}; dealt to {data.folds} folds{kept}"
     if data.folds:

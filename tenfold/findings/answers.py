@@ -27,15 +27,18 @@ def accuracy(evidence: Evidence) -> Iterator[Finding]:
     guess = max(support) / test["n"]
     low, high = test["accuracy_ci95"]
     beyond = "" if low > guess else ", which does not show that the model is better than that"
-    images = f"{test['n']:,} test images are classified correctly"
+    groups = f" of {test['groups']:,} groups" if "groups" in test else ""
+    images = f"{test['n']:,} test images{groups} are classified correctly"
     if evidence.folds:
-        images = f"{test['n']:,} images are classified correctly by models that had not seen them"
+        images = f"{test['n']:,} images{groups} are classified correctly by models that had not seen them"
     yield Finding(
-        f"{percent(test['accuracy'])} of {images} ({interval(low, high)}); "
+        f"{percent(test['accuracy'])} of {images} ({interval(low, high)}"
+        f"{', by resampling whole groups' if groups else ''}); "
         f"always answering the largest class would reach {percent(guess)}{beyond}.",
         "accuracy",
         "verdict",
-        {"accuracy": test["accuracy"], "ci95": [low, high], "n": test["n"], "guess": guess},
+        {"accuracy": test["accuracy"], "ci95": [low, high], "n": test["n"], "guess": guess}
+        | ({"groups": test["groups"]} if groups else {}),
     )
 
 
@@ -57,16 +60,27 @@ def cross_validation(evidence: Evidence) -> Iterator[Finding]:
 
 def copies(evidence: Evidence) -> Iterator[Finding]:
     """How many test images were also trained or tuned on, and the accuracy on the others."""
+    said = "are also training or validation images, pixel by pixel"
+    yield from _flattering(evidence, "copies", evidence.copies, said)
+
+
+def shared_groups(evidence: Evidence) -> Iterator[Finding]:
+    """How many test images are of groups that were also trained or tuned on, and the accuracy on the others."""
+    said = "are of groups that training or validation has images of as well"
+    yield from _flattering(evidence, "shared_groups", evidence.shared, said)
+
+
+def _flattering(evidence: Evidence, rule: str, known: tuple[int, ...], said: str) -> Iterator[Finding]:
+    """That the accuracy flatters the model because of the `known` test images, and what it is without them."""
     answers = evidence.predictions
-    if answers is None or not evidence.copies:
+    if answers is None or not known:
         return
     clean = np.ones(len(answers), bool)
-    clean[list(evidence.copies)] = False
+    clean[list(known)] = False
     right, n = int((answers.predicted == answers.labels)[clean].sum()), int(clean.sum())
-    numbers: dict[str, Any] = {"copies": len(evidence.copies), "clean": n}
+    numbers: dict[str, Any] = {rule: len(known), "clean": n}
     sentence = (
-        f"{len(evidence.copies):,} of {len(answers):,} test images are also training or validation images, pixel by "
-        "pixel, so the accuracy above flatters the model"
+        f"{len(known):,} of {len(answers):,} test images {said}, so the accuracy above flatters the model"
     )
     if n:
         low, high = (float(bound) for bound in metrics.wilson_interval(right, n))
@@ -74,7 +88,7 @@ def copies(evidence: Evidence) -> Iterator[Finding]:
         sentence += f"; on the other {n:,} it is {percent(right / n)} ({interval(low, high)})"
     else:
         sentence += ", and says nothing about other images"
-    yield Finding(f"{sentence}.", "copies", "verdict", numbers, evidence.copies[:6])
+    yield Finding(f"{sentence}.", rule, "verdict", numbers, known[:6])
 
 
 def missing_classes(evidence: Evidence) -> Iterator[Finding]:
@@ -324,6 +338,7 @@ RULES = (
     accuracy,
     cross_validation,
     copies,
+    shared_groups,
     missing_classes,
     few_judges,
     validation_and_test,

@@ -40,9 +40,9 @@ class Evidence:
 
     `history`, `training`, `test` and `validation` are as in history.csv and metrics.json; `counts` has the
     images of each class by split; `robustness` is robustness.json; `copies` are the positions of those test images
-    that are also training or validation images; `folds` are those of a cross-validation, as in metrics.json, whose
-    test images are all images; `validation_predictions` are those that calibrate; `emphasis` is how much more
-    training counted an image of each class; `command` repeats the run.
+    that are also training or validation images, `shared` of those of a group that has such images; `folds` are those
+    of a cross-validation, as in metrics.json, whose test images are all images; `validation_predictions` are those
+    that calibrate; `emphasis` is how much more training counted an image of each class; `command` repeats the run.
     """
 
     history: Sequence[Mapping[str, Any]] = ()
@@ -58,6 +58,7 @@ class Evidence:
     copies: tuple[int, ...] = ()
     folds: Sequence[Mapping[str, Any]] = ()
     emphasis: tuple[float, ...] | None = None
+    shared: tuple[int, ...] = ()
     command: str = "tenfold train"
 
     @property
@@ -118,6 +119,7 @@ def gather(run: Run) -> Evidence:
         copies=tuple(data.get("copies", {}).get("test", ())),
         folds=saved.get("folds", ()),
         emphasis=run.emphasis,
+        shared=tuple(data.get("shared_groups", {}).get("test", ())),
         command=run.train_command(),
     )
 

@@ -77,7 +77,7 @@ def predict_split(
     The model is left in evaluation mode.
     """
     probabilities = _outputs(model, split, device, torch.nn.Softmax(1), world)
-    return Predictions(split.paths, np.asarray(split.labels), probabilities, class_names)
+    return Predictions(split.paths, np.asarray(split.labels), probabilities, class_names, groups=split.groups)
 
 
 def split_logits(model: Classifier, split: Split, device: torch.device) -> np.ndarray:

@@ -17,16 +17,20 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
+from tenfold import recipe
 from tenfold.core.errors import InputError
 from tenfold.core.text import class_name, plural, printable
 from tenfold.data.decode import to_rgb
 from tenfold.data.formats import Encoded, Unreadable, is_picture
 from tenfold.data.limits import LARGEST_FILE
-from tenfold.data.sources.trees import ARCHIVES, Tree, open_tree
+from tenfold.data.sources.archives import ARCHIVES
+from tenfold.data.sources.finding import is_label_table, table_labels
+from tenfold.data.sources.registry import file_endings, reader_of
+from tenfold.data.sources.tree import Tree
+from tenfold.data.sources.trees import open_tree
 
 STDIN = "-"
 _ADDRESSES = ("http://", "https://")
-_TABLES = (".npz", ".parquet")
 TIMEOUT = 30  # seconds without an answer
 # How the contents of a picture begin; a list of names does not.
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
@@ -74,7 +78,9 @@ def _named(word: str, classes: frozenset[str], by_hand: bool) -> Pictures:
     if word == STDIN and by_hand:
         return Pictures(lambda: _standard_input(sys.stdin.buffer, classes), None)
     path = Path(word)
-    if path.is_dir() or (path.is_file() and word.lower().endswith((*ARCHIVES, *_TABLES))):
+    if is_label_table(path):
+        return _in_source(word, classes, None)
+    if path.is_dir() or (path.is_file() and word.lower().endswith((*ARCHIVES, *file_endings()))):
         return _in_tree(word, classes)
     if path.exists():
         return Pictures(lambda: iter([Picture(printable(word), word)]), 1)
@@ -92,13 +98,17 @@ def _in_tree(word: str, classes: frozenset[str]) -> Pictures:
 
 
 def _from_tree(tree: Tree, names: Sequence[str], classes: frozenset[str]) -> Iterator[Picture]:
-    """Each picture is of the class of the nearest folder that is named after one: at last, of the folder given."""
+    """Each picture is of the class that a table beside it says, or of the nearest folder that is named after one."""
     above = f"{tree.path}/"
+    said = table_labels(tree)
     outermost = _label(tree.path.resolve().name, classes)
     for position, encoded in tree.encoded(names):
         name = names[position]
-        labels = (_label(part, classes) for part in reversed(name.split("/")[:-1]))
-        yield Picture(printable(above + name), encoded, next(filter(None, labels), outermost))
+        folders = [] if said else reversed(name.split("/")[:-1])
+        labels = (_label(part, classes) for part in ([said[name]] if name in said else folders))
+        yield Picture(
+            printable(above + name), encoded, next(filter(None, labels), None if said else outermost)
+        )
 
 
 def _label(name: str, classes: frozenset[str]) -> str | None:
@@ -114,28 +124,27 @@ def _in_named_source(word: str, classes: frozenset[str]) -> Pictures:
         return _in_source(word, classes, None)
     raise InputError(
         f"{word}: there is no such file or folder, and nothing matches it. Give pictures, folders, archives, tables "
-        f"(.parquet, .npz), one of the names {', '.join(NAMED_SOURCES)}, or - for standard input."
+        f"({', '.join(file_endings())}), one of the names {', '.join(NAMED_SOURCES)}, or - for standard input."
     )
 
 
 def _in_source(word: str, classes: frozenset[str], tree: Tree | None) -> Pictures:
     """The labelled images of a source without picture files: tables, arrays, CIFAR's own files."""
     from tenfold.data.source import Source
-    from tenfold.data.sources.cifar import find_cifar
     from tenfold.data.sources.opening import open_source
 
-    if tree is not None and not find_cifar(tree) and not any(name.endswith(_TABLES) for name in tree.files):
+    if tree is not None and not reader_of(tree)[1]:
         others = f"only {plural(len(tree.files), 'file')} of other kinds" if tree.files else "it is empty"
         raise InputError(f"{word}: there are no pictures in it; {others}.")
-    groups = open_source(Source(data=word)).groups()
+    parts = open_source(Source(data=word)).contents(recipe.Data()).parts
 
     def each() -> Iterator[Picture]:
-        for group in groups:
-            for position, encoded in group.encoded():
-                label = _label(group.classes[position], classes)
-                yield Picture(f"{word}/{group.paths[position]}", encoded, label)
+        for part in parts:
+            for position, encoded in part.encoded():
+                label = _label(part.classes[position], classes)
+                yield Picture(f"{word}/{part.paths[position]}", encoded, label)
 
-    return Pictures(each, sum(len(group.paths) for group in groups))
+    return Pictures(each, sum(len(part.paths) for part in parts))
 
 
 # Standard input and addresses --------------------------------------------------------------------------------
@@ -186,22 +195,10 @@ def _fetch(address: str) -> Encoded:
     from http.client import HTTPException
     from urllib import request  # slow to load, and seldom needed
 
-    opener = (
-        request.OpenerDirector()
-    )  # without the handlers for files and FTP, to which a server could redirect
-    for handler in (
-        request.ProxyHandler,
-        request.HTTPHandler,
-        request.HTTPSHandler,
-        request.HTTPRedirectHandler,
-        request.HTTPDefaultErrorHandler,
-        request.HTTPErrorProcessor,
-    ):
-        opener.add_handler(handler())
+    from tenfold.data.sources.download import open_address
+
     try:
-        with opener.open(
-            request.Request(address, headers={"User-Agent": "tenfold"}), timeout=TIMEOUT
-        ) as answer:
+        with open_address(request.Request(address, headers={"User-Agent": "tenfold"}), TIMEOUT) as answer:
             contents = answer.read(LARGEST_FILE + 1)
             if (
                 len(contents) <= LARGEST_FILE and answer.length

@@ -103,8 +103,9 @@ def find_recipe(name_or_path: str | Path) -> Path:
     known = builtin_recipes()
     if str(name_or_path) not in known:
         raise InputError(
-            f"there is no recipe {str(name_or_path)!r}{nearest(str(name_or_path), list(known))}. "
-            "`tenfold recipes` lists them; a recipe of your own is given by its path, ending in .toml."
+            f"there is no recipe {str(name_or_path)!r}{nearest(str(name_or_path), list(known))}, and no folder of "
+            "that name here. `tenfold recipes` lists the recipes; one of your own is given by its path, ending in "
+            ".toml. Images are given by the path of their folder."
         )
     return known[str(name_or_path)]
 

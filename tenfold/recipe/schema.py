@@ -10,7 +10,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal, get_args
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tenfold.core.errors import InputError, nearest
 from tenfold.recipe.components import (
@@ -67,6 +67,9 @@ class Data(Table):
     there: its longer side is cropped, it is padded with black, or squashed; "auto" crops unless more than half of the
     median image would go. With `nested`, folders below class folders belong to the class, whatever they are called.
 
+    `path_column`, `label_column` and `split_column` name columns of a table of labels whose names do not say what
+    they hold; "" says that it has no such column.
+
     Splits that the source does not give are drawn by class. `group` names what never lies in two of them: a column
     of the table of labels, or a pattern for the path such as 'patient_(\\d+)'. Without it, exact copies of a picture
     stay "together", or are drawn "apart", as in runs of version 0.1. With `folds`, every image is tested once, by one
@@ -78,10 +81,13 @@ class Data(Table):
     channels: Literal["auto", "rgb", "grayscale"] = "auto"
     fit: Literal["auto", "crop", "pad", "squash"] = "auto"
     nested: bool = False
+    path_column: str | None = None
+    label_column: str | None = None
+    split_column: str | None = None
     validation_fraction: Share = 0.1
     test_fraction: Share = 0.1
     split_seed: int = 0
-    group: str | None = None
+    group: str | None = Field(default=None, validation_alias=AliasChoices("group", "group_column"))
     copies: Literal["together", "apart"] = "together"
     folds: Annotated[int, Field(ge=2, le=50)] | None = None
     fold: Count | None = None

@@ -292,6 +292,7 @@ class Run(Folder):
         source = self.data["source"]
         words = ["tenfold", "train", str(self.path_of(Run.recipe)), *overrides]
         words += ["--data", source["data"]] if source["data"] else []
+        words += ["--labels", source["labels"]] if source.get("labels") else []
         for split in ("train", "validation", "test"):
             words += [word for folder in source[split] for word in (f"--{split}", folder)]
         return shlex.join(words)
@@ -381,7 +382,9 @@ def _place(data: "str | Path | Pair | Mapping[str, Pair]") -> str:
     from tenfold.data.sources.given import place_of
     from tenfold.data.sources.opening import said_source
 
-    return said_source(place_of(data))
+    place, _ = place_of(data)
+    assert place is not None
+    return said_source(place)
 
 
 def find_runs(folder: Path) -> list[Run]:

@@ -13,20 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import InputError
+from tenfold.runs.resampling import Margins, clusters_of, margins_of, ratio, resampled
 
 Array = NDArray[Any]
 
-RESAMPLES = 1000
 CALIBRATION_BINS = 15
 TEMPERATURES = (0.05, 20.0)
 # A temperature is a logistic regression of one parameter, and ten events for each is the rule: P. Peduzzi et al.,
 # "A simulation study of the number of events per variable in logistic regression analysis", J. Clin. Epid. 49 (1996).
 TEMPERATURE_MISTAKES = 10
-# Resamples drawn at once, so that many classes need megabytes, not gigabytes.
-_CHUNK = 100
 
 
-def measure(labels: Array, probabilities: Array, class_names: Sequence[str], seed: int = 0) -> dict[str, Any]:
+def measure(
+    labels: Array,
+    probabilities: Array,
+    class_names: Sequence[str],
+    seed: int = 0,
+    groups: Array | None = None,
+) -> dict[str, Any]:
     """Every metric of one split, as `metrics.json` keeps it.
 
     Averages over classes follow scikit-learn: "macro" is the plain mean over the classes that occur among the
@@ -36,13 +40,19 @@ def measure(labels: Array, probabilities: Array, class_names: Sequence[str], see
     Averages and the F1 of each class have bootstrap intervals (`..._ci95`, from `bootstrap_intervals`), the
     precision and recall of each class Wilson's.
 
+    Images of one of the `groups` (N,) are no independent evidence: with them, every interval is that of resampled
+    groups (`Margins`), and their number is kept as "groups". An image of group -1 stands alone.
+
     `seed` makes the bootstrap repeatable. Raises InputError when the arrays are empty, do not fit together or
     hold values that are not finite.
     """
     labels, probabilities = checked(labels, probabilities, class_names)
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
-    intervals, f1_intervals = bootstrap_intervals(matrix, seed)
-    per_class = class_metrics(matrix, roc_aucs(labels, probabilities), f1_intervals, class_names)
+    clusters = None if groups is None or not len(groups) else clusters_of(groups)
+    margins = resampled(matrix, labels, probabilities.argmax(axis=1), clusters, np.random.default_rng(seed))
+    trials = len(labels) if clusters is None else int(clusters.max()) + 1
+    intervals = average_intervals(matrix, margins, trials)
+    per_class = class_metrics(matrix, roc_aucs(labels, probabilities), margins, class_names, clusters is None)
     return {
         "n": len(labels),
         "loss": cross_entropy(labels, probabilities),
@@ -52,6 +62,7 @@ def measure(labels: Array, probabilities: Array, class_names: Sequence[str], see
         "per_class": per_class,
         "confusion_matrix": matrix.tolist(),
         "expected_calibration_error": expected_calibration_error(labels, probabilities),
+        **({} if clusters is None else {"groups": trials}),
     }
 
 
@@ -89,14 +100,9 @@ def cross_entropy(labels: Array, probabilities: Array) -> float:
     return float(-np.log(np.clip(true, np.finfo(np.float64).eps, None)).mean())
 
 
-def _margins(matrix: Array) -> tuple[Array, Array, Array]:
-    """How many images of each class are right, belong to it, and are taken for it: (K,) each."""
-    return np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-
-
 def averages(matrix: Array) -> dict[str, float]:
     """Accuracy, and the macro and weighted averages over classes, of a confusion matrix (K, K)."""
-    return {name: float(value) for name, value in _averages(*_margins(matrix)).items()}
+    return {name: float(value) for name, value in _averages(*margins_of(matrix)).items()}
 
 
 def _averages(right: Array, support: Array, predicted: Array) -> dict[str, Array]:
@@ -104,19 +110,15 @@ def _averages(right: Array, support: Array, predicted: Array) -> dict[str, Array
     seen = support + predicted > 0
     share = support / support.sum(axis=-1, keepdims=True)
     values = {
-        "precision": _ratio(right, predicted),
-        "recall": _ratio(right, support),
-        "f1": _ratio(2 * right, support + predicted),
+        "precision": ratio(right, predicted),
+        "recall": ratio(right, support),
+        "f1": ratio(2 * right, support + predicted),
     }
     return {
         "accuracy": right.sum(axis=-1) / support.sum(axis=-1),
         **{f"{name}_macro": value.sum(axis=-1) / seen.sum(axis=-1) for name, value in values.items()},
         **{f"{name}_weighted": (value * share).sum(axis=-1) for name, value in values.items()},
     }
-
-
-def _ratio(part: Array, whole: Array) -> Array:
-    return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
 
 
 def _mean(values: list[float | None]) -> float | None:
@@ -128,25 +130,41 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def class_metrics(
-    matrix: Array, aucs: list[float | None], f1_intervals: Array, class_names: Sequence[str]
+    matrix: Array, aucs: list[float | None], drawn: Margins, class_names: Sequence[str], alone: bool = True
 ) -> dict[str, dict[str, Any]]:
-    """The metrics of each class, by its name; `f1_intervals` (2, K) are the ends of their F1's intervals."""
-    right, support, predicted = _margins(matrix)
+    """The metrics of each class, by its name.
+
+    Intervals of F1 are those of the resampled margins; of precision and recall Wilson's where each image stands
+    `alone`, else of the margins as well.
+    """
+    right, support, predicted = margins_of(matrix)
     others = matrix.sum() - support
+    hits, ours, theirs = drawn
+    f1 = _percentiles(ratio(2 * hits, ours + theirs))
+    if alone:
+        precision, recall = (list(map(_wilson, right, whole)) for whole in (predicted, support))
+    else:
+        precision, recall = (list(map(_resampled_share, hits.T, sizes.T)) for sizes in (theirs, ours))
     return {
         name: {
             "precision": _share(right[k], predicted[k], 0.0 if support[k] else None),
-            "precision_ci95": _wilson(right[k], predicted[k]),
+            "precision_ci95": precision[k],
             "recall": _share(right[k], support[k]),
-            "recall_ci95": _wilson(right[k], support[k]),
+            "recall_ci95": recall[k],
             "f1": _share(2 * right[k], support[k] + predicted[k]),
-            "f1_ci95": _proper(f1_intervals[:, k]),
+            "f1_ci95": _proper(f1[:, k]),
             "support": int(support[k]),
             "roc_auc": aucs[k],
             "false_positive_rate": _share(predicted[k] - right[k], others[k]),
         }
         for k, name in enumerate(class_names)
     }
+
+
+def _resampled_share(hits: Array, drawn: Array) -> list[float] | None:
+    """The interval of a share over those resamples in which there is something to share."""
+    there = drawn > 0
+    return _proper(_percentiles(hits[there] / drawn[there])) if there.any() else None
 
 
 def _wilson(successes: int, trials: int) -> list[float] | None:
@@ -176,47 +194,17 @@ def roc_aucs(labels: Array, probabilities: Array) -> list[float | None]:
 # Intervals --------------------------------------------------------------------------------------------------
 
 
-def bootstrap_intervals(
-    matrix: Array, seed: int = 0, resamples: int = RESAMPLES
-) -> tuple[dict[str, list[float]], Array]:
-    """95 % percentile intervals: [low, high] of each average by its name, and (2, K) of each class's F1.
+def average_intervals(matrix: Array, drawn: Margins, trials: int) -> dict[str, list[float]]:
+    """95 % percentile intervals of each average, [low, high] by its name.
 
-    Resampling N images with replacement changes only how often each cell of the confusion matrix is hit, so
-    the cells are drawn from a multinomial distribution: the same bootstrap without touching the images.
-    Where every image is right, or every one wrong, there is nothing to resample: the exact binomial
-    (Clopper-Pearson) interval of the accuracy then stands in for all averages, and the classes keep none.
+    Where every image is right, or every one wrong, there is nothing to resample: the exact binomial (Clopper-Pearson)
+    interval of the accuracy in so many `trials` then stands in for all of them.
     """
-    margins = _resampled_margins(matrix, np.random.default_rng(seed), resamples)
-    right, support, predicted = margins
-    averages = {name: _percentiles(values).tolist() for name, values in _averages(*margins).items()}
+    averages = {name: _percentiles(values).tolist() for name, values in _averages(*drawn).items()}
     hits, total = int(np.trace(matrix)), int(matrix.sum())
     if hits in (0, total):
-        averages = dict.fromkeys(averages, exact_interval(hits, total))
-    return averages, _percentiles(_ratio(2 * right, support + predicted))
-
-
-def _resampled_margins(
-    matrix: Array, random: np.random.Generator, resamples: int
-) -> tuple[Array, Array, Array]:
-    """`_margins` of resampled matrices, (R, K) each."""
-    rows, columns = np.nonzero(matrix)
-    total = matrix.sum()
-    parts = []
-    for start in range(0, resamples, _CHUNK):
-        draws = random.multinomial(total, matrix[rows, columns] / total, min(_CHUNK, resamples - start))
-        right = _sums(np.where(rows == columns, draws, 0), rows, len(matrix))
-        parts.append((right, _sums(draws, rows, len(matrix)), _sums(draws, columns, len(matrix))))
-    right, support, predicted = (np.concatenate(values) for values in zip(*parts, strict=True))
-    return right, support, predicted
-
-
-def _sums(draws: Array, classes_of_cells: Array, classes: int) -> Array:
-    """(R, K): the counts of the cells that belong to each class, added up."""
-    order = np.argsort(classes_of_cells, kind="stable")
-    present, starts = np.unique(classes_of_cells[order], return_index=True)
-    sums = np.zeros((len(draws), classes))
-    sums[:, present] = np.add.reduceat(draws[:, order], starts, axis=1)
-    return sums
+        return dict.fromkeys(averages, exact_interval(trials if hits else 0, trials))
+    return averages
 
 
 def _percentiles(values: Array) -> Array:
@@ -283,8 +271,8 @@ def reliability(
     count = np.bincount(bin_of, weights, minlength=bins)
     return {
         "count": count,
-        "confidence": _ratio(np.bincount(bin_of, counted * confidence, bins), count),
-        "accuracy": _ratio(np.bincount(bin_of, counted * correct, bins), count),
+        "confidence": ratio(np.bincount(bin_of, counted * confidence, bins), count),
+        "accuracy": ratio(np.bincount(bin_of, counted * correct, bins), count),
     }
 
 

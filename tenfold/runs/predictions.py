@@ -5,7 +5,7 @@ pyarrow is imported where a file is read or written: training, and a sweep's wor
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -26,7 +26,8 @@ class Predictions:
     """What a model said of a split: the only thing that metrics and reports read.
 
     `paths` (N,) names of the images, `labels` (N,) int64, `probabilities` (N, classes) float32; `folds` (N,) of a
-    cross-validation: the fold, from 1, whose model said it.
+    cross-validation: the fold, from 1, whose model said it; `groups` (N,) int64 numbers of the groups that the data
+    name, -1 for none, or empty where they name none.
     """
 
     paths: Sequence[str]
@@ -34,6 +35,7 @@ class Predictions:
     probabilities: np.ndarray
     class_names: tuple[str, ...]
     folds: np.ndarray | None = None
+    groups: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,7 +53,7 @@ class Predictions:
         return hash_of(texts + labels.tobytes() + np.ascontiguousarray(probabilities).tobytes(), 16)
 
     def write(self, path: Path) -> None:
-        """Save as Parquet: path, label and predicted (names), one column `probability:CLASS` per class."""
+        """Save as Parquet: path, label and predicted (names), maybe group, and `probability:CLASS` for each class."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -63,6 +65,8 @@ class Predictions:
         }
         if self.folds is not None:
             columns["fold"] = pa.array(self.folds, pa.int32())
+        if len(self.groups):
+            columns["group"] = pa.array(self.groups, pa.int64())
         for index, name in enumerate(self.class_names):
             columns[_PROBABILITY + name] = pa.array(self.probabilities[:, index], pa.float32())
         about = {"version": VERSION, "blake2b": self.hash}
@@ -75,12 +79,14 @@ def pooled(parts: Sequence[Predictions], places: Sequence[int] | np.ndarray) -> 
     order = np.argsort(places)
     paths = [path for part in parts for path in part.paths]
     folds = np.repeat(np.arange(1, len(parts) + 1), [len(part) for part in parts])
+    groups = np.concatenate([part.groups for part in parts])
     return Predictions(
         [paths[position] for position in order.tolist()],
         np.concatenate([part.labels for part in parts])[order],
         np.concatenate([part.probabilities for part in parts])[order],
         parts[0].class_names,
         folds[order],
+        groups[order] if len(groups) else groups,
     )
 
 
@@ -100,6 +106,9 @@ def read_predictions(path: Path) -> Predictions:
             probabilities=np.stack([table[name].to_numpy() for name in columns], axis=1),
             class_names=class_names,
             folds=table["fold"].to_numpy().astype(np.int64) if "fold" in table.column_names else None,
+            groups=table["group"].to_numpy().astype(np.int64)
+            if "group" in table.column_names
+            else np.empty(0, np.int64),
         )
     except (pa.ArrowException, KeyError, ValueError, TypeError, OSError) as error:
         raise ValueError(f"is not a file of tenfold's predictions ({error})") from None

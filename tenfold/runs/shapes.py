@@ -79,6 +79,8 @@ class DataShape(TypedDict):
     decoding: NotRequired[DecodingShape]
     median_cropped: NotRequired[float]
     left_out: NotRequired[list[LeftOutShape]]
+    copies: NotRequired[dict[str, list[int]]]
+    shared_groups: NotRequired[dict[str, list[int]]]
     notices: NotRequired[list[str]]
     # Positions of test images that are also training or validation images.
     copies: NotRequired[dict[str, list[int]]]
@@ -144,6 +146,7 @@ class MeasuredShape(TypedDict):
     per_class: dict[str, ClassShape]
     confusion_matrix: list[list[int]]
     expected_calibration_error: float
+    groups: NotRequired[int]  # how many groups of images the intervals are of, where the data name some
 
 
 class TrainingShape(TypedDict):

@@ -21,7 +21,7 @@ from PIL import Image
 from tenfold.core.files import atomic, explained_write
 from tenfold.core.text import printable
 from tenfold.data.formats import FORMATS
-from tenfold.data.sources.trees import is_junk
+from tenfold.data.sources.tree import is_junk
 from tenfold.serving.refusals import Refused
 
 FILE = "corrections.csv"

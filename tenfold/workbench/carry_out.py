@@ -206,7 +206,10 @@ def _measure(run: Run, task: Fitting, device: torch.device) -> None:
     found = {name: run.predictions(name) for name in ("test", "validation")}
     folds = [_fold_facts(fold) for fold in run.folds]
     run.metrics = {
-        **{name: measure(said.labels, said.probabilities, said.class_names) for name, said in found.items()},
+        **{
+            name: measure(said.labels, said.probabilities, said.class_names, groups=said.groups)
+            for name, said in found.items()
+        },
         "training": _cost(run, task.model, task.splits, device),
         **({"folds": folds} if folds else {}),
     }

@@ -274,7 +274,8 @@ def _best(training: Mapping[str, Any]) -> str:
 
 def _result(test: dict[str, Any], folds: Sequence[Mapping[str, Any]] = ()) -> list[tuple[str, str]]:
     low, high = test["accuracy_ci95"]
-    interval = f"(95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,})"
+    groups = f" in {test['groups']:,} groups" if "groups" in test else ""
+    interval = f"(95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,}{groups})"
     if folds:
         interval += f", each image by one of {len(folds)} models that never saw it"
     return [

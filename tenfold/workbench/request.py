@@ -8,19 +8,23 @@ from torch import nn
 
 from tenfold.core.errors import InputError
 from tenfold.data import Source
-from tenfold.data.sources.given import Pair, place_of
+from tenfold.data.sources.given import Frame, Pair, place_of
 from tenfold.data.sources.opening import NAMED_SOURCES, said_source
 from tenfold.models import OwnModel
 from tenfold.models.own import Make, own_changes
-from tenfold.recipe import Composition, Overrides, Recipe
+from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
+from tenfold.recipe import Data as DataTable
+from tenfold.recipe.overrides import of_table
 
 # How a module of the user's own is trained where no recipe is named.
 PLAIN_RECIPE = "model-s-baseline"
 
 # A module of the user's own, or what makes one.
 Model = nn.Module | Make | OwnModel
-# A path or a source's name, arrays or tensors, or a pair of them for each split.
-Data = str | Path | Pair | Mapping[str, Pair]
+# A path or a source's name, a table of labels, arrays or tensors, or a pair of them for each split.
+Data = str | Path | Frame | Pair | Mapping[str, Pair]
+# A table of labels: a file, or a DataFrame.
+Table = str | Path | Frame
 # One folder or several.
 Folders = str | Path | Iterable[str | Path]
 
@@ -30,10 +34,12 @@ class SourceOptions(TypedDict, total=False):
 
     `data` is a folder, archive or file, the name of a data set, or `(images, labels)`, uint8 arrays or tensors, or
     such a pair for each split (see `tenfold.data.sources.given`). `train`, `validation` and `test` are folders of
-    each split instead, one or several. Without any of them: scikit-learn's digits.
+    each split instead, one or several. `labels` is a table of labels of the images in `data`, a file or a DataFrame;
+    `data` may be one itself. Without any of them: scikit-learn's digits.
     """
 
     data: Data | None
+    labels: Table | None
     train: Folders
     validation: Folders
     test: Folders
@@ -48,12 +54,12 @@ def make_source(**words: Unpack[SourceOptions]) -> Source:
     for name in words:
         if name not in SourceOptions.__annotations__:
             raise TypeError(f"there is no keyword {name!r}")
-    data = words.get("data")
+    data, labels = place_of(words.get("data"), words.get("labels"))
     folders = [_listed(words.get("train", ())), _listed(words.get("validation", ()))]
     folders.append(_listed(words.get("test", ())))
-    if data is None and not any(folders):
+    if data is None and labels is None and not any(folders):
         data = "digits"
-    source = Source(None if data is None else said_source(place_of(data)), *folders)
+    source = Source(None if data is None else said_source(data), *folders, labels=labels)
     return source.meant_from_here() if source.data not in NAMED_SOURCES else source
 
 
@@ -78,6 +84,11 @@ def compose(
     if own is not None:
         base, beneath = recipe or PLAIN_RECIPE, own_changes(own.code)
     return Composition(base, overrides, seed, minutes, beneath, folds)
+
+
+def data_options(overrides: Overrides) -> DataTable:
+    """What overrides say of a recipe's `[data]`, checked as a recipe's are. Raises InputError for its faults."""
+    return load_recipe("digits", of_table(overrides, "data")).data  # the recipe itself does not matter
 
 
 def _listed(folders: Folders) -> tuple[str, ...]:

@@ -59,18 +59,20 @@ def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out:
     make_console().print(f"drawn in {escape(str(out))}")
 
 
-def show_inspection(source: Source, *, out: Path, as_json: bool = False, verify: bool = False) -> bool:
+def show_inspection(
+    source: Source, options: Data, *, out: Path, as_json: bool = False, verify: bool = False
+) -> bool:
     """Print what `inspect_source` finds and draw counts and samples below `out`; whether it needs attention.
 
-    As JSON, nothing is drawn. With `verify`, the cache is first compared with every image. Raises InputError where
-    the source cannot be used.
+    The source is read as `options` say. As JSON, nothing is drawn. With `verify`, the cache is first compared with
+    every image. Raises InputError where the source cannot be used.
     """
     console = make_console(markup=False)
     display = display_for(is_live(console) and not as_json)
     if verify:
-        check_cache(source, display_for(not as_json))
+        check_cache(options, source, display_for(not as_json))
     with display.decoding() as note:
-        inspection = inspect_source(Data(), source, note)
+        inspection = inspect_source(options, source, note)
     if as_json:
         print(json.dumps(inspection.to_json(), indent=2))
         return inspection.needs_attention

@@ -39,7 +39,7 @@ def read_task(source: Source, seed: int, note: Progress, overrides: Overrides) -
     # These decide which images may be looked at before a recipe is chosen.
     asked = Composition("backbone", of_table(overrides, "data"), beneath={"fit.seed": seed})
     recipe = asked.resolve()
-    size = recipe.data.image_size or typical_size(source)
+    size = recipe.data.image_size or typical_size(recipe.data, source)
     if size <= SMALL:
         # As the fast recipes have it, so that the images are decoded only once.
         recipe = replace(asked, beneath={"fit.seed": seed, "data.unequal_size": SMALL}).resolve()

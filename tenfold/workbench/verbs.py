@@ -17,7 +17,8 @@ from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split
 from tenfold.models import given_model
 from tenfold.models.own import OWN
-from tenfold.recipe import Composition, Recipe, load_recipe
+from tenfold.recipe import Composition, Recipe
+from tenfold.recipe import Data as DataTable
 from tenfold.report import write_report
 from tenfold.runs.create import create_run, restarted_run
 from tenfold.runs.environment import command_line
@@ -31,7 +32,10 @@ from tenfold.workbench.budget import Plan, make_plan, suitable_plan
 from tenfold.workbench.candidates import Candidate
 from tenfold.workbench.carry_out import FEATURES, Workplace, carry_out, evaluate_again
 from tenfold.workbench.progress import Display, display_for
-from tenfold.workbench.request import Data, Model, SourceOptions, compose, make_source
+from tenfold.workbench.request import Data, Model, SourceOptions, Table, compose, data_options, make_source
+
+# The keywords of a source, `data` apart, in `load_splits`.
+SOURCE_KEYS = ("labels", "train", "validation", "test")
 
 
 def train(
@@ -82,7 +86,7 @@ def train(
 
         def choose() -> tuple[Recipe, str]:
             if verify:
-                check_cache(images, display)
+                check_cache(data_options(asked.overrides), images, display)
             plan = choose_recipe(asked, images, where, display, began)
             learned.extend([plan.learned] if plan.learned else [])
             return plan.recipe, plan.name
@@ -118,10 +122,8 @@ def load_splits(data: Data | None = None, **options: Any) -> Splits:
         splits = tenfold.load_splits("photos", image_size=32)
         splits.train.images(slice(0, 9)), splits.class_names
     """
-    folders = {name: options.pop(name) for name in ("train", "validation", "test") if name in options}
-    # Checked as a recipe's are; the recipe itself does not matter.
-    checked = load_recipe("digits", {f"data.{key}": value for key, value in options.items()})
-    return read_splits(checked.data, make_source(data=data, **folders))
+    source = make_source(data=data, **{key: options.pop(key) for key in SOURCE_KEYS if key in options})
+    return read_splits(data_options({f"data.{key}": value for key, value in options.items()}), source)
 
 
 def resume(
@@ -150,6 +152,7 @@ def evaluate(
     run: str | Path | Run,
     *,
     data: Data | None = None,
+    labels: Table | None = None,
     device: str = "auto",
     progress: bool = True,
     model: Model | None = None,
@@ -158,14 +161,16 @@ def evaluate(
 
     Its own: predictions, metrics, figures and report are written anew. Another labelled source (its test split, or
     all of it where it has none): predictions and metrics go to `evaluations/SOURCE/` in the run folder, and the run's
-    own results stay as they are. Raises InputError where `data` has classes that the model does not know.
+    own results stay as they are. `labels` is a table of its labels: see `train`. Raises InputError where `data` has
+    classes that the model does not know.
     `model`: see `load_run`; its own images at another place: `evaluate(load_run(run, data=...))`.
     """
     run = load_run(run, model)
     where = choose_device(device)
-    if data is not None:
+    if data is not None or labels is not None:
         with run.lock():
-            _evaluate_elsewhere(run, make_source(data=data), where, display_for(progress))
+            source = make_source(data=data, labels=labels)
+            _evaluate_elsewhere(run, source, where, display_for(progress))
         return run
     with joined(where) as world:
         place = Workplace(own_device(where), display_for(progress and world.first), world)
@@ -196,10 +201,10 @@ def renew_report(
         return write_report(run, splits)
 
 
-def check_cache(source: Source, display: Display) -> None:
+def check_cache(options: DataTable, source: Source, display: Display) -> None:
     """Compare every image of `source` with what the cache was made from; what differs is read anew."""
     with display.decoding("comparing with the cache") as note:
-        different = verify_packs(source, note)
+        different = verify_packs(options, source, note)
     display.verified(different)
 
 
@@ -247,7 +252,9 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
     with display.decoding(FEATURES) as note:
         model, split = split_on_features(model, split, device, note)
     predictions = predict_split(model, split, run.class_names, device)
-    measured = measure(predictions.labels, predictions.probabilities, run.class_names)
+    measured = measure(
+        predictions.labels, predictions.probabilities, run.class_names, groups=predictions.groups
+    )
     evaluation = run.evaluation(Path(source.data or "").stem)
     evaluation.predictions = predictions
     evaluation.metrics = {"test": measured, "source": source.to_json()}

@@ -28,6 +28,9 @@ from small import SMALL
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.data import Splits
 from tenfold.data.decode import decode
+from tenfold.findings import find, gather
+from tenfold.recipe import Data
+from tenfold.runs.folder import load_run
 
 
 @pytest.fixture(autouse=True)
@@ -392,7 +395,6 @@ def test_folders_of_the_same_name_size_and_time_are_told_apart(tmp_path, monkeyp
 
 def test_folders_of_the_same_name_do_not_evict_each_other(tmp_path, monkeypatch, own_cache):
     from tenfold.data import Source, read_splits
-    from tenfold.recipe import Data
 
     twins(tmp_path)
     decoded: list[int] = []
@@ -414,7 +416,7 @@ def test_a_link_to_a_source_has_the_same_pack(tmp_path, own_cache):
 
 def test_bytes_tell_files_apart_whose_facts_are_the_same(tmp_path):
     """A source put back from a backup tool that keeps times: here by the bytes of the sample alone."""
-    from tenfold.data.sources.trees import _sampled
+    from tenfold.data.sources.tree import sampled_bytes as _sampled
 
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_bytes(b"a" * 9000)
@@ -502,7 +504,7 @@ def test_damage_among_the_first_images_does_not_stop_a_plan(tmp_path):
     pets(tmp_path)
     bomb(tmp_path / "cat" / "000.png")
     damaged(tmp_path / "cat" / "0.png", tmp_path / "cat" / "001.png", 30)
-    assert typical_size(Source(str(tmp_path))) == 8
+    assert typical_size(Data(), Source(str(tmp_path))) == 8
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such files there")
@@ -545,11 +547,13 @@ def test_exact_copies_across_splits_are_said_before_the_first_epoch(tmp_path, co
         notice for notice in splits.notices if "test images (" in notice and "are also in the" in notice
     ]
     assert sum(int(notice.split()[0]) for notice in copied) == 3
-    said = command("train", "digits", "--data", "data", *SMALL)
+    said = command("train", "digits", "--data", "data", *SMALL, "--name", "run")
     assert said.status == 0, said.err
     text = said.out + said.err
     assert copied[0] in text
     assert text.index(copied[0]) < text.index("epoch")
+    verdict = [finding.sentence for finding in find(gather(load_run("run"))) if finding.section == "verdict"]
+    assert [line for line in verdict if line.startswith("3 of 8 test images are also training or validation")]
 
 
 def test_white_borders_make_no_copies(tmp_path):
@@ -564,7 +568,6 @@ def test_white_borders_make_no_copies(tmp_path):
 
 def test_training_and_testing_on_the_same_folder_is_said(tmp_path):
     from tenfold.data import Source, read_splits
-    from tenfold.recipe import Data
 
     pets(tmp_path)
     splits = read_splits(Data(), Source(train=(str(tmp_path),), test=(str(tmp_path),)))

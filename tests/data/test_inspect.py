@@ -176,3 +176,15 @@ def test_real_cifar10_has_the_known_statistics_and_leaks():
     assert 0.025 < len(leaked) / 10_000 < 0.04
     assert not found.leaked("test", "train", "exact")
     assert found.balance < 1.1
+
+
+def test_counts_are_shown_also_where_a_class_is_too_small(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = look(class_folders(tmp_path / "a", {"cat": 12, "cow": 2, "dog": 1}))
+    assert found.counts["train"] == {"cat": 12, "cow": 2, "dog": 1}
+    assert found.attention[0].startswith("Training refuses: class 'cow' has 2 image(s), too few to give")
+    assert "Too small as well: 'dog'" in found.attention[0]
+    assert found.splits.layout.endswith("in a: 15 images")
+    said = command("inspect", "a", "--json")
+    assert said.status == 1
+    assert json.loads(said.out)["counts"]["train"] == {"cat": 12, "cow": 2, "dog": 1}

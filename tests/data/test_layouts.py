@@ -144,17 +144,38 @@ def test_images_two_levels_below_a_class_are_said(tmp_path):
     )
 
 
-def test_a_metadata_file_is_never_passed_over(tmp_path):
-    """A Hugging Face image folder, whose labels stand in metadata.csv."""
-    for split in ("train", "test"):
-        for i in range(6):
-            save(tmp_path / split / f"{i}.png", random_pixels(i + 50 * len(split)))
-        rows = "".join(f"{i}.png,{'cat' if i % 2 else 'dog'}\n" for i in range(6))
-        (tmp_path / split / "metadata.csv").write_text(f"file_name,label\n{rows}")
-    with pytest.raises(InputError, match=r"metadata\.csv may hold the labels"):
-        load(tmp_path)
-
-
 def test_a_folder_without_images_two_levels_down(tmp_path):
     with pytest.raises(InputError, match="there is no such folder"):
         load(tmp_path / "missing")
+
+
+def test_names_that_begin_with_the_class(tmp_path):
+    for number, name in enumerate(("cat.{}.png", "great dane_{}.png", "dog ({}).png")):
+        for i in range(12):
+            save(tmp_path / "pets" / name.format(i), random_pixels(100 * number + i))
+    splits = load(tmp_path / "pets")
+    assert splits.class_names == ("cat", "dog", "great dane")
+    assert all(
+        splits.class_names[split.labels[i]] in path for split in splits for i, path in enumerate(split.paths)
+    )
+    assert "in pets by the beginnings of its files' names: 36 images" in splits.layout
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "pets").rename(tmp_path / "whole" / "train")
+    assert load(tmp_path / "whole").class_names == ("cat", "dog", "great dane")
+
+
+@pytest.mark.parametrize(
+    ("names", "why"),
+    [
+        (("IMG_{}.png", "DSC_{}.png"), "what cameras write"),
+        (("cat_{}.png", "image{}.png"), "one is a class, the other none"),
+        (("train_{}.png", "test_{}.png"), "splits"),
+        (("cat_{}.png",), "one class only"),
+        (("cat_{}.png", "dog_{}x.png"), "no number at the end"),
+    ],
+)
+def test_beginnings_of_names_that_say_no_class_are_refused(tmp_path, names, why):
+    for number, name in enumerate(names):
+        for i in range(6):
+            save(tmp_path / name.format(i), random_pixels(100 * number + i))
+    refused(tmp_path, "so their class is not known", "--labels FILE")

@@ -443,6 +443,26 @@ def test_only_copies_say_nothing():
     assert not list(answers.copies(evidence_of([[1, 0], [0, 1]])))
 
 
+def test_groups_that_training_has_too_are_in_the_verdict():
+    (found,) = answers.shared_groups(evidence_of([[4, 1], [1, 4]], shared=(0, 1, 6, 7)))
+    assert (
+        "4 of 10 test images are of groups that training or validation has images of as well"
+        in found.sentence
+    )
+    assert "on the other 6 it is 66.7%" in found.sentence
+    assert found.section == "verdict"
+
+
+def test_the_accuracy_says_how_many_groups_it_is_of():
+    evidence = evidence_of([[4, 1], [1, 4]])
+    (plain,) = answers.accuracy(evidence)
+    (grouped,) = answers.accuracy(replace(evidence, test={**evidence.test, "groups": 5}))
+    assert "80.0% of 10 test images are" in plain.sentence
+    assert "80.0% of 10 test images of 5 groups are classified correctly" in grouped.sentence
+    assert "by resampling whole groups" in grouped.sentence
+    assert grouped.numbers["groups"] == 5
+
+
 def test_classes_that_a_split_lacks_are_in_the_verdict():
     counts = {"validation": {"a": 3, "b": 3}, "test": {"a": 5, "b": 0}}
     (found,) = answers.missing_classes(Evidence(counts=counts))

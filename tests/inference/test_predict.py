@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corpus import write_table
 from images import class_folders, save, scene
 from odd_pictures import odd_pictures
 from PIL import Image
@@ -386,3 +387,19 @@ def test_one_labelled_picture_is_no_accuracy(trained, tmp_path, command):
     assert "of 1 test images, too few to state an accuracy" in answer.out
     assert "%" not in answer.out
     assert f"tenfold predict {run.path} picture.jpg" in answer.out
+
+
+def test_labels_in_a_table_beside_the_pictures_are_judged(trained, tmp_path):
+    """An image folder with its labels in metadata.csv, and a table of them alone: the accuracy is beside."""
+    _, run = trained
+    for i in range(6):
+        save(tmp_path / CLASSES[0] / f"{i}.png", scene(i, 12))
+    labels = [CLASSES[i % 4] for i in range(5)]
+    names = [f"{CLASSES[0]}/{i}.png" for i in range(5)]
+    table = write_table(tmp_path / "metadata.csv", {"file_name": names, "label": labels})
+    answers = tenfold.predict(run, tmp_path)
+    assert {Path(path).name: label for path, label in zip(answers.paths, answers.labels, strict=True)} == {
+        **{f"{i}.png": label for i, label in enumerate(labels)},
+        "5.png": None,
+    }
+    assert list(tenfold.predict(run, table).labels) == labels

@@ -269,7 +269,9 @@ def test_an_unreadable_file_is_named(content, tmp_path):
 
 
 def test_a_recipe_that_is_not_there_is_named_with_its_neighbour(tmp_path):
-    with pytest.raises(InputError, match=r"no recipe 'digit' \(did you mean 'digits'\?\)"):
+    with pytest.raises(
+        InputError, match=r"no recipe 'digit' \(did you mean 'digits'\?\), and no folder of that name"
+    ):
         load_recipe("digit")
     with pytest.raises(InputError, match=r"none\.toml: there is no such recipe file"):
         load_recipe(tmp_path / "none.toml")

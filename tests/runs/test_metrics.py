@@ -97,6 +97,39 @@ def test_the_bootstrap_depends_on_the_seed_only():
     assert first["accuracy_ci95"] != other["accuracy_ci95"]
 
 
+def test_groups_that_are_right_or_wrong_as_a_whole_count_as_one_trial_each():
+    """20 groups of 10 images, 15 of them wholly right: the interval is that of 20 images, not of 200."""
+    labels = np.tile([0, 1], 100)
+    right = np.repeat(np.arange(20) < 15, 10)
+    probabilities = np.eye(2)[np.where(right, labels, 1 - labels)] * 0.8 + 0.1
+    groups = np.repeat(np.arange(20), 10)
+    alone, grouped = (
+        metrics.measure(labels, probabilities, ["a", "b"], groups=each) for each in (None, groups)
+    )
+    few = metrics.measure(labels[::10], probabilities[::10], ["a", "b"])
+    assert "groups" not in alone
+    assert grouped["groups"] == 20
+    assert grouped["accuracy"] == alone["accuracy"] == 0.75
+    np.testing.assert_allclose(grouped["accuracy_ci95"], few["accuracy_ci95"], atol=0.051)
+    width = np.diff(grouped["accuracy_ci95"])[0] / np.diff(alone["accuracy_ci95"])[0]
+    assert width == pytest.approx(np.sqrt(10), rel=0.2)
+    assert np.diff(grouped["per_class"]["a"]["recall_ci95"])[0] > 0.3
+    all_right = metrics.measure(labels, np.eye(2)[labels], ["a", "b"], groups=groups)
+    assert all_right["accuracy_ci95"] == [pytest.approx(0.8316, abs=1e-4), 1.0]  # 20 of 20, Clopper-Pearson
+
+
+def test_images_that_are_groups_of_their_own_have_the_same_intervals_up_to_chance():
+    generator = np.random.default_rng(0)
+    labels, probabilities = generator.integers(0, 3, 600), generator.dirichlet(np.ones(3), 600)
+    plain = metrics.measure(labels, probabilities, "abc")
+    alone = metrics.measure(labels, probabilities, "abc", groups=np.full(600, -1))
+    for key in ("accuracy_ci95", "f1_macro_ci95", "recall_weighted_ci95"):
+        np.testing.assert_allclose(alone[key], plain[key], atol=0.01)
+    assert {key: alone[key] for key in ("accuracy", "f1_macro")} == {
+        key: plain[key] for key in ("accuracy", "f1_macro")
+    }
+
+
 def test_a_perfect_score_still_has_an_uncertain_lower_end():
     labels = np.arange(20) % 2
     got = metrics.measure(labels, np.eye(2)[labels], ["a", "b"])

@@ -1,5 +1,7 @@
 """Data as people have them: small sources of every kind, layout and damage that a reader must account for."""
 
+import csv
+import json
 import os
 import struct
 import zlib
@@ -7,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from images import class_folders, random_pixels, save
 from PIL import Image
 
@@ -158,4 +162,45 @@ def splits_in_classes(root: Path) -> Path:
     """cat/train, cat/test, dog/train, dog/test."""
     for number, name in enumerate(("cat", "dog")):
         class_folders(root / name, {"train": 8, "test": 3}, seed=5000 * number)
+    return root
+
+
+# Tables of labels --------------------------------------------------------------------------------------------
+
+
+def flat(root: Path, count: int = 24, first: int = 0) -> Path:
+    """`root`/0.png, 1.png, ...: pictures in one folder."""
+    for i in range(first, first + count):
+        save(root / f"{i}.png", random_pixels(7000 + i))
+    return root
+
+
+def animal(number: int) -> str:
+    """The label of the picture of that number in the tables."""
+    return ("cat", "dog")[number % 2]
+
+
+def write_table(path: Path, columns: dict[str, list[object]]) -> Path:
+    """A table of labels in the form that the file's ending says; None is an empty value."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if path.suffix == ".parquet":
+        pq.write_table(pa.table(columns), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    else:
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(columns), delimiter="\t" if path.suffix == ".tsv" else ",")
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def image_folder(root: Path) -> Path:
+    """A Hugging Face image folder: train and test with pictures, and their labels in a metadata.csv in each."""
+    for split, first, count in (("train", 0, 20), ("test", 100, 8)):
+        flat(root / split, count, first)
+        names = range(first, first + count)
+        columns = {"file_name": [f"{i}.png" for i in names], "label": [animal(i) for i in names]}
+        write_table(root / split / "metadata.csv", columns)
     return root

@@ -84,7 +84,8 @@ def packed(root: Path, archive: Path, above: str = "") -> Path:
             for path in files:
                 file.write(path, above + str(path.relative_to(root)))
     else:
-        with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as file:
+        packing = {".gz": "w:gz", ".xz": "w:xz", ".bz2": "w:bz2"}.get(archive.suffix, "w")
+        with tarfile.open(archive, packing) as file:
             for path in reversed(files):  # not in the order of the names
                 file.add(path, above + str(path.relative_to(root)))
     return archive

@@ -11,7 +11,7 @@ from small import draw_pictures
 
 import tenfold
 from tenfold.data import Source, read_splits, typical_size
-from tenfold.recipe import load_recipe
+from tenfold.recipe import Data, load_recipe
 from tenfold.runs.folder import load_run
 from tenfold.workbench import budget as planning
 from tenfold.workbench import task
@@ -49,11 +49,11 @@ def photographs(tmp_path_factory):
 
 
 def test_the_typical_size_is_the_median_of_the_shorter_sides(pictures, photographs, tmp_path):
-    assert typical_size(Source(str(pictures))) == 16
-    assert typical_size(Source("digits")) == 8
-    assert typical_size(Source(str(photographs))) > 64
+    assert typical_size(Data(), Source(str(pictures))) == 16
+    assert typical_size(Data(), Source("digits")) == 8
+    assert typical_size(Data(), Source(str(photographs))) > 64
     np.savez(tmp_path / "a.npz", images=np.zeros((9, 20, 30, 3), np.uint8), labels=np.arange(9) % 3)
-    assert typical_size(Source(str(tmp_path / "a.npz"))) == 20
+    assert typical_size(Data(), Source(str(tmp_path / "a.npz"))) == 20
 
 
 def test_a_source_without_a_readable_image_is_named(tmp_path):
@@ -61,7 +61,7 @@ def test_a_source_without_a_readable_image_is_named(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "bad.png").write_bytes(b"no picture")
     with pytest.raises(tenfold.core.errors.InputError, match="none of its first images can be read"):
-        typical_size(Source(str(tmp_path)))
+        typical_size(Data(), Source(str(tmp_path)))
 
 
 def test_the_digits_have_a_recipe_of_their_own():
@@ -81,7 +81,7 @@ def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photog
     assert plan.name == "fast-90"
     assert "no weights of a backbone are on this machine" in plan.words
     recipe = plan.recipe
-    assert recipe.data.image_size == min(128, typical_size(Source(str(photographs))))
+    assert recipe.data.image_size == min(128, typical_size(Data(), Source(str(photographs))))
     assert recipe.model.options["patch"] == 2 * recipe.model.options["stride"] > 2
     assert recipe.fit.epochs > load_recipe("fast-90").fit.epochs, "few images take more epochs"
     splits = read_splits(recipe.data, Source(str(photographs)))

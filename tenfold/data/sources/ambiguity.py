@@ -6,8 +6,8 @@ from shlex import quote
 
 from tenfold.core.errors import InputError
 from tenfold.core.text import natural, printable
-from tenfold.data.sources.groups import splits_named
-from tenfold.data.sources.trees import Tree
+from tenfold.data.sources.parts import splits_named
+from tenfold.data.sources.tree import Tree
 
 PICTURES = {"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"}
 BESIDE = {

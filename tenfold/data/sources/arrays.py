@@ -1,95 +1,33 @@
-"""Sources whose pixels are arrays already: the bundled digits and .npz files."""
+"""What arrays of images, labels and class names may be, and the part of a source that they make."""
 
-import zlib
 from collections.abc import Iterator, Sequence
-from io import BytesIO
-from pathlib import PurePosixPath
-from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from tenfold.core.errors import InputError
 from tenfold.data.formats import Encoded
-from tenfold.data.sources.groups import Group, split_named
-from tenfold.data.sources.trees import Tree
+from tenfold.data.sources.parts import Part, split_named
+
+CHANNELS = (1, 3, 4)
 
 
-def array_group(split: str | None, name: str, images: np.ndarray, classes: Sequence[str]) -> Group:
-    """A group of images (N, H, W, C) uint8, known as `name#0`, `name#1`, ..."""
+def array_part(split: str | None, name: str, images: np.ndarray, classes: Sequence[str]) -> Part:
+    """A part of images (N, H, W, C) uint8, known as `name#0`, `name#1`, ..."""
 
     def encoded() -> Iterator[tuple[int, Encoded]]:
         return enumerate(np.ascontiguousarray(image) for image in images)
 
-    return Group(split, name, [f"{name}#{i}" for i in range(len(images))], classes, encoded)
+    return Part(split, name, [f"{name}#{i}" for i in range(len(images))], classes, encoded)
 
 
-def read_digits() -> list[Group]:
-    """The 1,797 handwritten digits (8x8, gray) that come with scikit-learn, from the UCI repository's test set."""
-    from sklearn.datasets import load_digits
-
-    digits: Any = load_digits()
-    images = np.rint(digits.images * (255 / 16)).astype(np.uint8)[..., None]
-    return [array_group(None, "digits", images, [str(label) for label in digits.target])]
-
-
-def read_npz(tree: Tree, name: str) -> list[Group]:
-    """Arrays of an .npz file: `x_train` and `y_train`, `train_images` and `train_labels`, or `images` and `labels`.
-
-    Integer labels index `class_names`, where there is such an array.
-
-    Raises InputError naming the array that has the wrong shape or type.
-    """
-    where = str(tree.path if tree.path.is_file() else tree.path / name)
-    try:
-        with tree.open(name) as file, np.load(BytesIO(file.read()), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except MemoryError as error:
-        raise InputError(
-            f"{where}: an array of it does not fit in memory ({error}). "
-            "Save fewer images, or pictures in class folders."
-        ) from None
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
-        why = "it holds Python objects" if "allow_pickle" in str(error) else error
-        raise InputError(
-            f"{where}: cannot be read as .npz ({why}). Save it with numpy.savez: images as uint8, labels as integers "
-            "or text."
-        ) from None
-    pairs = list(_pairs(arrays))
-    if not pairs:
-        raise InputError(
-            f"{where}: it holds the arrays {', '.join(arrays) or '(none)'}; expected pairs: x_train and "
-            "y_train (and x_test, y_test, x_val, y_val), train_images and train_labels, or images and labels."
-        )
-    names = _checked_names(where, arrays["class_names"]) if "class_names" in arrays else None
-    stem = PurePosixPath(name).name
-    return [
-        array_group(
-            split,
-            f"{stem}:{images}" if split else stem,
-            _checked_images(f"{where}: {images}", arrays[images]),
-            _checked_classes(f"{where}: {labels}", arrays[labels], len(arrays[images]), names),
-        )
-        for split, images, labels in pairs
-    ]
-
-
-def _pairs(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str | None, str, str]]:
+def array_pairs(keys: Sequence[str]) -> Iterator[tuple[str | None, str, str]]:
     """(split, key of the images, key of the labels) for every pair, training first."""
     found = []
-    for images in arrays:
+    for images in keys:
         for mark, partner in (("x", "y"), ("images", "labels"), ("X", "Y"), ("X", "y")):
             parts = images.split("_")
             labels = "_".join(partner if part == mark else part for part in parts)
-            if mark in parts and labels in arrays and labels != images:
+            if mark in parts and labels in keys and labels != images:
                 split = split_named("_".join(part for part in parts if part != mark))
                 if split or len(parts) == 1:
                     found.append((split, images, labels))
@@ -97,15 +35,19 @@ def _pairs(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str | None, str, str
     return iter(sorted(found, key=lambda pair: order.index(pair[0])))
 
 
-def _checked_images(where: str, images: np.ndarray) -> np.ndarray:
-    """Images as (N, H, W, C) uint8 from what arrays of images usually are."""
+def checked_images(where: str, images: np.ndarray) -> np.ndarray:
+    """Images as (N, H, W, C) uint8 from what arrays of images usually are, with the channels last or first.
+
+    Raises InputError for other shapes, types and values.
+    """
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim != 4 or images.shape[3] not in {1, 3, 4}:
-        first = " Move the channels last, with numpy.moveaxis(x, 1, -1)." if images.ndim == 4 else ""
+    if images.ndim == 4 and images.shape[3] not in CHANNELS and images.shape[1] in CHANNELS:
+        images = np.moveaxis(images, 1, -1)
+    if images.ndim != 4 or images.shape[3] not in CHANNELS:
         raise InputError(
-            f"{where} has the shape {images.shape}; expected (images, height, width) or (images, height, width, "
-            f"channels) with 1, 3 or 4 channels.{first}"
+            f"{where} has the shape {images.shape}; expected (images, height, width), or also an axis of 1, 3 or 4 "
+            "channels, last or behind that of the images."
         )
     if images.dtype == np.uint8 or not images.size:
         return images
@@ -122,7 +64,8 @@ def _checked_images(where: str, images: np.ndarray) -> np.ndarray:
     )
 
 
-def _checked_names(where: str, names: np.ndarray) -> list[str]:
+def checked_names(where: str, names: np.ndarray) -> list[str]:
+    """The names of the classes as texts. Raises InputError for anything but a text for each class."""
     if names.ndim != 1 or names.dtype.kind not in "US":
         raise InputError(
             f"{where}: class_names has the shape {names.shape} and the type {names.dtype}; expected a text for each "
@@ -141,8 +84,12 @@ def _decoded(where: str, texts: np.ndarray) -> np.ndarray:
         raise InputError(f"{where} has bytes that are no UTF-8 ({error}). Save the labels as text.") from None
 
 
-def _checked_classes(where: str, labels: np.ndarray, count: int, names: list[str] | None) -> list[str]:
-    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+def checked_classes(where: str, labels: np.ndarray, count: int, names: list[str] | None) -> list[str]:
+    """The class's name for each of `count` images: its label, or what that says among `names`.
+
+    Raises InputError for labels of another shape or type, and for ones beyond the names.
+    """
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else _from_one_hot(labels)
     if labels.shape != (count,) or labels.dtype.kind not in "iubUS":
         raise InputError(
             f"{where} has the shape {labels.shape} and the type {labels.dtype}; expected one integer or "
@@ -157,3 +104,11 @@ def _checked_classes(where: str, labels: np.ndarray, count: int, names: list[str
             "Labels count from 0."
         )
     return [names[label] for label in labels.tolist()]
+
+
+def _from_one_hot(labels: np.ndarray) -> np.ndarray:
+    """(N,) the places of the ones where each row of (N, K) has one 1 and else zeros; anything else as it is."""
+    if labels.ndim != 2 or labels.dtype.kind not in "iufb" or not labels.size:
+        return labels
+    one = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
+    return labels.argmax(axis=1) if one else labels

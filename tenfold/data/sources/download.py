@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 
-from tenfold.core.errors import TenfoldError
+from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import cache_folder, explained_write
 from tenfold.core.terminal import is_live, make_console
+from tenfold.core.text import printable
+from tenfold.data.sources.trees import is_source_name
 
 BLOCK = 1 << 18  # bytes read at once
 TIMEOUT = 30  # seconds without an answer
@@ -20,15 +23,19 @@ TIMEOUT = 30  # seconds without an answer
 
 @dataclass(frozen=True)
 class Download:
-    """A file to fetch: where from, and the MD5 checksum that its publisher gives."""
+    """A file to fetch: where from, and the MD5 checksum that its publisher gives; without one it is not compared.
+
+    `name` is the file's in the cache; "" stands for the last part of the address.
+    """
 
     url: str
-    md5: str
+    md5: str | None
+    name: str = ""
 
     @property
     def path(self) -> Path:
         """Where the file lies once it is fetched, or where to put it by hand."""
-        return cache_folder() / "downloads" / self.url.rpartition("/")[2]
+        return cache_folder() / "downloads" / (self.name or self.url.rpartition("/")[2])
 
 
 # Checksums from https://www.cs.toronto.edu/~kriz/cifar.html
@@ -48,6 +55,40 @@ def fetch(name: str) -> Path:
     if not wanted.path.exists():
         download(wanted)
     return wanted.path
+
+
+def fetch_address(address: str) -> tuple[Path, str]:
+    """The file at an http or https address, kept in the cache, and its SHA-256 checksum.
+
+    Raises InputError for an address whose last part is not the name of a source, and as `download` does.
+    """
+    name = unquote(urlsplit(address).path.rpartition("/")[2])
+    if not is_source_name(name):
+        raise InputError(
+            f"{printable(address)}: an address must end as an archive or a table of images does, such as photos.zip. "
+            "Download it, and give the file or folder with --data."
+        )
+    known = hashlib.blake2b(address.encode(), digest_size=4).hexdigest()
+    wanted = Download(address, None, f"{known}-{printable(name)}")
+    if not wanted.path.exists():
+        download(wanted)
+    with open(wanted.path, "rb") as file:
+        return wanted.path, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_address(request: urllib.request.Request, timeout: float) -> Any:
+    """The answer to a request by http or https, to which alone a server may redirect: never to files or FTP."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    return opener.open(request, timeout=timeout)
 
 
 def download(wanted: Download) -> None:
@@ -70,6 +111,8 @@ def download(wanted: Download) -> None:
 
 def check(wanted: Download, path: Path) -> None:
     """Compare the file at `path` with the published checksum; when they differ, remove it and raise TenfoldError."""
+    if wanted.md5 is None:
+        return
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "md5").hexdigest()
     if found != wanted.md5:
@@ -95,8 +138,9 @@ def _is_complete(wanted: Download, partial: Path) -> bool:
             else ""
         )
         raise TenfoldError(
-            f"{wanted.url}: cannot be fetched ({reason}). Without a network, fetch that file elsewhere and put it to "
-            f"{wanted.path} (MD5 {wanted.md5}); or give the path of a copy that you have with --data.{kept}"
+            f"{printable(wanted.url)}: cannot be fetched ({reason}). Without a network, fetch that file elsewhere "
+            f"and put it to {wanted.path}{f' (MD5 {wanted.md5})' if wanted.md5 else ''}; or give the path of a copy "
+            f"that you have with --data.{kept}"
         ) from None
     return True
 
@@ -104,9 +148,9 @@ def _is_complete(wanted: Download, partial: Path) -> bool:
 def _fetch_rest(url: str, partial: Path) -> None:
     """Append what is missing, or begin anew when the server cannot go on in the middle."""
     had = _size(partial)
-    request = urllib.request.Request(url, headers={"Range": f"bytes={had}-"} if had else {})
+    headers = {"User-Agent": "tenfold", **({"Range": f"bytes={had}-"} if had else {})}
     try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+        answer = open_address(urllib.request.Request(url, headers=headers), TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == 416:  # nothing is missing any more; whether it is right, the checksum will tell

@@ -1,27 +1,93 @@
-"""Arrays and tensors that a Python caller gives: kept in the cache as an .npz file named by its contents.
+"""Arrays, tensors and DataFrames that a Python caller gives: kept in the cache as files named by their contents.
 
 From there they are a source like any other, so a run on them is opened, evaluated and resumed by its path. The same
 arrays make the same file; where it is gone from the cache, giving them again brings it back.
 """
 
 import hashlib
-from collections.abc import Mapping
+import json
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from tenfold.core.errors import InputError
 from tenfold.core.files import atomic, cache_folder, explained_write
 from tenfold.data.source import SPLIT_NAMES
+from tenfold.data.sources.label_table import plain_value
 
 Pair = tuple[Any, Any]
+
+
+@runtime_checkable
+class Frame(Protocol):
+    """What is asked of a table of labels in Python: pandas' DataFrame, or another one like it."""
+
+    @property
+    def columns(self) -> Iterable[Any]:
+        """The columns' names."""
+        ...
+
+    def __getitem__(self, name: Any, /) -> Any: ...
+
+
 CHANNELS = (1, 3, 4)
 
 
-def place_of(data: "str | Path | Pair | Mapping[str, Pair]") -> str | Path:
-    """The path or name in `data` as it is, or the path of its arrays, kept in the cache."""
-    return data if isinstance(data, str | Path) else keep_arrays(data)
+def place_of(data: Any, labels: Any = None) -> tuple[str | Path | None, str | None]:
+    """The path or name in `data` as it is, or the path of its arrays; and the path of the table of labels, if any.
+
+    A DataFrame, as `data` or as `labels`, is kept in the cache as a table. As `data`, its paths are meant from the
+    working directory, and the folder that they have in common is the source. Raises InputError for what is neither.
+    """
+    if isinstance(data, Frame):
+        if labels is not None:
+            raise InputError("data and labels: both are tables of labels. Give the images' folder as data.")
+        return _keep_located(data)
+    table = labels if labels is None or isinstance(labels, str) else str(_keep_frame(labels))
+    return data if data is None or isinstance(data, str | Path) else keep_arrays(data), table
+
+
+def _keep_frame(frame: "Frame | Path") -> Path:
+    """The file of a DataFrame's columns; a path as it is. Raises InputError for anything else."""
+    if isinstance(frame, Path):
+        return frame
+    if not isinstance(frame, Frame):
+        raise InputError(f"labels: expected a path or a DataFrame, got {type(frame).__name__}.")
+    return _keep_columns(_columns_of(frame))
+
+
+def _keep_located(frame: Frame) -> tuple[str, str]:
+    """The folder that all files of a DataFrame have in common, and the table, whose paths are whole then."""
+    columns = _columns_of(frame)
+    for name, values in columns.items():
+        first = next(filter(None, values), None)
+        if first is not None and Path(first).is_file():
+            columns[name] = [value and os.path.abspath(value) for value in values]  # noqa: PTH100 (links stay)
+            above = os.path.commonpath([Path(value).parent for value in columns[name] if value])
+            return above, str(_keep_columns(columns))
+    raise InputError(
+        f"data: none of the DataFrame's columns ({', '.join(columns)}) begins with a file that is there, seen from "
+        f"{Path.cwd()}. Give the images' folder as data and the DataFrame as labels."
+    )
+
+
+def _columns_of(frame: Frame) -> dict[str, list[str | None]]:
+    return {str(name): [plain_value(value) for value in frame[name]] for name in frame.columns}
+
+
+def _keep_columns(columns: dict[str, list[str | None]]) -> Path:
+    rows = zip(*columns.values(), strict=True)
+    text = "".join(f"{json.dumps(dict(zip(columns, row, strict=True)))}\n" for row in rows)
+    path = cache_folder() / "labels" / f"{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}.jsonl"
+    if not path.is_file():
+        with explained_write(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+    return path
 
 
 def keep_arrays(data: "Pair | Mapping[str, Pair]") -> Path:

@@ -1,25 +1,40 @@
-"""From what the user named (a path, folders for each split, or a known name) to groups of labelled images."""
+"""From what the user named (a path, folders for each split, or a known name) to parts of labelled images."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
+from tenfold import recipe
 from tenfold.core.errors import InputError
 from tenfold.core.text import printable
-from tenfold.data.formats import ending, is_picture, why_no_picture
+from tenfold.data.formats import ending
 from tenfold.data.reading import LeftOut
 from tenfold.data.source import Source
-from tenfold.data.sources.arrays import read_digits, read_npz
-from tenfold.data.sources.cifar import cifar_files, find_cifar, read_cifar
+from tenfold.data.sources.digits import DIGITS, digits_stamp, read_digits
 from tenfold.data.sources.download import DOWNLOADS, check, fetch
-from tenfold.data.sources.folders import read_folders
-from tenfold.data.sources.groups import Group, split_of_file
-from tenfold.data.sources.trees import Tree, open_tree
+from tenfold.data.sources.finding import Found, by_tables, file_contents, find_parts, is_label_table, metadata
+from tenfold.data.sources.label_table import is_table, read_table
+from tenfold.data.sources.parts import Part
+from tenfold.data.sources.tree import Tree
+from tenfold.data.sources.trees import open_tree
 
-NAMED_SOURCES = ("digits", *DOWNLOADS)
+NAMED_SOURCES = (DIGITS, *DOWNLOADS)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a source holds, before anything is decoded.
+
+    parts: its images, in the splits' order; left_out: the files that no part has, counted by ending and reason, most
+    first; notices: what should not be passed over in silence, a sentence each.
+    """
+
+    parts: list[Part]
+    left_out: list[LeftOut]
+    notices: list[str]
 
 
 @dataclass(frozen=True)
@@ -32,51 +47,82 @@ class OpenSource:
     def _trees(self) -> list[tuple[str | None, str, Tree]]:
         """(split, prefix of the identities, files) of each place that the source names."""
         if self.source.data is not None:
-            path = (
-                fetch(self.source.data)
-                if self.source.data in DOWNLOADS
-                else self.source.located(self.source.data)
-            )
+            path = fetch(self.source.data) if self.source.data in DOWNLOADS else self._folder
             return [(None, "", open_tree(path))]
         folders = [(split, self.source.located(folder)) for split, folder in self.source.folders]
         above = _common_parent([folder for _, folder in folders])
         return [(split, f"{_relative(folder, above)}/", open_tree(folder)) for split, folder in folders]
 
     @property
+    def _folder(self) -> Path:
+        """Where the images of `data` are: a table of labels is taken for the folder that it lies in."""
+        path = self.source.located(self.source.data or "")
+        return path.absolute().parent if is_label_table(path) else path
+
+    @cached_property
+    def _labels(self) -> Path | None:
+        """The table of labels that the user names, if any."""
+        if self.source.labels is not None:
+            return self.source.located(self.source.labels)
+        path = None if self.source.data is None else self.source.located(self.source.data)
+        return path if path is not None and is_label_table(path) else None
+
+    @cached_property
+    def _table(self) -> bytes:
+        assert self._labels is not None
+        return file_contents(self._labels)
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that say the labels: the one that is named, or those of image folders, or none."""
+        if self._labels is not None:
+            return [str(self._labels)]
+        if self.source.data in NAMED_SOURCES:
+            return []
+        return [tree.place(name) for _, _, tree in self._trees for name in metadata(tree)]
+
+    @property
     def place(self) -> list[str]:
         """What names the source on this machine: resolved paths, or a known name."""
         if self.source.data in NAMED_SOURCES:
             return [self.source.data]
-        return [f"{split}:{prefix}:{tree.path.resolve()}" for split, prefix, tree in self._trees]
+        places = [f"{split}:{prefix}:{tree.path.resolve()}" for split, prefix, tree in self._trees]
+        return places if self._labels is None else [*places, f"labels:{self._labels.resolve()}"]
 
     @property
     def stamp(self) -> str:
         """A text that changes when a file of the source is added, removed or changed (by size or time)."""
-        if self.source.data == "digits":
-            return f"scikit-learn {version('scikit-learn')}"
-        return " ".join(tree.stamp for _, _, tree in self._trees)
+        if self.source.data == DIGITS:
+            return digits_stamp()
+        stamps = [tree.stamp for _, _, tree in self._trees]
+        if self._labels is not None:
+            stamps.append(hashlib.blake2b(self._table, digest_size=16).hexdigest())
+        return " ".join(stamps)
 
-    def groups(self, nested: bool = False) -> list[Group]:
-        """Every group of images, in the splits' order. Raises InputError for a layout that is not understood.
-
-        `nested` is as in read_folders.
-        """
-        if self.source.data == "digits":
-            return read_digits()
+    def contents(self, data: recipe.Data) -> Contents:
+        """What the source holds, read as `data` says. Raises InputError for a layout that is not understood."""
+        if self.source.data == DIGITS:
+            return Contents(read_digits(), [], [])
         if self.source.data in DOWNLOADS:
             check(DOWNLOADS[self.source.data], fetch(self.source.data))
-        return [group for split, prefix, tree in self._trees for group in _read(split, prefix, tree, nested)]
+        parts: list[Part] = []
+        notices: list[str] = []
+        unused: dict[tuple[str, str], list[str]] = {}
+        for split, prefix, tree in self._trees:
+            found = self._found(tree, data)
+            parts += _placed(split, prefix, tree, found.parts)
+            notices += found.notices
+            for name, reason in () if self.source.data in DOWNLOADS else found.unused:
+                unused.setdefault((ending(name), reason), []).append(prefix + name)
+        entries = [LeftOut(*key, len(names), printable(min(names))) for key, names in unused.items()]
+        entries.sort(key=lambda entry: (-entry.files, entry.ending, entry.reason))
+        return Contents(parts, entries, notices)
 
-    def left_out(self) -> list[LeftOut]:
-        """The files that no group has, counted by ending and reason, most first."""
-        if self.source.data in NAMED_SOURCES:
-            return []
-        found: dict[tuple[str, str], list[str]] = {}
-        for _, prefix, tree in self._trees:
-            for name, reason in _unused(tree):
-                found.setdefault((ending(name), reason), []).append(prefix + name)
-        entries = [LeftOut(*key, len(names), printable(min(names))) for key, names in found.items()]
-        return sorted(entries, key=lambda entry: (-entry.files, entry.ending, entry.reason))
+    def _found(self, tree: Tree, data: recipe.Data) -> Found:
+        if self._labels is None:
+            return find_parts(tree, data)
+        table = read_table(str(self._labels), self._labels.name, self._table, data)
+        return by_tables(tree, [(_below(self._labels, tree), table)])
 
 
 def said_source(data: str | Path) -> str:
@@ -107,62 +153,65 @@ def open_source(source: Source) -> OpenSource:
         raise InputError("--data is empty: give a folder, an archive, a file, or a source's name.")
     if source.data is not None and "://" in source.data:
         raise InputError(
-            f"{source.data}: addresses are not fetched. Download it, and give the file or folder with --data."
+            f"{source.data}: only http(s) addresses are fetched, and only from the command line. Download it, and "
+            "give the file or folder."
         )
     if source.data is not None and (source.train or source.validation or source.test):
         raise InputError(
             f"both --data {source.data} and folders for single splits were given: give either "
             "--data, or --train with --validation and --test."
         )
+    if source.labels is not None:
+        _check_labels(source, source.labels)
     return OpenSource(source)
 
 
-def _read(split: str | None, prefix: str, tree: Tree, nested: bool) -> Iterator[Group]:
-    """The groups of one tree, put into `split` where one is named for it."""
-    kind, names = _kind(tree)
-    groups = _read_kind(tree, kind, names, nested)
-    if split and any(group.split not in {None, split} for group in groups):
+def _check_labels(source: Source, labels: str) -> None:
+    """Raise InputError where a table of labels is none, or there is nothing that it could be of."""
+    path = source.located(labels)
+    if source.data is None:
         raise InputError(
-            f"{tree.path}: it holds a {groups[0].split} split of its own ({groups[0].name}), so it cannot all be "
+            f"--labels {labels} goes with --data FOLDER: give the folder that holds all images, and the split of "
+            "each in a column of the table (data.split_column)."
+        )
+    if source.data in NAMED_SOURCES or is_label_table(source.located(source.data)):
+        raise InputError(f"--labels {labels}: {source.data} has labels of its own. Give one of the two only.")
+    if not path.is_file():
+        raise InputError(
+            f"{labels}: there is no such file. Give the path of a table of labels with --labels."
+        )
+    if not is_table(path.name):
+        raise InputError(
+            f"{labels}: a file of this kind is no table of labels. Expected .csv, .tsv, .jsonl, .parquet, or a list "
+            "of `path label` (.txt)."
+        )
+
+
+# Parts -------------------------------------------------------------------------------------------------------
+
+
+def _placed(split: str | None, prefix: str, tree: Tree, parts: list[Part]) -> Iterator[Part]:
+    """The parts of one tree, put into `split` where one is named for it."""
+    if split and any(part.split not in {None, split} for part in parts):
+        raise InputError(
+            f"{tree.path}: it holds a {parts[0].split} split of its own ({parts[0].name}), so it cannot all be "
             f"{split} images. Name the folder inside it with --{split}, or give the whole of it with --data."
         )
-    for group in groups:
-        paths = [prefix + path for path in group.paths]
-        yield replace(group, split=split, name=prefix + group.name, paths=paths) if split else group
+    for part in parts:
+        paths = [prefix + path for path in part.paths]
+        yield replace(part, split=split, name=prefix + part.name, paths=paths) if split else part
 
 
-def _kind(tree: Tree) -> tuple[str, list[str]]:
-    """What a folder, archive or file turns out to hold, and the files that are read of it."""
-    if form := find_cifar(tree):
-        return form, cifar_files(tree, form)
-    tables = [name for name in tree.files if name.endswith(".parquet")]
-    arrays = [name for name in tree.files if name.endswith(".npz")]
-    pictures = tree.pictures
-    # Beside pictures, a table without a split's name is metadata, and a picture beside splits is decoration.
-    if tables and (not pictures or any(map(split_of_file, tables))):
-        return "parquet", tables
-    if len(arrays) == 1 and not pictures:
-        return "npz", arrays
-    return "folders", pictures
+def _below(path: Path, tree: Tree) -> str:
+    """The folder of a table within a tree, ending in "/"; "" for the root and where it lies elsewhere."""
+    try:
+        inside = path.absolute().parent.relative_to(tree.path.absolute()).as_posix()
+    except ValueError:
+        return ""
+    return "" if inside == "." else f"{inside}/"
 
 
-def _read_kind(tree: Tree, kind: str, names: list[str], nested: bool) -> list[Group]:
-    if kind == "parquet":
-        from tenfold.data.sources.parquet import read_parquet  # pyarrow is slow to load and seldom needed
-
-        return read_parquet(tree, names)
-    if kind == "npz":
-        return read_npz(tree, names[0])
-    return read_folders(tree, nested) if kind == "folders" else read_cifar(tree, kind)
-
-
-def _unused(tree: Tree) -> Iterator[tuple[str, str]]:
-    """(name, reason) of every file of a tree that gives no images."""
-    kind, names = _kind(tree)
-    used = set(names)
-    for name in tree.files.keys() - used:
-        yield name, f"a picture beside {kind} files" if is_picture(name) else why_no_picture(name)
-    yield from tree.skipped()
+# Folders -----------------------------------------------------------------------------------------------------
 
 
 def _common_parent(folders: list[Path]) -> Path | None:

@@ -51,6 +51,18 @@ def test_npz_of_other_types_is_scaled(tmp_path):
         np.testing.assert_array_equal(splits.test.images(slice(None))[..., 0], expected[where])
 
 
+def test_channels_first_and_one_hot_labels(tmp_path):
+    pixels, y = batch(30, 8, 8, 3), np.arange(30) % 3
+    np.savez(tmp_path / "a.npz", images=np.moveaxis(pixels, -1, 1), labels=np.eye(3, dtype=np.float32)[y])
+    splits = load(tmp_path / "a.npz")
+    assert splits.class_names == ("0", "1", "2")
+    for split in splits:
+        for position, path in enumerate(split.paths):
+            number = int(path.partition("#")[2])
+            np.testing.assert_array_equal(split.images(slice(position, position + 1))[0], pixels[number])
+            assert split.labels[position] == y[number]
+
+
 def test_bad_npz_files(tmp_path):
     path, y = tmp_path / "a.npz", np.arange(30) % 3
 
@@ -59,7 +71,10 @@ def test_bad_npz_files(tmp_path):
         return path
 
     refused(write(images=batch(30, 8), labels=y), "images has the shape (30, 8)", "height, width")
-    refused(write(images=batch(30, 3, 8, 8), labels=y), "moveaxis")
+    refused(
+        write(images=batch(30, 5, 8, 8), labels=y), "images has the shape (30, 5, 8, 8)", "3 or 4 channels"
+    )
+    refused(write(images=batch(30, 8, 8), labels=np.ones((30, 3))), "one integer or text for each")
     refused(write(images=batch(30, 8, 8) * -1.5, labels=y), "float64", "from 0 to 1")
     refused(write(images=batch(30, 8, 8), labels=y[:7]), "labels has the shape (7,)", "30 images")
     refused(write(images=batch(30, 8, 8), labels=y / 2), "float64", "one integer or text")

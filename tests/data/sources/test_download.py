@@ -1,4 +1,5 @@
 import hashlib
+import json
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -8,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cifar_files import write_cifar
-from images import load
+from corpus import pets
+from images import load, packed, refused
 
 from tenfold.core.errors import TenfoldError
 from tenfold.data.sources import download as module
-from tenfold.data.sources.download import DOWNLOADS, Download, download
+from tenfold.data.sources.download import DOWNLOADS, Download, download, fetch_address
 
 CONTENTS = np.random.default_rng(0).integers(0, 256, 1_000_000, np.uint8).tobytes()
 MD5 = hashlib.md5(CONTENTS).hexdigest()
@@ -25,6 +27,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.contents, self.cut, self.ranges, self.asked = CONTENTS, 0, True, []
+        self.redirect = ""
 
     def url(self, name: str = "file.bin") -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
@@ -37,6 +40,11 @@ class Handler(BaseHTTPRequestHandler):
         wanted = self.headers.get("Range")
         self.server.asked.append(wanted)
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and self.server.ranges else 0
+        if self.server.redirect:
+            self.send_response(302)
+            self.send_header("Location", self.server.redirect)
+            self.end_headers()
+            return
         if "missing" in self.path:
             self.send_error(404)
             return
@@ -174,3 +182,40 @@ def test_the_published_checksums():
         "cifar10": ("cifar-10-python.tar.gz", "c58f30"),
         "cifar100": ("cifar-100-python.tar.gz", "eb9058"),
     }
+
+
+# Addresses of the user's -------------------------------------------------------------------------------------
+
+
+def test_an_archive_at_an_address_is_a_source_of_the_command_line(server, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive = packed(pets(tmp_path / "pets"), tmp_path / "pets.zip")
+    server.contents = archive.read_bytes()
+    checksum = hashlib.sha256(server.contents).hexdigest()
+    said = command("inspect", server.url("my%20pets.zip?download=1"), "--json")
+    assert f"SHA-256 {checksum}" in said.err
+    facts = json.loads(said.out)
+    assert facts["class_names"] == ["cat", "dog"]
+    assert facts["source"]["data"].startswith(str(tmp_path / "cache" / "downloads"))
+    assert Path(facts["source"]["data"]).name.endswith("-my pets.zip")
+    again = command("inspect", server.url("my%20pets.zip?download=1"), "--json")
+    assert f"SHA-256 {checksum}" in again.err
+    assert len(server.asked) == 1, "the second time it lies in the cache"
+
+
+def test_addresses_that_are_none(server, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = command("inspect", server.url("page.html"))
+    assert said.status == 2
+    assert "an address must end as an archive or a table of images does" in said.err
+    assert server.asked == []
+    gone = command("train", "--data", server.url("missing.zip"))
+    assert gone.status == 1
+    assert "cannot be fetched (Not Found)" in gone.err
+    refused("http://127.0.0.1/pets.zip", "only from the command line")
+
+
+def test_a_server_redirects_to_no_file_of_this_machine(server, tmp_path):
+    server.redirect = f"file://{tmp_path}/secret.zip"
+    with pytest.raises(TenfoldError, match="cannot be fetched"):
+        fetch_address(server.url("pets.zip"))

@@ -6,11 +6,13 @@ import pytest
 from images import all_paths, class_folders, load, packed, paths_of, refused, with_splits
 
 from tenfold.data import Source, read_splits
-from tenfold.data.sources.trees import _name
+from tenfold.data.sources.archives import _name
 from tenfold.recipe import Data
 
 
-@pytest.mark.parametrize("name", ["photos.zip", "photos.tar", "photos.tar.gz"])
+@pytest.mark.parametrize(
+    "name", ["photos.zip", "photos.tar", "photos.tar.gz", "photos.tar.xz", "photos.tar.bz2"]
+)
 @pytest.mark.parametrize("above", ["", "photos/", "./x/photos/"])
 def test_archives_give_what_their_folder_gives(tmp_path, name, above):
     folder = class_folders(tmp_path / "photos", {"cat": 12, "dog": 15})
@@ -81,7 +83,7 @@ def test_hostile_names_stay_inside(tmp_path, kind):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz"])
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "a.tar.gz", "a.tar.xz", "a.tar.bz2"])
 def test_corrupt_archives(tmp_path, name):
     whole = packed(class_folders(tmp_path / "photos", {"cat": 12, "dog": 15}), tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])

@@ -6,10 +6,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from tenfold import recipe
 from tenfold.core.errors import InputError
-from tenfold.data.sources.arrays import array_group
-from tenfold.data.sources.groups import Group
-from tenfold.data.sources.trees import Tree
+from tenfold.data.sources.arrays import array_part
+from tenfold.data.sources.parts import Part
+from tenfold.data.sources.reader import BY_NAME, Reader
+from tenfold.data.sources.tree import Tree
 
 # For each form of the original files: the training files, the test file, the file of class names, and the reader.
 _CIFAR_FORMS: dict[str, tuple[tuple[str, ...], str, str]] = {
@@ -27,7 +29,7 @@ _CIFAR_FORMS: dict[str, tuple[tuple[str, ...], str, str]] = {
 _DAMAGE = (LookupError, ValueError, TypeError, AttributeError, EOFError, OSError, pickle.UnpicklingError)
 
 
-def find_cifar(tree: Tree) -> str | None:
+def _form(tree: Tree) -> str | None:
     """Which form of the CIFAR files the tree holds (a key of _CIFAR_FORMS), or None.
 
     One file of each kind is enough to recognise them, so that a missing one can be named.
@@ -39,19 +41,23 @@ def find_cifar(tree: Tree) -> str | None:
     return None
 
 
-def cifar_files(tree: Tree, form: str) -> list[str]:
-    """The tree's files that belong to `form`."""
+def _files(tree: Tree) -> list[str]:
+    form = _form(tree)
+    if form is None:
+        return []
     training, test, meta = _CIFAR_FORMS[form]
     return [name for name in tree.files if name.rpartition("/")[2] in {*training, test, meta}]
 
 
-def read_cifar(tree: Tree, form: str) -> list[Group]:
-    """CIFAR's original files: every batch a group, in the order of its number; of CIFAR-100 the 100 fine classes.
+def _read(tree: Tree, names: list[str], data: recipe.Data) -> list[Part]:
+    """CIFAR's original files: every batch a part, in the order of its number; of CIFAR-100 the 100 fine classes.
 
     Raises InputError for a file that is missing or damaged.
     """
+    form = _form(tree)
+    assert form is not None
     training, test, meta = _CIFAR_FORMS[form]
-    places = {name.rpartition("/")[2]: name for name in tree.files}
+    places = {name.rpartition("/")[2]: name for name in names}
     for name in (*training, test, meta):
         if name not in places:
             raise InputError(
@@ -59,7 +65,7 @@ def read_cifar(tree: Tree, form: str) -> list[Group]:
             )
     read = _read_python_batch if form.endswith("python") else _read_binary_batch
     class_names = _read_class_names(tree, places[meta], form)
-    groups = []
+    parts = []
     for name in (*training, test):
         try:
             with tree.open(places[name]) as file:
@@ -69,8 +75,8 @@ def read_cifar(tree: Tree, form: str) -> list[Group]:
             raise InputError(
                 f"{tree.path}: {places[name]} is no intact {form} file ({error}). Fetch the archive again."
             ) from None
-        groups.append(array_group("test" if name == test else "train", name, images, classes))
-    return groups
+        parts.append(array_part("test" if name == test else "train", name, images, classes))
+    return parts
 
 
 def _read_python_batch(file: BinaryIO, form: str) -> tuple[np.ndarray, Sequence[int]]:
@@ -123,3 +129,6 @@ class _RestrictedUnpickler(pickle.Unpickler):
         if (module_name, global_name) not in self._ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module_name}.{global_name}, which no such file needs")
         return super().find_class(module_name.replace("numpy.core.", "numpy._core."), global_name)
+
+
+READER = Reader("CIFAR files", BY_NAME, _files, _read)

@@ -1,7 +1,10 @@
-"""Parquet files in the Hugging Face image layout: an image column of {bytes, path} and a label column."""
+"""Tables whose rows hold pictures, in the Hugging Face image layout: an image column of {bytes, path} and a label.
+
+They are Parquet files, or Arrow streams as the library `datasets` saves them; everything else is the same.
+"""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +14,8 @@ import pyarrow.parquet as pq
 
 from tenfold.core.errors import InputError
 from tenfold.data.formats import Encoded, Unreadable
-from tenfold.data.sources.groups import Group, split_of_file
-from tenfold.data.sources.trees import Tree
+from tenfold.data.sources.parts import Part, split_of_file
+from tenfold.data.sources.tree import Tree
 
 BATCH_ROWS = 256
 LABEL_COLUMNS = ("label", "labels", "fine_label", "class", "target", "category")
@@ -25,10 +28,18 @@ class _Columns:
     names: list[str] | None  # of the classes, where integers stand for them
 
 
-def read_parquet(tree: Tree, names: list[str]) -> list[Group]:
-    """The images of Parquet files, a group for each file.
+@dataclass(frozen=True)
+class _Rows:
+    """An opened table: its schema, and what gives the values of a column, piece by piece."""
 
-    The split is told by names such as `train-00000-of-00002.parquet` and `train/0000.parquet`.
+    schema: pa.Schema
+    values: Callable[[str], Iterator[pa.Array]]
+
+
+def read_rows(tree: Tree, names: list[str]) -> list[Part]:
+    """The images of tables, a part for each file.
+
+    The split is told by names such as `train-00000-of-00002.parquet` and `train/data-00000-of-00001.arrow`.
     Raises InputError for a file without an image or a label column, or with unlabelled images.
     """
     splits = {name: split_of_file(name) for name in names}
@@ -36,19 +47,19 @@ def read_parquet(tree: Tree, names: list[str]) -> list[Group]:
     if known and len(known) < len(names):
         strange = next(name for name, split in splits.items() if not split)
         raise InputError(
-            f"{tree.path}: the name of {strange} does not say its split, as the others' do (train-*.parquet, "
-            "validation-*.parquet, test-*.parquet). Rename it or move it elsewhere."
+            f"{tree.path}: the name of {strange} does not say its split, as the others' do (train-*, "
+            "validation-*, test-*, or folders of such names). Rename it or move it elsewhere."
         )
     order = (None, "train", "validation", "test")
     ordered = sorted(names, key=lambda name: (order.index(splits[name]), name))
     return [_read_file(tree, name, splits[name]) for name in ordered]
 
 
-def _read_file(tree: Tree, name: str, split: str | None) -> Group:
-    where = _where(tree, name)
-    with _explained(where), tree.open(name) as stream, pq.ParquetFile(stream) as file:
-        columns = _find_columns(where, file.schema_arrow)
-        labels = file.read([columns.label]).column(0).to_pylist()
+def _read_file(tree: Tree, name: str, split: str | None) -> Part:
+    where = tree.place(name)
+    with _opened(tree, name) as rows:
+        columns = _find_columns(where, rows.schema)
+        labels = [label for values in rows.values(columns.label) for label in values.to_pylist()]
     numbered = columns.names is not None and not any(isinstance(label, str) for label in labels)
     missing = sum(label is None or (numbered and label < 0) for label in labels)
     if missing:
@@ -64,30 +75,37 @@ def _read_file(tree: Tree, name: str, split: str | None) -> Group:
             f"{len(columns.names or [])} classes. Make the file again."
         ) from None
     paths = [f"{name}#{i}" for i in range(len(labels))]
-    return Group(split, name, paths, classes, lambda: _images(tree, name, columns.image))
+    return Part(split, name, paths, classes, lambda: _images(tree, name, columns.image))
 
 
 def _images(tree: Tree, name: str, column: str) -> Iterator[tuple[int, Encoded]]:
     position = 0
-    with _explained(_where(tree, name)), tree.open(name) as stream, pq.ParquetFile(stream) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=[column]):
-            values = batch.column(0)
+    with _opened(tree, name) as rows:
+        for values in rows.values(column):
             contents = values.field("bytes") if pa.types.is_struct(values.type) else values
             for picture in contents:
                 yield position, picture.as_py() or Unreadable("the row holds no picture's bytes")
                 position += 1
 
 
-def _where(tree: Tree, name: str) -> str:
-    return str(tree.path if tree.path.is_file() else tree.path / name)
-
-
 @contextmanager
-def _explained(where: str) -> Iterator[None]:
+def _opened(tree: Tree, name: str) -> Iterator[_Rows]:
+    """The table in a file. Raises InputError where it cannot be read, then or later."""
+    kind = "Parquet" if name.endswith(".parquet") else "an Arrow stream"
     try:
-        yield
+        with tree.open(name) as stream:
+            if kind == "Parquet":
+                with pq.ParquetFile(stream) as file:
+                    yield _Rows(file.schema_arrow, lambda column: _column(file, column))
+            else:
+                reader = pa.ipc.open_stream(stream)
+                yield _Rows(reader.schema, lambda column: (batch[column] for batch in reader))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{where}: cannot be read as Parquet ({error}). Fetch or make it again.") from None
+        raise InputError(f"{tree.place(name)}: cannot be read as {kind} ({error}). Make it again.") from None
+
+
+def _column(file: pq.ParquetFile, column: str) -> Iterator[pa.Array]:
+    return (batch.column(0) for batch in file.iter_batches(BATCH_ROWS, columns=[column]))
 
 
 def _find_columns(where: str, schema: pa.Schema) -> _Columns:

@@ -1,26 +1,33 @@
 """Class folders, with or without folders of splits above or below them, on the disk or in an archive."""
 
+import re
 import sys
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
+from tenfold import recipe
 from tenfold.core.errors import InputError
 from tenfold.core.text import printable
-from tenfold.data.formats import ending
+from tenfold.data.formats import Encoded, ending
 from tenfold.data.sources.ambiguity import check_beside, check_classes
-from tenfold.data.sources.groups import ALIASES, Group, split_named, splits_named
-from tenfold.data.sources.trees import Tree
+from tenfold.data.sources.parts import ALIASES, Part, split_named, splits_named, wrapping
+from tenfold.data.sources.reader import PICTURES, Reader
+from tenfold.data.sources.tree import Tree
 
 LAYOUT = (
     "Expected one folder for each class (SOURCE/cat/1.png, SOURCE/dog/2.png, ...), or train, validation and test "
-    "folders with class folders in them"
+    "folders with class folders in them; or name a table of the labels with --labels FILE"
 )
+# Gives (position, image) of named files.
+Contents = Callable[[Sequence[str]], Iterator[tuple[int, Encoded]]]
 LABEL_FILES = (".csv", ".tsv", ".jsonl")
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Images:
     """Images (names in the tree) of one folder, with the class of each."""
 
     split: str | None
@@ -29,46 +36,34 @@ class _Part:
     classes: list[str]
 
 
-def read_folders(tree: Tree, nested: bool) -> list[Group]:
-    """The images of class folders: one group for each split folder, or one without a split.
+def read_folders(
+    tree: Tree, names: list[str], data: recipe.Data, encoded: Contents | None = None
+) -> list[Part]:
+    """The images of class folders: one part for each split folder, or one without a split.
 
-    With `nested`, folders below a class folder belong to its class whatever they are called. Raises InputError for a
-    layout that does not say the class of every image, or can be read in two ways.
+    `encoded` gives (position, image) of files; without it they are pictures. With `data.nested`, folders below a
+    class folder belong to its class whatever they are called. Raises InputError for a layout that does not say the
+    class of every image, or can be read in two ways.
     """
-    images = tree.pictures
-    if not images:
+    if not names:
         raise InputError(f"{tree.path}: it holds no images{_other_files(tree, '')}. {LAYOUT}.")
-    root = wrapping(images)
-    parts = _split_parts(tree, images, root) or _class_parts(tree, images, root, nested)
-    return [_group(tree, root, part) for part in parts]
+    root = wrapping(names)
+    parts = _split_parts(tree, names, root) or _class_parts(tree, names, root, data.nested)
+    return [_part(tree, root, part, encoded or tree.encoded) for part in parts]
 
 
-def _group(tree: Tree, root: str, part: _Part) -> Group:
+def _part(tree: Tree, root: str, part: _Images, encoded: Contents) -> Part:
     paths = [printable(name[len(root) :]) for name in part.names]
     name = printable(part.folder.rstrip("/")) or tree.stem
-    return Group(part.split, name, paths, part.classes, lambda: tree.encoded(part.names))
-
-
-def wrapping(images: list[str]) -> str:
-    """The folders, ending in "/", that an archive wraps around everything; "" for none.
-
-    A lone folder that holds images itself is no wrapping but a class, and one called `train` is a split.
-    """
-    root = ""
-    while True:
-        folder = images[0][len(root) :].partition("/")[0]
-        deeper = f"{root}{folder}/"
-        if split_named(folder) or any(
-            not name.startswith(deeper) or "/" not in name[len(deeper) :] for name in images
-        ):
-            return root
-        root = deeper
+    if "/" not in part.names[0][len(root) + len(part.folder) :]:
+        name += " by the beginnings of its files' names"
+    return Part(part.split, name, paths, part.classes, lambda: encoded(part.names))
 
 
 # Splits above classes ----------------------------------------------------------------------------------------
 
 
-def _split_parts(tree: Tree, images: list[str], root: str) -> list[_Part]:
+def _split_parts(tree: Tree, images: list[str], root: str) -> list[_Images]:
     """The parts in the splits' order if the folders below `root` are splits, else []."""
     counts = Counter(name[len(root) : name.find("/", len(root)) + 1] for name in images)
     splits = splits_named([folder.rstrip("/") for folder in counts if folder])
@@ -104,20 +99,20 @@ def _say_splits(tree: Tree, root: str, named: dict[str, str]) -> str:
     return f"Move or rename it, or name the folders of the splits: {words}"
 
 
-def _split_part(tree: Tree, images: list[str], root: str, folder: str, split: str) -> _Part:
+def _split_part(tree: Tree, images: list[str], root: str, folder: str, split: str) -> _Images:
     above = root + folder
     inside = _below(images, above)
     again = {name[len(above) :].partition("/")[0] for name in inside}
     while len(again) == 1 and split_named(next(iter(again))) == split:  # seg_train/seg_train/CLASS
         above += f"{again.pop()}/"
         again = {name[len(above) :].partition("/")[0] for name in inside}
-    return _Part(split, folder, inside, _classes(tree, above, inside))
+    return _Images(split, folder, inside, _classes(tree, above, inside))
 
 
 # Classes -----------------------------------------------------------------------------------------------------
 
 
-def _class_parts(tree: Tree, images: list[str], root: str, nested: bool) -> list[_Part]:
+def _class_parts(tree: Tree, images: list[str], root: str, nested: bool) -> list[_Images]:
     """One part of class folders, or a part for each split where every class folder has folders of splits."""
     classes = _classes(tree, root, images)
     check_beside(tree, root, set(classes))
@@ -125,13 +120,13 @@ def _class_parts(tree: Tree, images: list[str], root: str, nested: bool) -> list
     if not splits:
         if not nested:
             check_classes(tree, images, root)
-        return [_Part(None, "", images, classes)]
+        return [_Images(None, "", images, classes)]
     parts = []
     for wanted in ALIASES:
         chosen = [place for place, split in enumerate(splits) if split == wanted]
         if chosen:
             names = [images[place] for place in chosen]
-            parts.append(_Part(wanted, wanted, names, [classes[place] for place in chosen]))
+            parts.append(_Images(wanted, wanted, names, [classes[place] for place in chosen]))
     return parts
 
 
@@ -148,12 +143,14 @@ def _splits_in_classes(images: list[str], root: str) -> list[str]:
 
 
 def _classes(tree: Tree, above: str, inside: list[str]) -> list[str]:
-    """The class of each image in the class folders directly below `above`."""
+    """The class of each image in the class folders directly below `above`, or by the beginnings of files' names."""
     stray = [name for name in inside if "/" not in name[len(above) :]]
+    if stray and (prefixes := _prefixes(inside, above)):
+        return prefixes
     if stray:
         raise InputError(
             f"{tree.path / above}: {len(stray)} image(s) lie directly in it, for instance "
-            f"{printable(stray[0][len(above) :])}, so their class is not known. {label_file_hint(tree)}{LAYOUT}."
+            f"{printable(stray[0][len(above) :])}, so their class is not known. {_label_table_hint(tree)}{LAYOUT}."
         )
     classes = [printable(name[len(above) : name.index("/", len(above))]) for name in inside]
     for empty in sorted({printable(name) for name in _folders_in(tree, above)} - set(classes)):
@@ -164,16 +161,44 @@ def _classes(tree: Tree, above: str, inside: list[str]) -> list[str]:
     return classes
 
 
-def label_file_hint(tree: Tree) -> str:
+_PREFIXED = re.compile(r"(.*[^\W\d_].*?)[-_. ]*\(?\d+\)?\.\w+")
+# What cameras, telephones and programs begin names with, which says no class.
+_NO_CLASS = re.compile(
+    r"(img|image|imagen|dsc[nf]?|pict?|picture|photo|foto|p|mvi|vid|pxl|gopr|frame|scan|screen[-_ ]?shot|sample|"
+    r"untitled|whatsapp[-_ ]image|file|fig|figure|crop|patch|tile|slice|rgb|depth|mask|label|copy)s?[-_ .\d]*",
+    re.IGNORECASE,
+)
+FEWEST = 2  # images of each class that the beginnings of names must give, to be taken for classes
+
+
+def _prefixes(names: list[str], above: str) -> list[str]:
+    """The classes that the beginnings of all names below `above` say (`cat.0.png`, `great_dane_12.jpg`), else [].
+
+    They say none where one has no number behind it, is what a camera writes or a split's name, or stands there once.
+    """
+    found = [_PREFIXED.fullmatch(name[len(above) :]) for name in names]
+    classes = [printable(match[1]) for match in found if match and "/" not in match[0]]
+    counts = Counter(classes)
+    strange = any(_NO_CLASS.fullmatch(name) or split_named(name) for name in counts)
+    if len(classes) < len(names) or len(counts) < 2 or min(counts.values()) < FEWEST or strange:
+        return []
+    return classes
+
+
+def _label_table_hint(tree: Tree) -> str:
     """A sentence on a file that may hold the labels, or ""."""
     files = [name for name in tree.files if ending(name) in LABEL_FILES]
     if not files:
         return ""
-    return f"{printable(files[0])} may hold the labels, but labels are read from the folders' names only. "
+    return (
+        f"{printable(files[0])} may hold the labels: --data {quote(str(tree.path))} --labels "
+        f"{quote(tree.place(files[0]))} reads them from there. "
+    )
 
 
 def _has_classes(images: list[str], folder: str) -> bool:
-    return any(name.startswith(folder) and "/" in name[len(folder) :] for name in images)
+    inside = [name for name in images if name.startswith(folder)]
+    return any("/" in name[len(folder) :] for name in inside) or bool(_prefixes(inside, folder))
 
 
 def _below(images: list[str], above: str) -> list[str]:
@@ -193,3 +218,6 @@ def _other_files(tree: Tree, folder: str) -> str:
     endings = Counter(ending(name) or "without ending" for name in tree.files if name.startswith(folder))
     kinds = ", ".join(found for found, _ in endings.most_common(5))
     return f", only {endings.total()} file(s) of other kinds ({kinds})" if endings else ""
+
+
+READER = Reader("pictures", PICTURES, lambda tree: tree.pictures, read_folders)

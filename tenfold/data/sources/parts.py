@@ -1,4 +1,4 @@
-"""What a source holds before anything is decoded: groups of images, one for each folder of a split."""
+"""What a source holds before anything is decoded: parts, one for each folder of a split."""
 
 import re
 import unicodedata
@@ -34,11 +34,12 @@ _EVALUATION = re.compile(rf"(?:{_BEFORE})?eval(?:uation)?(?:{_BEHIND})?[-_ ]?\d*
 
 
 @dataclass(frozen=True)
-class Group:
+class Part:
     """The images of one folder or file of a source.
 
     split: the one that the source puts them in, or None; name: the folder's; paths: each image's identity;
-    classes: the name of each image's class; encoded: gives (position, picture) in the cheapest order to read.
+    classes: the name of each image's class; encoded: gives (position, picture) in the cheapest order to read; groups:
+    the name of each image's group (None: it has none), where a table of labels has a column of them.
     """
 
     split: str | None
@@ -46,6 +47,7 @@ class Group:
     paths: Sequence[str]
     classes: Sequence[str]
     encoded: Callable[[], Iterator[tuple[int, Encoded]]]
+    groups: Sequence[str | None] | None = None
 
 
 def split_named(name: str) -> str | None:
@@ -78,3 +80,19 @@ def split_of_file(name: str) -> str | None:
     *folders, file = name.split("/")
     parts = (*folders, re.split(r"[-_.]", file)[0])
     return next((split for part in parts if (split := split_named(part))), None)
+
+
+def wrapping(images: list[str]) -> str:
+    """The folders, ending in "/", that an archive wraps around everything; "" for none.
+
+    A lone folder that holds images itself is no wrapping but a class, and one called `train` is a split.
+    """
+    root = ""
+    while True:
+        folder = images[0][len(root) :].partition("/")[0]
+        deeper = f"{root}{folder}/"
+        if split_named(folder) or any(
+            not name.startswith(deeper) or "/" not in name[len(deeper) :] for name in images
+        ):
+            return root
+        root = deeper

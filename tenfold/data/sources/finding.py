@@ -1,0 +1,139 @@
+"""From one tree of files to its parts: by the tables of labels in it, or by the reader of its kind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenfold import recipe
+from tenfold.core.errors import InputError
+from tenfold.data.formats import ending, is_picture, why_no_picture
+from tenfold.data.limits import LARGEST_FILE
+from tenfold.data.sources.label_table import LabelTable, find_columns, is_table, read_columns, read_table
+from tenfold.data.sources.labelled import disagreement, read_labelled
+from tenfold.data.sources.parts import Part
+from tenfold.data.sources.reader import PICTURES
+from tenfold.data.sources.registry import file_endings, reader_of
+from tenfold.data.sources.tree import Tree
+from tenfold.data.sources.trees import open_tree
+
+METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")  # of Hugging Face image folders
+
+
+@dataclass(frozen=True)
+class Found:
+    """The parts of one tree, and (name, reason) of every file that gives no image."""
+
+    parts: list[Part]
+    unused: list[tuple[str, str]]
+    notices: list[str]
+
+
+def find_parts(tree: Tree, data: recipe.Data) -> Found:
+    """What a tree holds, labelled by its tables where it has some, else as its reader understands it.
+
+    Raises InputError for what is not understood, and where tables and class folders say different things.
+    """
+    reader, names = reader_of(tree)
+    described = [name for name in metadata(tree) if _says_labels(tree, name, data)]
+    if not described:
+        used = set(names)
+        unused = [(name, _why(name, reader.kind)) for name in tree.files if name not in used]
+        return Found(reader.read(tree, names, data), [*unused, *tree.skipped()], [])
+    found = by_tables(tree, _tables(tree, described, data))
+    _check_folders(tree, described, found.parts, data)
+    return found
+
+
+def table_labels(tree: Tree) -> dict[str, str]:
+    """The labels of those pictures of a tree that the tables in it label; empty where none is understood."""
+    data = recipe.Data()
+    try:
+        described = [name for name in metadata(tree) if _says_labels(tree, name, data)]
+        return read_labelled(tree, _tables(tree, described, data)).labels if described else {}
+    except InputError:
+        return {}
+
+
+def _tables(tree: Tree, names: list[str], data: recipe.Data) -> list[tuple[str, LabelTable]]:
+    """Each table with the folder that its paths are meant from: its own."""
+    tables = [read_table(tree.place(name), name, _read(tree, name), data) for name in names]
+    return [
+        (name.removesuffix(name.rpartition("/")[2]), table) for name, table in zip(names, tables, strict=True)
+    ]
+
+
+def is_label_table(path: Path) -> bool:
+    """Whether a path is that of a table of labels, rather than of a file that holds the images itself."""
+    if not path.is_file() or not is_table(path.name):
+        return False
+    if not path.name.lower().endswith(file_endings()):
+        return True
+    return _names_pictures(path) if ending(path.name) == ".parquet" else not reader_of(open_tree(path))[1]
+
+
+def _names_pictures(path: Path) -> bool:
+    """Whether a Parquet file begins with the names of pictures that are there: others hold pictures themselves."""
+    try:
+        columns = read_columns(str(path), path.name, file_contents(path))
+    except InputError:
+        return False
+    names = [value for values in columns.values() for value in values[:20] if value and is_picture(value)]
+    return any((path.parent / name).is_file() for name in names)
+
+
+def by_tables(tree: Tree, tables: list[tuple[str, LabelTable]]) -> Found:
+    """The pictures that tables name; every other file of the tree is left out."""
+    found = read_labelled(tree, tables)
+    unused = [(name, found.reasons[name]) for name in tree.pictures if name in found.reasons]
+    own = {tree.place(name) for name in tree.files} & {table.where for _, table in tables}
+    unused += [
+        (name, "the table of labels" if tree.place(name) in own else why_no_picture(name))
+        for name in tree.files
+        if not is_picture(name)
+    ]
+    return Found(found.parts, [*unused, *tree.skipped()], found.notices)
+
+
+def metadata(tree: Tree) -> list[str]:
+    """The tables that describe the pictures of an image folder, one in each folder at most."""
+    if reader_of(tree)[0].turn != PICTURES:
+        return []
+    return [name for name in tree.files if name.rpartition("/")[2] in METADATA]
+
+
+def _says_labels(tree: Tree, name: str, data: recipe.Data) -> bool:
+    """Whether a table has labels: some describe pictures in other ways, and then the folders are the classes."""
+    columns = read_columns(tree.place(name), name, _read(tree, name))
+    return "label" in find_columns(tree.place(name), columns, data, named=True)
+
+
+def _check_folders(tree: Tree, tables: list[str], parts: list[Part], data: recipe.Data) -> None:
+    """Raise InputError where the folders are classes too, but others than the tables say."""
+    reader, names = reader_of(tree)
+    try:
+        by_folders = reader.read(tree, names, data)
+    except InputError:
+        return  # the folders say no classes
+    if found := disagreement(parts, by_folders):
+        path, label, folder = found
+        raise InputError(
+            f"{tree.place(tables[0])}: it says {label!r} of {path}, which lies in the folder of {folder!r}. If the "
+            f"table is right, say so with --labels {tree.place(tables[0])}; if the folders are, move it elsewhere."
+        )
+
+
+def _why(name: str, kind: str) -> str:
+    return f"a picture beside {kind}" if is_picture(name) else why_no_picture(name)
+
+
+def _read(tree: Tree, name: str) -> bytes:
+    with tree.open(name) as file:
+        return file.read(LARGEST_FILE)
+
+
+def file_contents(path: Path) -> bytes:
+    """All bytes of a file. Raises InputError where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(LARGEST_FILE)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from None

@@ -1,0 +1,29 @@
+"""The contract of a kind of source: how its files are recognised among others, and how they are read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tenfold import recipe
+from tenfold.data.sources.parts import Part
+from tenfold.data.sources.tree import Tree
+
+# When a reader is asked. Files that are known by their very names come before tables and arrays, which are known by
+# their endings, and pictures come last: beside a table or an array that is read they are decoration.
+BY_NAME, BY_ENDING, PICTURES = range(3)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One kind of source.
+
+    kind: what messages call its files; turn: when it is asked, among the readers; files: the names of those files of
+    a tree that it reads, [] where the tree is of another kind; read: their images, given the tree, those names and
+    the recipe's `[data]`, and raising InputError for files that are damaged or do not say every image's class;
+    endings: those of files that are such a source by themselves.
+    """
+
+    kind: str
+    turn: int
+    files: Callable[[Tree], list[str]]
+    read: Callable[[Tree, list[str], recipe.Data], list[Part]]
+    endings: tuple[str, ...] = ()
