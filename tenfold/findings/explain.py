@@ -5,8 +5,9 @@ looked; `robustness.json` the accuracy on corrupted test images. All are optiona
 """
 
 import io
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 
 from tenfold.core.axes import channels_first
 from tenfold.findings.picks import picks
@@ -34,12 +36,14 @@ ROBUSTNESS_IMAGES = 1000
 BATCH = 200
 # A backbone keeps every layer's maps for the way back: some 20 MiB an image, whatever size the pixels have.
 CAM_BATCH = 4
+# Tokens before the patches', at most: one for the class, one for a teacher, four registers.
+MOST_PREFIXES = 6
 
 
 def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.device = "cpu") -> bool:
     """Save the model's layers, and Grad-CAM pictures of the telling test images.
 
-    False where the model has no convolution to look at, and so no pictures are saved.
+    False where the model has no maps or tokens to look at, and so no pictures are saved.
     """
     run.layers = [{**asdict(layer), "output_shape": list(layer.output_shape)} for layer in summarise(model)]
     answers = run.predictions("test")
@@ -47,11 +51,13 @@ def explain(run: "Run", model: "Classifier", test: "Split", device: str | torch.
     positions = np.array(
         sorted({position for group in chosen.values() for position in group}), dtype=np.int64
     )
-    if last_convolution(model) is None or not len(positions):
+    if not len(positions):
         return False
     pictures: dict[int, Pixels] = {}
     for answering, asked in _answering(run, model, positions):
         heat = _heat(answering, test.images(asked), answers.predicted[asked], device)
+        if heat is None:
+            return False
         shown = map(overlay, test.images(asked), heat)
         pictures |= dict(zip(asked.tolist(), shown, strict=True))
     run.gradcam = positions, np.stack([pictures[position] for position in positions.tolist()])
@@ -72,40 +78,60 @@ def _answering(
 
 def _heat(
     model: "Classifier", images: Pixels, classes: NDArray[Any], device: str | torch.device
-) -> NDArray[np.float32]:
-    """Where in each of `images` (n, H, W, C) the model found its class: (n, H, W)."""
-    layer = last_convolution(model.to(device).eval())
-    assert layer is not None
-    parts = [slice(start, start + CAM_BATCH) for start in range(0, len(images), CAM_BATCH)]
-    return np.concatenate(
-        [grad_cam(model, layer, _tensor(images[part], device), classes[part]) for part in parts]
-    )
-
-
-def last_convolution(model: nn.Module) -> nn.Conv2d | None:
-    """The layer whose maps Grad-CAM weighs; None for models that end in attention, where it would mislead."""
-    modules = list(model.modules())
-    if any("Attention" in type(module).__name__ for module in modules):
+) -> NDArray[np.float32] | None:
+    """Where in each of `images` (n, H, W, C) the model found its class: (n, H, W); None where it has no such maps."""
+    layer = last_maps(model.to(device).eval())
+    if layer is None:
         return None
-    return next((module for module in reversed(modules) if isinstance(module, nn.Conv2d)), None)
+    parts = [slice(start, start + CAM_BATCH) for start in range(0, len(images), CAM_BATCH)]
+    heat = [grad_cam(model, layer, _tensor(images[part], device), classes[part]) for part in parts]
+    found = [one for one in heat if one is not None]
+    return np.concatenate(found) if len(found) == len(heat) else None
+
+
+@dataclass(frozen=True, eq=False)
+class MapsOf:
+    """A layer whose maps or tokens Grad-CAM weighs: what it gives, or for attention what it is given."""
+
+    layer: nn.Module
+    given: bool
+
+    def hook(self, keep: Callable[[Tensor], Tensor]) -> RemovableHandle:
+        """Show each map to `keep`, and go on with what that returns."""
+        if self.given:
+            return self.layer.register_forward_pre_hook(
+                lambda _, given: (keep(given[0]), *given[1:]) if given else None
+            )
+        return self.layer.register_forward_hook(lambda _, __, output: keep(output))
+
+
+def last_maps(model: nn.Module) -> MapsOf | None:
+    """The last attention's tokens, in a model that has any; else the last convolution's maps, or None."""
+    modules = list(reversed(list(model.modules())))
+    attention = next((one for one in modules if "Attention" in type(one).__name__), None)
+    if attention is not None:
+        return MapsOf(attention, given=True)
+    convolution = next((one for one in modules if isinstance(one, nn.Conv2d)), None)
+    return None if convolution is None else MapsOf(convolution, given=False)
 
 
 def grad_cam(
-    model: nn.Module, layer: nn.Conv2d, images: Tensor, classes: NDArray[Any]
-) -> NDArray[np.float32]:
+    model: nn.Module, layer: MapsOf, images: Tensor, classes: NDArray[Any]
+) -> NDArray[np.float32] | None:
     """Where in `images` (N, C, H, W) the model found each one's class: (N, H, W), from 0 to 1 in each image.
 
-    R. R. Selvaraju et al., "Grad-CAM", ICCV 2017: the last convolution's maps, weighted by the mean gradient of
-    the class's logit, and only where they speak for it.
+    R. R. Selvaraju et al., "Grad-CAM", ICCV 2017: a layer's maps, weighted by the mean gradient of the class's logit,
+    and only where they speak for it. Tokens are laid out as the patches that they stand for; None where they are not
+    of a whole image, as in windows.
     """
     maps: list[Tensor] = []
 
-    def keep(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+    def keep(output: Tensor) -> Tensor:
         output.retain_grad()
         maps.append(output)
         return output.clone()  # What follows may work in place, which would change the maps.
 
-    handle = layer.register_forward_hook(keep)
+    handle = layer.hook(keep)
     try:
         # With a gradient at the input, frozen layers have one too.
         logits = model(images.float().requires_grad_(True))
@@ -113,11 +139,29 @@ def grad_cam(
     finally:
         handle.remove()
         model.zero_grad(set_to_none=True)
-    gradient = maps[0].grad
-    assert gradient is not None
-    heat = (gradient.mean((2, 3), keepdim=True) * maps[0].detach().relu()).sum(1, keepdim=True).relu()
+    if not maps or maps[-1].grad is None:
+        return None
+    found, weights = _laid_out(maps[-1].detach(), len(images)), _laid_out(maps[-1].grad, len(images))
+    if found is None or weights is None:
+        return None
+    found = found if layer.given else found.relu()
+    heat = (weights.mean((2, 3), keepdim=True) * found).sum(1, keepdim=True).relu()
     heat = F.interpolate(heat, size=images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
     return (heat / heat.amax((1, 2), keepdim=True).clamp_min(1e-12)).cpu().numpy()
+
+
+def _laid_out(maps: Tensor, images: int) -> Tensor | None:
+    """(N, C, h, w) of maps as they are, or of tokens (N, T, C) whose last ones are the patches of a square image."""
+    if maps.dim() == 4 and len(maps) == images:
+        return maps
+    if maps.dim() != 3 or len(maps) != images:
+        return None
+    side = math.isqrt(maps.shape[1])
+    # What is over stands for the class, or for nothing ("registers").
+    if maps.shape[1] - side**2 > MOST_PREFIXES:
+        return None
+    patches = maps[:, maps.shape[1] - side**2 :]
+    return patches.transpose(1, 2).reshape(images, -1, side, side)
 
 
 def overlay(image: Pixels, heat: NDArray[np.float32]) -> Pixels:

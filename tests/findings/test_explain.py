@@ -7,9 +7,10 @@ from torch import nn
 from tenfold.findings.explain import (
     CORRUPTIONS,
     STRENGTHS,
+    MapsOf,
     explain,
     grad_cam,
-    last_convolution,
+    last_maps,
     overlay,
     robustness,
 )
@@ -47,17 +48,68 @@ def test_grad_cam_looks_where_the_evidence_is():
     images = torch.zeros(2, 1, 8, 8)
     images[0, 0, 1, 2] = images[1, 0, 6, 5] = 255
     model = Detector()
-    heat = grad_cam(model, model.copy, images, np.array([1, 1]))
+    heat = grad_cam(model, MapsOf(model.copy, given=False), images, np.array([1, 1]))
     assert [np.unravel_index(warmth.argmax(), warmth.shape) for warmth in heat] == [(1, 2), (6, 5)]
     assert heat.max() == 1
-    against = grad_cam(model, model.copy, images, np.array([0, 0]))
+    against = grad_cam(model, MapsOf(model.copy, given=False), images, np.array([0, 0]))
     assert against.max() == 0
 
 
-def test_the_last_convolution_is_found_and_attention_refused(model):
-    assert last_convolution(model) is [m for m in model.modules() if isinstance(m, nn.Conv2d)][-1]
-    assert last_convolution(nn.Sequential(nn.Linear(2, 2))) is None
-    assert last_convolution(nn.Sequential(nn.Conv2d(3, 8, 4), nn.MultiheadAttention(8, 2))) is None
+class TokenAttention(nn.Module):
+    """Passes tokens on as they are; what it is called is what counts."""
+
+    def forward(self, tokens):
+        return tokens
+
+
+class TokenDetector(nn.Module):
+    """As `Detector`, by tokens of 2x2 pixels behind one for the class, which attention is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.patch = nn.Conv2d(1, 1, 2, 2, bias=False)
+        nn.init.ones_(self.patch.weight)
+        self.attention = TokenAttention()
+
+    def forward(self, images):
+        patches = self.patch(images).flatten(2).transpose(1, 2)
+        tokens = self.attention(torch.cat([torch.zeros_like(patches[:, :1]), patches], 1))
+        bright = tokens[:, 1:].mean((1, 2))
+        return torch.stack([-bright, bright], dim=1)
+
+
+def test_the_tokens_of_attention_are_laid_out_as_the_image_is():
+    images = torch.zeros(2, 1, 8, 8)
+    images[0, 0, 1, 2] = images[1, 0, 6, 5] = 255
+    model = TokenDetector()
+    layer = last_maps(model)
+    assert layer is not None
+    assert layer.layer is model.attention
+    heat = grad_cam(model, layer, images, np.array([1, 1]))
+    blocks = [warmth.reshape(4, 2, 4, 2).mean((1, 3)) for warmth in heat]
+    assert [np.unravel_index(block.argmax(), block.shape) for block in blocks] == [(0, 1), (3, 2)]
+
+
+def test_a_transformer_gets_its_maps_and_windows_get_none(model):
+    import timm
+
+    images, classes = torch.rand(2, 3, 160, 160) * 255, np.array([1, 2])
+    vit = timm.create_model("test_vit", num_classes=3).eval()
+    heat = grad_cam(vit, last_maps(vit), images, classes)
+    assert heat.shape == (2, 160, 160)
+    assert heat.max() <= 1
+    windows = timm.create_model("swin_tiny_patch4_window7_224", num_classes=3, depths=(1, 1, 1, 1)).eval()
+    layer = last_maps(windows)
+    assert heat is not None
+    # The last stage has a single window here; an earlier one has many.
+    first = next(m for m in windows.modules() if "Attention" in type(m).__name__)
+    assert layer is not None
+    assert grad_cam(windows, MapsOf(first, given=True), torch.rand(2, 3, 224, 224), classes) is None
+
+
+def test_the_last_convolution_is_found(model):
+    assert last_maps(model).layer is [m for m in model.modules() if isinstance(m, nn.Conv2d)][-1]
+    assert last_maps(nn.Sequential(nn.Linear(2, 2))) is None
 
 
 def test_explanations_are_saved_and_shown(run, model):
