@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from tenfold.core.errors import InputError
 from tenfold.models.keras_cnns import Dense, Flatten
+from tenfold.models.named import full_name
 from tenfold.models.network import FrozenFeatures, Layers, Network, Preprocessing, Shape
 from tenfold.models.timm_models import create, forget_head, gives_stages, stage_reductions, stages
 from tenfold.models.weights import WeightsFile, find_weights, pretrained_configuration, put_weights
@@ -47,6 +48,8 @@ def backbone(
 ) -> Network:
     """A pretrained timm model under a new head.
 
+    `backbone`: timm's name, or small, medium or large (`tenfold.models.named`). `weights`: auto, none, a file, or
+    `hf:OWNER/NAME`, a repository of the hub with weights for that backbone.
     `image_size`: what images are resized to (0: the backbone's own). `features`: the backbone's own pooled
     features, or its last feature map, flattened; `stages` adds the averages of that many last stages. `head`: a
     logistic regression whose strength is chosen among `strengths` on validation data, or a layer of `dense` units;
@@ -93,6 +96,7 @@ class Extractor(nn.Module):
         stages: int,
     ) -> None:
         super().__init__()
+        backbone = full_name(backbone)
         self.configuration = pretrained_configuration(backbone)
         self.backbone, self.weights, self.features, self.stages = backbone, weights, features, stages
         self.image_size = self._chosen_size(image_size)

@@ -21,7 +21,10 @@ from torch import Tensor, nn
 
 from tenfold.core.errors import InputError, TenfoldError, nearest
 from tenfold.core.files import cache_folder
+from tenfold.models.named import NAMED, full_name
 
+# What `model.weights` begins with where it names a repository of the hub.
+_HUB = "hf:"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 HUB_FILE = "model.safetensors"
 
@@ -57,20 +60,23 @@ class WeightsFile:
 
 
 def find_weights(backbone: str, weights: str = "auto") -> WeightsFile | None:
-    """The file for a recipe's `model.weights`: "auto", "none" (gives None: random weights) or a path.
+    """The file for a recipe's `model.weights`: "auto", "none" (gives None: random weights), a path, `hf:OWNER/NAME`.
 
-    "auto" fetches from the hub what is not on this machine. Raises InputError for a path that cannot be used, and
-    TenfoldError, saying which file to bring and where to put it, when the hub cannot be reached.
+    `hf:` names a repository of the hub that holds weights for that backbone. "auto" fetches from the hub what is not
+    on this machine. Raises InputError for a path that cannot be used, and TenfoldError, saying
+    which file to bring and where to put it, when the hub cannot be reached.
     """
     if weights == "none":
         return None
     if weights == "auto":
         return local_weights(backbone) or fetch_weights(backbone)
+    if weights.startswith(_HUB):
+        return _fetched(backbone, weights.removeprefix(_HUB))
     path = Path(weights).expanduser()
     if not path.is_file():
         raise InputError(
-            f"model.weights={weights!r}: there is no such file. Expected auto, none, or the path of a file ending in "
-            f"{', '.join(SUFFIXES)}."
+            f"model.weights={weights!r}: there is no such file. Expected auto, none, hf:OWNER/NAME, or the path of a "
+            f"file ending in {', '.join(SUFFIXES)}."
         )
     if path.suffix not in SUFFIXES:
         raise InputError(f"{path}: is not a weights file; expected one ending in {', '.join(SUFFIXES)}.")
@@ -79,6 +85,7 @@ def find_weights(backbone: str, weights: str = "auto") -> WeightsFile | None:
 
 def local_weights(backbone: str) -> WeightsFile | None:
     """The weights of `backbone` that are on this machine already, or None."""
+    backbone = full_name(backbone)
     return next((file for file in _local_files() if file.backbone == backbone), None)
 
 
@@ -97,9 +104,12 @@ def fetch_weights(backbone: str) -> WeightsFile:
 
     Raises InputError where the hub has no weights for it, TenfoldError where it cannot be reached.
     """
+    return _fetched(full_name(backbone), hub_repository(backbone))
+
+
+def _fetched(backbone: str, repository: str) -> WeightsFile:
     from huggingface_hub import hf_hub_download
 
-    repository = hub_repository(backbone)
     try:
         path = Path(hf_hub_download(repository, HUB_FILE))
     except Exception as error:  # the hub's client raises its own errors, its HTTP library's and the system's
@@ -126,12 +136,13 @@ def pretrained_configuration(backbone: str) -> dict[str, Any]:
     import timm
     from timm.models import get_pretrained_cfg
 
+    backbone = full_name(backbone)
     architecture, _, tag = backbone.partition(".")
     known = timm.list_models()
     if architecture not in known:
         raise InputError(
             f"model.backbone={backbone!r}: timm {timm.__version__} has no such model{nearest(architecture, known)}. "
-            "All names: python -c 'import timm; print(timm.list_models())'"
+            f"Named ones: {', '.join(NAMED)}. All names: python -c 'import timm; print(timm.list_models())'"
         )
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{architecture}.*")]
     if tag and tag not in tags:

@@ -1,7 +1,7 @@
 """What the verbs that only look at things print: data, a recipe, the cache, weights."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from tenfold.data import Source, cache_entries, read_splits, remove_cache_entrie
 from tenfold.data.inspect import inspect_source, sample_images, summary
 from tenfold.inference.graphs import cached_graphs, remove_cached_graphs
 from tenfold.models import Classifier, build_model, summarise
+from tenfold.models.named import NAMED, full_name
 from tenfold.models.weights import all_local_weights, check_sum, fetch_weights, local_weights, weights_folder
 from tenfold.recipe import Data, Recipe, load_recipe
 from tenfold.report.figures import class_counts, picture_rows, sample_grid
@@ -116,13 +117,15 @@ def show_cache(clear: bool) -> None:
     )
 
 
-def show_weights(names: Iterable[str], verify: bool) -> None:
+def show_weights(names: Sequence[str], verify: bool) -> None:
     """Print the pretrained weights on this machine; fetch those of `names` first; check them all with `verify`."""
     console = make_console()
     for name in names:
+        if name in NAMED:
+            console.print(f"{name} is {NAMED[name].words}")
         if local_weights(name) is None:
             fetch_weights(name)
-    wanted = set(names)
+    wanted = {full_name(name) for name in names}
     files = [file for file in all_local_weights() if not wanted or file.backbone in wanted]
     for file in files:
         checked = f"  {check_sum(file)}" if verify else ""

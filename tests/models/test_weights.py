@@ -18,11 +18,13 @@ from safetensors.torch import save_file
 from small import words
 
 from tenfold.core.errors import InputError, TenfoldError
+from tenfold.models.named import NAMED
 from tenfold.models.weights import (
     WeightsFile,
     check_sum,
     find_weights,
     local_weights,
+    pretrained_configuration,
     put_weights,
     read_weights,
     weights_folder,
@@ -226,6 +228,32 @@ def test_weights_are_fetched_once_from_the_hub_and_found_offline_afterwards(
     offline = command("weights", BACKBONE, "--verify")
     assert offline.status == 0, offline.err
     assert "as stated" in offline.out
+
+
+def test_any_repository_of_the_hub_may_give_a_backbones_weights(hub):
+    file = find_weights(BACKBONE, f"hf:timm/{BACKBONE}.r160_in1k")
+    assert file is not None
+    assert file.origin == f"hub timm/{BACKBONE}.r160_in1k"
+    target = network(seed=2)
+    put_weights(target, file, ("fc",))
+    assert same(target, network(seed=1))
+    with pytest.raises(TenfoldError, match="somebody/nothing"):
+        find_weights(BACKBONE, "hf:somebody/nothing")
+
+
+def test_named_backbones_are_timms_with_the_licence_that_is_stated(tmp_path, monkeypatch, command):
+    for name, named in NAMED.items():
+        configuration = pretrained_configuration(name)
+        assert configuration["license"] == named.licence.lower()
+        assert not configuration.get("fixed_input_size"), "of any size"
+        count = sum(value.numel() for value in network(1000, named.backbone).state_dict().values())
+        assert count * 4 / 2**20 == pytest.approx(named.mebibytes, abs=2.5)
+    monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
+    ask_hub(monkeypatch, "http://127.0.0.1:9", tmp_path, offline=True)
+    answer = command("weights", "medium")
+    assert "43 MiB" in answer.out
+    assert "hgnetv2_b2.ssld_stage2_ft_in1k.safetensors" in answer.err
+    assert "tf_efficientnet_lite0, needs no hub" in answer.err
 
 
 def test_a_download_that_is_not_what_the_hub_states_is_an_error(hub, command):
