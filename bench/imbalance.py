@@ -101,19 +101,17 @@ def judged(matrix: np.ndarray, counts: np.ndarray) -> dict[str, float]:
 
 def results(options: argparse.Namespace) -> Iterator[dict[str, object]]:
     """A record for each way, ratio and seed."""
-    base = load_recipe(options.recipe)
+    base = load_recipe(options.recipe, options.overrides)
     folders = tuple(str(options.data / f"train{n}") for n in (1, 3, 4)) if options.data else ()
     splits = read_splits(base.data, Source(None, folders) if folders else Source("digits"))
     for ratio in options.ratios:
         for seed in range(options.seeds):
             part = drawn(splits, options.largest, ratio, seed)
             counts = np.bincount(part.train.labels, minlength=len(part.class_names))
-            for way, changes in WAYS.items():
-                if (
-                    base.model.name == "swift"
-                ):  # an epoch of the hardest images only would be a way of its own
-                    changes = {"fit.hardest": [1.0], **changes}
-                recipe = load_recipe(base, {"fit.seed": seed, "stop.sample": None, **changes})
+            for way in options.ways:
+                # An epoch of the hardest images only would be a way of its own.
+                changes = {"fit.hardest": [1.0], "stop.sample": None, **WAYS[way]}
+                recipe = load_recipe(base, {"fit.seed": seed, **changes})
                 if base.model.name == "swift":
                     recipe = scaled_to(recipe, len(part.train))
                 yield {"ratio": ratio, "seed": seed, "way": way, **judged(learned(part, recipe), counts)}
@@ -124,7 +122,7 @@ def table(records: list[dict[str, object]]) -> Iterator[str]:
     for ratio in sorted({record["ratio"] for record in records}, key=float):
         yield f"\n1:{ratio:g}\n| way | mean recall | macro F1 | accuracy |\n|---|---|---|---|"
         of = [record for record in records if record["ratio"] == ratio]
-        for way in WAYS:
+        for way in dict.fromkeys(record["way"] for record in records):
             cells = []
             for measure in ("balanced", "f1", "accuracy"):
                 mine = np.array([r[measure] for r in of if r["way"] == way])
@@ -142,6 +140,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder of train1 ... train5; without it, the digits")
     parser.add_argument("--largest", type=int, default=1000, help="images of the largest class")
     parser.add_argument("--ratios", type=float, nargs="+", default=[10.0, 50.0, 100.0])
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="the first is none")
+    parser.add_argument("--overrides", nargs="*", default=(), help="KEY=VALUE for the recipe")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the records to this file")
     options = parser.parse_args()
