@@ -15,7 +15,7 @@ from tenfold.core.errors import InputError
 from tenfold.data import Source, Splits, read_splits
 from tenfold.inference.engines import images_per_second
 from tenfold.inference.graphs import cached_graphs
-from tenfold.recipe import Overrides, Recipe, load_recipe
+from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
 from tenfold.training.begin import new_model
 from tenfold.workbench.candidates import Candidate, image_seconds, learn
 from tenfold.workbench.changes import without_mirroring
@@ -251,7 +251,7 @@ def _through_backbone(
 
 
 def _sized(recipe: Recipe, size: int, task: Task) -> Recipe:
-    return load_recipe(load_recipe(recipe, {"model.image_size": size}), task.overrides)
+    return Composition(recipe, task.overrides, beneath={"model.image_size": size}).resolve()
 
 
 def _sizes(task: Task) -> list[int]:

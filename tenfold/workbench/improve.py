@@ -13,7 +13,7 @@ import torch
 
 from tenfold.data import Splits
 from tenfold.models.weights import PACKAGES, local_weights
-from tenfold.recipe import Overrides, Recipe, load_recipe
+from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
 from tenfold.training.method import JUDGED
 from tenfold.workbench.candidates import Candidate, compare, image_seconds, learn
 from tenfold.workbench.changes import without_mirroring
@@ -190,7 +190,7 @@ def _tuning(best: Candidate, setting: Setting, size: int, epochs: int) -> Recipe
 
 def _changed(recipe: Recipe, change: dict[str, Any], overrides: Overrides) -> Recipe | None:
     """The recipe with a change; None where the user's overrides leave nothing of it."""
-    changed = load_recipe(load_recipe(recipe, change), overrides)
+    changed = Composition(recipe, overrides, beneath=change).resolve()
     return None if changed.model == recipe.model else changed
 
 
