@@ -2,9 +2,7 @@
 
 import copy
 import ctypes
-import os
 import shutil
-import subprocess
 import sys
 from importlib import import_module
 
@@ -67,21 +65,6 @@ def test_what_follows_a_model_sees_pytorchs_operators(follow):
     torch.testing.assert_close(followed(images), network(images), rtol=1e-4, atol=1e-5)
 
 
-DESCRIBE = "from tenfold import kernels; print(kernels.describe())"
-
-
-def described(**environment):
-    """What a fresh process says of its kernels."""
-    done = subprocess.run(
-        [sys.executable, "-c", DESCRIBE],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.strip()
-
-
 @pytest.fixture
 def anew(tmp_path, monkeypatch):
     """A function that forgets what is loaded and has the kernels sought in a cache of that name, which it gives.
@@ -115,23 +98,30 @@ def variants_in(cache):
     return {path.stem.split("-", 1)[1] for path in cache.rglob("*.so")}
 
 
-def test_the_switch_leaves_all_to_pytorch():
-    assert described(**{SWITCH: "off"}) == f"PyTorch's ({SWITCH}=off)"
+def test_the_switch_leaves_all_to_pytorch(anew, monkeypatch):
+    anew()
+    monkeypatch.setenv(SWITCH, "off")
+    assert describe() == f"PyTorch's ({SWITCH}=off)"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kernels are built on Linux alone")
-def test_without_a_compiler_pytorch_trains(tmp_path):
-    assert described(PATH=str(tmp_path), CC="") == "PyTorch's (no C compiler was found for tenfold's own)"
+def test_without_a_compiler_pytorch_trains(anew, tmp_path, monkeypatch):
+    anew()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert describe() == "PyTorch's (no C compiler was found for tenfold's own)"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kernels are built on Linux alone")
-def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(tmp_path):
+def test_a_compiler_that_fails_is_told_and_leaves_nothing_behind(anew, tmp_path, monkeypatch):
+    cache = anew()
     broken = tmp_path / "cc"
     broken.write_text("#!/bin/sh\necho 'kernels.c: error: no such instruction\n  42 | here' >&2\nexit 1\n")
     broken.chmod(0o755)
-    words = described(PATH=str(tmp_path), CC="", TENFOLD_CACHE=str(tmp_path / "cache"))
-    assert words == f"PyTorch's ({broken} made no usable library: kernels.c: error: no such instruction)"
-    assert not list((tmp_path / "cache").rglob("*.so*"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert describe() == f"PyTorch's ({broken} made no usable library: kernels.c: error: no such instruction)"
+    assert not list(cache.rglob("*.so*"))
 
 
 @needs_kernels
@@ -204,10 +194,9 @@ def test_a_damaged_library_is_made_anew(anew):
 
 
 @needs_kernels
-def test_a_cache_that_cannot_be_written_leaves_all_to_pytorch(tmp_path):
-    blocked = tmp_path / "cache"
-    blocked.write_text("a file where the folder should be")
-    assert described(TENFOLD_CACHE=str(blocked)).startswith("PyTorch's (")
+def test_a_cache_that_cannot_be_written_leaves_all_to_pytorch(anew):
+    anew().write_text("a file where the folder should be")
+    assert describe().startswith("PyTorch's (")
 
 
 def test_the_sources_are_part_of_the_package():
