@@ -5,19 +5,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from pipelines import CLASSES, images_of, pipeline_of, run
 
 from tenfold.augment import AUGMENTATIONS, build_augmentations, picture_augmentations
-from tenfold.augment.base import Geometric, Mixing
-from tenfold.augment.geometry import RandomResizedCrop, Rotation, Translation, resample
-from tenfold.augment.mix import symmetric_beta
-from tenfold.augment.pipeline import Pipeline
+from tenfold.augment.base import Mixing
+from tenfold.augment.geometry import Rotation, Translation, resample
 from tenfold.core.errors import InputError
 from tenfold.core.randomness import seed_for
 from tenfold.recipe import load_recipe
 from tenfold.recipe.components import Choice
-
-CLASSES = 5
 
 # Options under which an augmentation must leave images as they are.
 WITHOUT_STRENGTH = {
@@ -37,23 +33,6 @@ WITHOUT_STRENGTH = {
     "cutmix": {"probability": 0.0},
 }
 NOTEBOOK_03 = ("flip", "rotation", "zoom", "contrast", "brightness")
-
-
-def images_of(
-    count: int, channels: int = 3, height: int = 12, width: int = 16, seed: int = 0
-) -> torch.Tensor:
-    """Random uint8 images (N, C, H, W), as the data give them: channels last in memory."""
-    pixels = np.random.default_rng(seed).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
-
-
-def pipeline_of(*names: str, **options: object) -> Pipeline:
-    return build_augmentations([Choice(name=name, **options) for name in names], CLASSES)
-
-
-def run(pipeline: Pipeline, images: torch.Tensor, seed: int = 0, epoch: int = 0):
-    positions = torch.arange(len(images))
-    return pipeline.epoch(seed, epoch)(images, positions % CLASSES, positions)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -150,28 +129,6 @@ def test_gpu_and_cpu_agree(name):
     torch.testing.assert_close(there_targets.cpu(), targets)
 
 
-# Geometry ---------------------------------------------------------------------------------------------------
-
-
-def test_flips_alone_are_exact():
-    images = images_of(64)
-    changed, _ = run(pipeline_of("flip", horizontal=0.5, vertical=0.5), images)
-    choices = [images.float(), images.float().flip(3), images.float().flip(2), images.float().flip(2, 3)]
-    which = torch.stack([(changed == choice).flatten(1).all(1) for choice in choices])
-    assert which.any(0).all()
-    assert which.any(1).all(), "all four occur among 64 images"
-
-
-@given(st.integers(0, 2**31), st.sampled_from([(12, 16), (16, 12), (32, 32), (7, 9)]))
-@settings(max_examples=20, deadline=None)
-def test_a_flip_within_a_composition_mirrors_the_same_images(seed, size):
-    images = images_of(8, height=size[0], width=size[1], seed=seed)
-    exact, _ = run(pipeline_of("flip", vertical=0.5), images, seed=seed)
-    still = [Choice(name="flip", vertical=0.5), Choice(name="zoom", factor=0.0)]
-    resampled, _ = run(build_augmentations(still, CLASSES), images, seed=seed)
-    torch.testing.assert_close(resampled, exact, rtol=0, atol=5e-3)
-
-
 @given(st.integers(0, 2**31))
 @settings(max_examples=20, deadline=None)
 def test_composition_applies_the_first_augmentation_first(seed):
@@ -194,100 +151,6 @@ def test_composition_applies_the_first_augmentation_first(seed):
 def test_the_pipeline_resamples_consecutive_geometry_once():
     epoch = pipeline_of("flip", "rotation", "zoom", "contrast", "translation").epoch(0, 0)
     assert [len(draws) for draws, _ in epoch.stages] == [3, 1, 1]
-
-
-@given(
-    st.sampled_from([name for name, kind in AUGMENTATIONS.items() if issubclass(kind, Geometric)]),
-    st.integers(0, 2**31),
-    st.sampled_from([(8, 8), (8, 20), (31, 5)]),
-)
-@settings(max_examples=40, deadline=None)
-def test_geometry_of_a_constant_image_is_that_image(name, seed, size):
-    images = torch.full((4, 3, *size), 77, dtype=torch.uint8)
-    changed, _ = run(pipeline_of(name), images, seed=seed)
-    torch.testing.assert_close(changed, images.float(), rtol=0, atol=1e-3)
-
-
-@given(st.integers(0, 2**31))
-@settings(max_examples=20, deadline=None)
-def test_a_resized_crop_stays_inside_the_image(seed):
-    u = torch.from_numpy(np.random.default_rng(seed).random((50, 4), dtype=np.float32))
-    matrix = RandomResizedCrop(scale=(0.1, 1.0), ratio=(0.3, 3.0)).matrix(u, 20, 30)
-    borders = torch.tensor([[-15.0, -10.0, 1.0], [15.0, 10.0, 1.0]])
-    places = torch.einsum("nij,kj->nki", matrix, borders)[..., :2]
-    assert (places.abs() <= torch.tensor([15.0, 10.0]) + 1e-4).all()
-
-
-@pytest.mark.parametrize(("fill", "mode"), [("reflect", "reflect"), ("zero", "constant")])
-def test_a_crop_cuts_whole_pixels_out_of_the_padded_image(fill, mode):
-    images = images_of(40)
-    changed, _ = run(pipeline_of("crop", padding=2, fill=fill), images)
-    padded = torch.nn.functional.pad(images.float(), (2,) * 4, mode=mode)
-    windows = [padded[:, :, y : y + 12, x : x + 16] for y in range(5) for x in range(5)]
-    matches = torch.stack([(changed == window).flatten(1).all(1) for window in windows])
-    assert matches.any(0).all()
-    assert matches.any(1).sum() > 10, "many of the 25 places occur among 40 images"
-
-
-def test_a_crop_too_wide_to_reflect_is_refused():
-    with pytest.raises(InputError, match=r"augment\.crop\.padding=12.*at most 11"):
-        run(pipeline_of("crop", padding=12), images_of(2))
-
-
-@given(st.integers(0, 1000), st.integers(1, 50), st.sampled_from([(), ("contrast",)]))
-def test_an_alternating_flip_shows_both_sides_in_two_successive_epochs(seed, epoch, before):
-    images = images_of(32)
-    choices = [*(Choice(name=name, factor=0.0) for name in before), Choice(name="flip", alternate=True)]
-    pipeline = build_augmentations(choices, CLASSES)
-    one, other, third = (run(pipeline, images, seed, epoch + later)[0] for later in range(3))
-    mirrored = (one != images).flatten(1).any(1)
-    assert 0 < mirrored.sum() < 32, "half of them, by chance"
-    assert torch.equal(one[mirrored], images.float().flip(3)[mirrored])
-    assert torch.equal(other, one.flip(3))
-    assert torch.equal(third, one)
-
-
-def test_an_alternating_flip_is_the_same_in_any_order_of_the_batch():
-    images = images_of(32)
-    for epoch in (1, 2):
-        augment = pipeline_of("flip", alternate=True).epoch(0, epoch)
-        whole, _ = augment(images, torch.zeros(32), torch.arange(32))
-        order = torch.randperm(32, generator=torch.Generator().manual_seed(1))
-        for part in (order[:7], order[7:]):
-            assert torch.equal(augment(images[part], torch.zeros(len(part)), part)[0], whole[part])
-
-
-# Mixing -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("alpha", [0.2, 0.5, 1.0, 3.0])
-def test_mixing_shares_follow_the_beta_distribution(alpha):
-    u = torch.from_numpy(np.random.default_rng(0).random((20_000, 2), dtype=np.float32))
-    shares = symmetric_beta(u.double(), alpha).numpy()
-    assert stats.kstest(shares, stats.beta(alpha, alpha).cdf).pvalue > 0.01
-
-
-def test_mixup_weighs_images_as_it_weighs_targets():
-    images = torch.zeros(32, 1, 4, 4, dtype=torch.uint8)
-    images[::2] = 200
-    changed, targets = pipeline_of("mixup", alpha=1.0).epoch(0, 0)(
-        images, torch.arange(32) % 2, torch.arange(32)
-    )
-    torch.testing.assert_close(changed[:, 0, 0, 0], 200 * targets[:, 0], rtol=0, atol=1e-3)
-
-
-def test_cutmix_weighs_targets_by_the_area_that_it_pastes():
-    images = torch.zeros(32, 1, 12, 16, dtype=torch.uint8)
-    images[::2] = 100
-    changed, targets = pipeline_of("cutmix").epoch(0, 0)(images, torch.arange(32) % 2, torch.arange(32))
-    torch.testing.assert_close(changed.mean((1, 2, 3)), 100 * targets[:, 0], rtol=0, atol=1e-3)
-    assert set(changed.unique().tolist()) == {0.0, 100.0}
-
-
-def test_mixing_twice_still_gives_probabilities():
-    _, targets = run(pipeline_of("mixup", "cutmix", alpha=1.0), images_of(32))
-    torch.testing.assert_close(targets.sum(1), torch.ones(32))
-    assert (targets.count_nonzero(1) > 2).any()
 
 
 # Recipes and pictures ---------------------------------------------------------------------------------------
