@@ -243,12 +243,12 @@ def test_the_final_model_of_a_cross_validation_learns_from_all_but_its_validatio
 def test_copies_in_two_splits_of_a_fold_are_counted_once(tmp_path):
     class_folders(tmp_path, {"a": 10, "b": 10})
     for number in range(3):
-        (tmp_path / "a" / f"copy{number}.png").write_bytes((tmp_path / "a" / "00.png").read_bytes())
+        (tmp_path / "a" / f"copy{number}.png").write_bytes((tmp_path / "a" / "0.png").read_bytes())
     together = read_splits(Data(folds=4), Source(str(tmp_path)))
     assert len(together.copies("test", "train", "validation")) == 0
     apart = read_splits(Data(folds=4, copies="apart"), Source(str(tmp_path)))
     copied = {apart.test.paths[i] for i in apart.copies("test", "train", "validation")}
-    assert copied == {"a/00.png", "a/copy0.png", "a/copy1.png", "a/copy2.png"}
+    assert copied == {"a/0.png", "a/copy0.png", "a/copy1.png", "a/copy2.png"}
     assert "4 of 23 test images" in apart.notices[0]
 
 
