@@ -33,6 +33,7 @@ from tenfold.core.files import (
 )
 from tenfold.core.progress import Progress
 from tenfold.core.text import class_name
+from tenfold.data.classes import class_order
 from tenfold.data.decode import Misfit, Original, Target, content_hash
 from tenfold.data.decode_pool import chunks, decode_into, measure
 from tenfold.data.formats import Encoded
@@ -49,7 +50,6 @@ from tenfold.data.shaping import (
 from tenfold.data.source import Source
 from tenfold.data.sources.opening import Contents, OpenSource, open_source
 from tenfold.data.sources.parts import Part
-from tenfold.data.splits import class_order
 
 VERSION = 3  # of the decoding and of the files' layout; another version makes other packs
 
