@@ -172,7 +172,8 @@ class Splits:
                 )
 
     def _ungrouped(self) -> Iterator[str]:
-        alone = [split.paths[i] for split in self for i in np.flatnonzero(split.groups < 0).tolist()]
+        splits = self if self.whole is None else (self.whole,)
+        alone = [split.paths[i] for split in splits for i in np.flatnonzero(split.groups < 0).tolist()]
         if alone:
             yield (
                 f"data.group names no group for {plural(len(alone), 'image')}, for instance {alone[0]}: each is "

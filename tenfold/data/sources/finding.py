@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
@@ -11,6 +12,7 @@ from tenfold.data.sources.label_table import LabelTable, find_columns, is_table,
 from tenfold.data.sources.labelled import disagreement, read_labelled
 from tenfold.data.sources.parts import Part
 from tenfold.data.sources.reader import PICTURES
+from tenfold.data.sources.readers.folders import read_folders
 from tenfold.data.sources.registry import file_endings, reader_of
 from tenfold.data.sources.tree import Tree
 from tenfold.data.sources.trees import open_tree
@@ -33,13 +35,13 @@ def find_parts(tree: Tree, data: recipe.Data) -> Found:
     Raises InputError for what is not understood, and where tables and class folders say different things.
     """
     reader, names = reader_of(tree)
-    described = [name for name in metadata(tree) if _says_labels(tree, name, data)]
+    described = _described(tree, data) if reader.turn == PICTURES else []
     if not described:
         used = set(names)
         unused = [(name, _why(name, reader.kind)) for name in tree.files if name not in used]
         return Found(reader.read(tree, names, data), [*unused, *tree.skipped()], [])
     found = by_tables(tree, _tables(tree, described, data))
-    _check_folders(tree, described, found.parts, data)
+    _check_folders(tree, described, names, found.parts, data)
     return found
 
 
@@ -47,7 +49,7 @@ def table_labels(tree: Tree) -> dict[str, str]:
     """The labels of those pictures of a tree that the tables in it label; empty where none is understood."""
     data = recipe.Data()
     try:
-        described = [name for name in metadata(tree) if _says_labels(tree, name, data)]
+        described = _described(tree, data)
         return read_labelled(tree, _tables(tree, described, data)).labels if described else {}
     except InputError:
         return {}
@@ -94,10 +96,12 @@ def by_tables(tree: Tree, tables: list[tuple[str, LabelTable]]) -> Found:
 
 
 def metadata(tree: Tree) -> list[str]:
-    """The tables that describe the pictures of an image folder, one in each folder at most."""
-    if reader_of(tree)[0].turn != PICTURES:
-        return []
-    return [name for name in tree.files if name.rpartition("/")[2] in METADATA]
+    """The tables that describe the pictures of an image folder, where it is one; found without listing every file."""
+    return tree.called(METADATA)
+
+
+def _described(tree: Tree, data: recipe.Data) -> list[str]:
+    return [name for name in metadata(tree) if _says_labels(tree, name, data)]
 
 
 def _says_labels(tree: Tree, name: str, data: recipe.Data) -> bool:
@@ -106,18 +110,20 @@ def _says_labels(tree: Tree, name: str, data: recipe.Data) -> bool:
     return "label" in find_columns(tree.place(name), columns, data, named=True)
 
 
-def _check_folders(tree: Tree, tables: list[str], parts: list[Part], data: recipe.Data) -> None:
+def _check_folders(
+    tree: Tree, described: list[str], names: list[str], parts: list[Part], data: recipe.Data
+) -> None:
     """Raise InputError where the folders are classes too, but others than the tables say."""
-    reader, names = reader_of(tree)
     try:
-        by_folders = reader.read(tree, names, data)
+        by_folders = read_folders(tree, names, data)
     except InputError:
         return  # the folders say no classes
     if found := disagreement(parts, by_folders):
         path, label, folder = found
+        table = tree.place(described[0])
         raise InputError(
-            f"{tree.place(tables[0])}: it says {label!r} of {path}, which lies in the folder of {folder!r}. If the "
-            f"table is right, say so with --labels {tree.place(tables[0])}; if the folders are, move it elsewhere."
+            f"{table}: it says {label!r} of {path}, which lies in the folder of {folder!r}. If the table is right, "
+            f"say so with --labels {quote(table)}; if the folders are, move it elsewhere."
         )
 
 

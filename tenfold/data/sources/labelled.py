@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from tenfold.core.errors import InputError
@@ -135,12 +136,17 @@ class _Files:
         self._above = f"{Path(tree.path).absolute().as_posix()}/"
         self._pictures = frozenset(tree.pictures)
         self._root = wrapping(tree.pictures) if tree.pictures else ""
-        self._ends: dict[str, list[str]] = {}
-        for name in tree.pictures:
+
+    @cached_property
+    def _ends(self) -> dict[str, list[str]]:
+        """The pictures by the last parts of their paths, with and without ending."""
+        ends: dict[str, list[str]] = {}
+        for name in self._pictures:
             last = name.rpartition("/")[2]
-            self._ends.setdefault(last, []).append(name)
+            ends.setdefault(last, []).append(name)
             if (stem := last.rpartition(".")[0]) != last:
-                self._ends.setdefault(stem, []).append(name)
+                ends.setdefault(stem, []).append(name)
+        return {last: sorted(names) for last, names in ends.items()}
 
     def named(self, path: str, folder: str, where: str) -> str | None:
         """The picture that a row's path names, None for none. Raises InputError where it could be several."""

@@ -4,7 +4,8 @@ import hashlib
 import os
 import stat
 from array import array
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -64,6 +65,17 @@ class _Folder(Tree):
             names = [f"{scanned.folder}{name}" for name in scanned.names]
             files.update(zip(names, scanned.facts[::FACTS], strict=True))
         return files, {scanned.folder.rstrip("/") for scanned in self._scanned} - {""}
+
+    def called(self, names: Collection[str]) -> list[str]:
+        """The same as for every tree, from what was scanned: opening a packed source lists no files."""
+        found = [
+            f"{scanned.folder}{name}"
+            for scanned in self._scanned
+            for name in names
+            if (place := bisect_left(scanned.names, name)) < len(scanned.names)
+            and scanned.names[place] == name
+        ]
+        return sorted(found)
 
     def open(self, name: str) -> BinaryIO:
         return open(self.path / name, "rb")

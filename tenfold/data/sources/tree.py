@@ -85,6 +85,10 @@ class Tree(ABC):
         """The names of all folders."""
         return self._listing[1]
 
+    def called(self, names: Collection[str]) -> list[str]:
+        """The names of those files whose last part is one of `names`."""
+        return [name for name in self.files if name.rpartition("/")[2] in names]
+
     @cached_property
     def pictures(self) -> list[str]:
         """The names of those files that end as pictures do."""
