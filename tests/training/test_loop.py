@@ -229,7 +229,7 @@ def test_a_sample_of_the_validation_images_judges_every_epoch_alike(trained, few
     ]
     best = min(records, key=lambda record: record.validation_loss)
     mine, another = (score(model, feed(split, CPU)) for split in judged)
-    assert mine == (best.validation_loss, best.validation_accuracy)
+    assert mine[:2] == (best.validation_loss, best.validation_accuracy)
     assert another != mine
     assert score(model, whole) != mine
 
