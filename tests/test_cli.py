@@ -211,7 +211,10 @@ def test_unknown_keys_and_wrong_types_are_reported_together(refused):
 def test_an_unknown_metric(refused):
     message = refused("digits", "stop.monitor=val_f1")
     assert "stop.monitor='val_f1': no metric 'val_f1'" in message
-    assert "valid: validation_loss, validation_accuracy, val_loss, val_acc, val_accuracy" in message
+    assert (
+        "valid: validation_loss, validation_accuracy, validation_f1_macro, validation_balanced_accuracy, "
+        in message
+    )
 
 
 def test_unwritable_output(refused, tmp_path):

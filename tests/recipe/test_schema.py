@@ -226,7 +226,7 @@ def test_every_fault_is_reported_at_once_with_the_nearest_name(written):
         ("model.filters=[]", "at least 1 item"),
         ("model.filters=[16, 'a']", "valid integer"),
         ("model.name=3", "there is no model 3"),
-        ("stop.monitor=accuracy", "valid: validation_loss, validation_accuracy, val_loss, val_acc"),
+        ("stop.monitor=accuracy", "valid: validation_loss, validation_accuracy, validation_f1_macro"),
         ("augment=5", "expected tables, each under [[augment]]"),
         ("augment=[5]", "expected tables, each under [[augment]]"),
         ("augment.flip.p=1", "there is no such augmentation here; there are: none"),
