@@ -66,15 +66,29 @@ def gflop_an_image(
     return counter.get_total_flops() / 2 / 1e9
 
 
+def machine() -> dict[str, str | float]:
+    """What raw results say of the machine, and how busy it was when they began."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        "load": round(os.getloadavg()[0], 1),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
 def print_machine(rates: dict[str, float]) -> None:
     """Processor, memory, load, threads, and the measured `rates` of matrix products (GFLOP/s) by precision."""
-    models = [line.split(":")[1].strip() for line in cpu_info() if line.startswith("model name")]
-    model = models[0] if models else platform.processor()
     memory = psutil.virtual_memory().total / 2**30
-    print(f"{model}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.platform()}")
+    print(f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB; {platform.platform()}")
     print(f"load average {os.getloadavg()[0]:.1f} at the start; {torch.get_num_threads()} PyTorch threads")
     for precision, rate in rates.items():
         print(f"matrix product: {rate:.0f} GFLOP/s in {precision}")
+
+
+def _processor() -> str:
+    models = [line.split(":")[1].strip() for line in cpu_info() if line.startswith("model name")]
+    return models[0] if models else platform.processor()
 
 
 def cpu_info() -> list[str]:

@@ -35,6 +35,10 @@ from tenfold.workbench.task import FROM_SCRATCH, Task, read_task, takes
 
 # From the quickest to the most accurate; each recipe's own epochs are those it takes on so many images.
 LADDER = ("fast-72", "fast-86", "fast-90", "fast-94")
+# How much smaller each recipe's error is than that of the probe's, in logarithms, and that of features at each image
+# size than at the probe's: on CIFAR-10 (docs/results.md).
+RUNG_GAINS = {"fast-72": -0.67, "fast-86": 0.0, "fast-90": 0.35, "fast-94": 0.86}
+SIZE_GAINS = {224: 0.07, 192: 0.06, 160: 0.0, 128: -0.16, 96: -0.31}
 # With more images than this (of all splits), features take longer than learning from scratch, and have to be clearly
 # better; with fewer, learning from scratch has to be.
 MANY = 30_000
@@ -104,7 +108,7 @@ def _suitable(
             "digits", load_recipe("digits", {"fit.seed": seed}), "the digits have a recipe of their own"
         )
     task = _read(source, seed, display, overrides)
-    found = _probed(task, device, seed)
+    found = _probed(task, device, seed).better_by(RUNG_GAINS[FROM_SCRATCH])
     if _features_win(found, task):
         assert task.backbone is not None
         return Plan("backbone", task.backbone, f"backbone: {_why(found, True, task)}")
@@ -138,7 +142,7 @@ def make_plan(
             f"--minutes {minutes:g}: reading the images took {now - began:.0f} s, all of the time. Give more; a "
             "second run finds the images read."
         )
-    if clock.left < _HURRY_FIGURES * figure:
+    if clock.left < _HURRY_FIGURES * figure and not task.only_features:
         plan = _quickest(task, task.splits, clock, seed)
         display.planned(plan.words, minutes)
         return plan
@@ -147,15 +151,37 @@ def make_plan(
     if task.backbone is not None and not task.only_features and opening > _PROBE_SHARE * clock.left:
         task = replace(task, backbone=None, missing="there is no time to open a backbone")
     found = _probed(task, device, seed, now + _PROBE_SHARE * clock.left)
-    if _features_win(found, task):
-        for plan, rate in _through_backbone(task, found, clock, device):
-            display.planned(plan.words, minutes)
-            best = _learned(plan, Setting(task, clock, device, display, found.mirror, rate))
-            if best is not None:
-                return replace(plan, name=best.name, recipe=best.recipe, learned=best)
-    plan = _from_scratch(task, source, found, clock, device, seed, display)
+    rung = None
+    if found.features and _many(task):
+        # There is a choice of recipes that differ by more than the ways do.
+        rung = _largest_rung(task, source, found, clock, device, seed, display)
+        found = found.better_by(RUNG_GAINS[rung[0].name])
+    plan = _learned_plan(task, found, clock, device, display, minutes) if _features_win(found, task) else None
+    if plan is not None:
+        return plan
+    rung = rung or _largest_rung(task, source, found, clock, device, seed, display)
+    plan = _from_scratch(task, *rung, found, clock, seed)
     display.planned(plan.words, minutes)
     return plan
+
+
+def _learned_plan(
+    task: Task, found: Evidence, clock: Clock, device: torch.device, display: Display, minutes: float
+) -> Plan | None:
+    """What comes of a backbone in the time there is; None where its features take too long, or must be too small."""
+    for plan, rate in _through_backbone(task, found, clock, device):
+        if not _features_win(_at_size(found, plan), task):
+            return None
+        display.planned(plan.words, minutes)
+        best = _learned(plan, Setting(task, clock, device, display, found.mirror, rate))
+        if best is not None:
+            return replace(plan, name=best.name, recipe=best.recipe, learned=best)
+    return None
+
+
+def _at_size(found: Evidence, plan: Plan) -> Evidence:
+    """What was found, for features of the images that a plan has."""
+    return found.better_by(found.gains[0], SIZE_GAINS.get(plan.recipe.model.options["image_size"], 0.0))
 
 
 def _read(source: Source, seed: int, display: Display, overrides: Overrides) -> Task:
@@ -189,12 +215,15 @@ def _features_win(found: Evidence, task: Task) -> bool:
     """Whether to take features: of few images where nothing better was measured, of many where they are better."""
     if task.only_features:
         return True
-    many = sum(len(split) for split in task.splits) > MANY
     if not found.scratch:
-        return task.backbone is not None and not many
+        return task.backbone is not None and not _many(task)
     if not found.features:
         return False
-    return found.standard_errors > (CLEAR if many else -CLEAR)
+    return found.standard_errors > (CLEAR if _many(task) else -CLEAR)
+
+
+def _many(task: Task) -> bool:
+    return sum(len(split) for split in task.splits) > MANY
 
 
 def _why(found: Evidence, features: bool, task: Task) -> str:
@@ -274,7 +303,15 @@ def _quickest(task: Task, splits: Splits, clock: Clock, seed: int, found: Eviden
     return Plan(LADDER[0], load_recipe(recipe, {"fit.minutes": in_minutes(seconds)}), words)
 
 
-def _from_scratch(
+def _from_scratch(task: Task, rung: Rung, splits: Splits, found: Evidence, clock: Clock, seed: int) -> Plan:
+    """A fast recipe for the time that is left, or the quickest where there is none."""
+    left = _left(rung, splits, clock)
+    if left <= 0:
+        return _quickest(task, splits, clock, seed, found)
+    return _scaled(rung, splits, left, _why(found, False, task))
+
+
+def _largest_rung(
     task: Task,
     source: Source,
     found: Evidence,
@@ -282,8 +319,8 @@ def _from_scratch(
     device: torch.device,
     seed: int,
     display: Display,
-) -> Plan:
-    """The largest of the fast recipes that has time for its own epochs, or else the smallest."""
+) -> tuple[Rung, Splits]:
+    """The largest of the fast recipes that has time for its own epochs, or else the smallest, with its images."""
     splits: Splits | None = None
     chosen: Rung | None = None
     # Of those that take the user's overrides; where none does, the first says why.
@@ -299,10 +336,7 @@ def _from_scratch(
             break
     assert chosen is not None
     assert splits is not None
-    left = _left(chosen, splits, clock)
-    if left <= 0:
-        return _quickest(task, splits, clock, seed, found)
-    return _scaled(chosen, splits, left, _why(found, False, task))
+    return chosen, splits
 
 
 def _splits(recipe: Recipe, source: Source, display: Display) -> Splits:

@@ -93,6 +93,12 @@ def test_the_best_candidate_becomes_the_run_and_is_not_learned_again(tmp_path, p
     assert again.metrics["test"] == run.metrics["test"]
 
 
+def test_a_backbone_that_the_overrides_ask_for_is_taken_in_a_hurry_too(pictures, tmp_path, capsys):
+    run = tenfold.train(data=pictures, minutes=0.1, out=tmp_path, overrides=SMALL)
+    assert run.recipe.model.options["backbone"] == "test_efficientnet"
+    assert "backbone" in run.name
+
+
 def test_a_users_own_backbone_without_weights_is_refused_by_its_name(pictures):
     with pytest.raises(InputError, match="no_such_backbone"):
         tenfold.train(data=pictures, minutes=1.0, overrides={"model.backbone": "no_such_backbone"})
