@@ -141,26 +141,35 @@ def _features_share(best: Candidate, setting: Setting) -> float:
 
 def _fine_tune(best: Candidate, setting: Setting) -> Candidate:
     """The backbone's last stages trained further, for all the time that is left or that teaches anything."""
-    smallest = min(_SMALLEST, best.recipe.model.options["image_size"])
-    probe = _tuning(best, setting, smallest, 1)
-    if probe is None:
+    recipes = _tunings(best, setting)
+    if not recipes:
         return best
-    splits = setting.task.splits
-    measured = image_seconds(probe, splits, setting.device)
-    for size in [size for size in BACKBONE_SIZES if size >= smallest] or [smallest]:
+    splits, smallest = setting.task.splits, min(recipes)
+    measured = image_seconds(recipes[smallest], splits, setting.device)
+    for size in sorted(recipes, reverse=True):
         there = measured * (size / smallest) ** 2
         left = _left(best, setting) - JUDGED * there * predicted(splits)
         epochs = left / (there * (len(splits.train) + JUDGED * len(splits.validation)))
         if epochs >= (_GOOD_EPOCHS if size > smallest else _LEAST_EPOCHS):
             break
     else:
+        setting.display.said("tried", "fine-tuning: there is no time for it")
         return best
-    steps = -(-len(splits.train) // probe.fit.batch_size)
-    most = max(_MOST_EPOCHS, _MOST_STEPS // steps)
-    recipe = _tuning(best, setting, size, int(min(2 * epochs, most)))
-    assert recipe is not None
-    what = f"fine-tuning at {size} pixels, about {min(epochs, most):.0f} epochs"
+    batches = -(-len(splits.train) // recipes[size].fit.batch_size)
+    most = max(_MOST_EPOCHS, _MOST_STEPS // batches)
+    # Twice the epochs leave room for a machine that gets faster; the clock has the last word.
+    recipe = load_recipe(recipes[size], {"fit.epochs": max(1, int(min(2 * epochs, most)))})
+    recipe = load_recipe(recipe, setting.task.overrides)
+    what = f"fine-tuning at {size} pixels, about {min(epochs, recipe.fit.epochs):.0f} epochs"
     return _tried(what, recipe, best, setting, time.perf_counter() + left)
+
+
+def _tunings(best: Candidate, setting: Setting) -> dict[int, Recipe]:
+    """By image size, the recipes that train the best one's backbone further; none where the overrides forbid it."""
+    own = best.recipe.model.options["image_size"]
+    sizes = [size for size in BACKBONE_SIZES if size >= min(_SMALLEST, own)] or [own]
+    found = [_tuning(best, setting, size) for size in sizes]
+    return {recipe.model.options["image_size"]: recipe for recipe in found if recipe is not None}
 
 
 def predicted(splits: Splits) -> int:
@@ -169,7 +178,7 @@ def predicted(splits: Splits) -> int:
     return validation + test + min(_SAMPLES, train) + min(_SAMPLES, validation)
 
 
-def _tuning(best: Candidate, setting: Setting, size: int, epochs: int) -> Recipe | None:
+def _tuning(best: Candidate, setting: Setting, size: int) -> Recipe | None:
     """A recipe that trains the best one's backbone further; None where the user's overrides are not for one."""
     options, fit = best.recipe.model.options, best.recipe.fit
     recipe = load_recipe(
@@ -177,7 +186,7 @@ def _tuning(best: Candidate, setting: Setting, size: int, epochs: int) -> Recipe
         {
             **{f"model.{key}": options[key] for key in ("backbone", "weights")},
             **{"model.image_size": size, "model.gradual": 0},
-            **{"fit.epochs": epochs, "fit.batch_size": 32, "fit.seed": fit.seed},
+            **{"fit.batch_size": 32, "fit.seed": fit.seed},
         },
     )
     recipe = recipe.model_copy(update={"data": best.recipe.data})
