@@ -24,7 +24,10 @@ from tenfold.models.weights import PACKAGES, local_weights
 from tenfold.workbench.candidates import learn
 
 RESULTS = Path(__file__).parent / "results" / "backbones.json"
-HEADER = "source | training, validation images | backbone | pixels | accuracy % | loss | seeds | images per CPU-second"
+HEADER = (
+    "source | training, validation images | backbone | pixels | accuracy % | loss | seeds | "
+    "images per CPU-second"
+)
 
 
 def main() -> None:
