@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -80,8 +82,27 @@ def decode(encoded: Encoded, target: Target | None) -> tuple[np.ndarray, Origina
     8 bits scaled to 8, the EXIF orientation is applied, and of several frames the first is taken.
     Raises BadPicture with the reason when the picture cannot be read, and Misfit.
     """
+    with _explained():
+        opened = _upright(encoded, target)
+        pixels = np.asarray(opened.image)
+        original = opened.original(pixels)
+        return (pixels if target is None else _fit(opened.image, target, pixels, original.gray)), original
+
+
+def decode_pixels(encoded: Encoded, target: Target) -> np.ndarray:
+    """The same pixels (H, W, C) uint8 as of `decode`, without what it finds out about the picture beside them.
+
+    Raises BadPicture and Misfit.
+    """
+    with _explained():
+        return _fit(_upright(encoded, target).image, target)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Raise nothing but BadPicture, with the reason, and Misfit."""
     try:
-        return _decode(encoded, target)
+        yield
     except (BadPicture, Misfit):
         raise
     except MemoryError:
@@ -103,8 +124,26 @@ def content_hash(encoded: Encoded) -> int | None:
     return _hash(contents.tobytes() if isinstance(contents, np.ndarray) else contents)
 
 
-def _decode(encoded: Encoded, target: Target | None) -> tuple[np.ndarray, Original]:
+class _Upright(NamedTuple):
+    """A picture in RGB as it is to be seen, with what is known of it at no cost."""
+
+    contents: bytes
+    image: Image.Image
+    size: tuple[int, int]
+    mode: str
+    low: float
+    high: float
+    more_frames: bool
+
+    def original(self, pixels: np.ndarray) -> Original:
+        """What the picture, whose pixels (H, W, 3) are these, was before."""
+        gray, hashes = _is_gray(pixels), (_hash(self.contents), _pixels_hash(pixels))
+        return Original(*self.size, self.mode, gray, *hashes, self.low, self.high, self.more_frames)
+
+
+def _upright(encoded: Encoded, target: Target | None) -> _Upright:
     contents, image, size = _open(encoded, target)
+    # Before the picture is loaded: afterwards, some formats do not know any more.
     mode, more = image.mode, image.format is not None and has_more_frames(image, contents)
     if image.format is not None and _turn_upright(image):
         size = (size[1], size[0])
@@ -113,11 +152,7 @@ def _decode(encoded: Encoded, target: Target | None) -> tuple[np.ndarray, Origin
         if _is_wide(image):
             image, low, high = _narrow(image, target, own_range=target is None)
         image = to_rgb(image)
-    pixels = np.asarray(image)
-    gray = _is_gray(pixels)
-    picture = _pixels_hash(pixels)
-    original = Original(*size, mode, gray, _hash(contents), picture, low, high, more)
-    return (pixels if target is None else _fit(image, pixels, gray, target)), original
+    return _Upright(contents, image, size, mode, low, high, more)
 
 
 def _open(encoded: Encoded, target: Target | None) -> tuple[bytes, Image.Image, tuple[int, int]]:
@@ -164,15 +199,20 @@ def _is_gray(pixels: np.ndarray) -> bool:
 # Shape -------------------------------------------------------------------------------------------------------
 
 
-def _fit(image: Image.Image, pixels: np.ndarray, gray: bool, target: Target) -> np.ndarray:
+def _fit(
+    image: Image.Image, target: Target, original: np.ndarray | None = None, gray: bool | None = None
+) -> np.ndarray:
+    """An upright picture as the target wants it; `original` and `gray` are its pixels and their colour, if known."""
     size = (target.width, target.height)
-    if image.size != size:
-        if "size" in target.guesses:
-            raise Misfit("size")
+    if image.size == size:
+        pixels = np.asarray(image) if original is None else original
+    elif "size" in target.guesses:
+        raise Misfit("size")
+    else:
         pixels = np.asarray(resize(image, size, target.fit))
     if target.channels == 3:
         return pixels
-    if gray:
+    if _is_gray(np.asarray(image)) if gray is None else gray:
         return pixels[..., :1]
     if "gray" in target.guesses:
         raise Misfit("gray")

@@ -14,7 +14,7 @@ import numpy as np
 
 from tenfold.core.errors import InputError
 from tenfold.data import decoding_of
-from tenfold.data.decode import Fit, Target, decode
+from tenfold.data.decode import Fit, Target, decode_pixels
 from tenfold.data.formats import Encoded
 from tenfold.runs.files import Folder, first_fault
 from tenfold.runs.folder import Run
@@ -188,7 +188,7 @@ class Contract:
 
         Exactly what training does to its files. Raises OSError or ValueError with the reason if it cannot be read.
         """
-        return decode(encoded, self.target)[0]
+        return decode_pixels(encoded, self.target)
 
     def write(self, folder: Path) -> None:
         """Write `inference.json` into `folder`."""

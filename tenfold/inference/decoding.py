@@ -4,21 +4,23 @@ import os
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from tenfold.core.errors import TenfoldError
 from tenfold.core.processes import for_parent
-from tenfold.data.decode import Target, decode
+from tenfold.data.decode import Target, decode_pixels
 from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, IDLE_SECONDS, INLINE_SECONDS
 from tenfold.data.formats import Encoded
 from tenfold.inference.pictures import Picture
+
+Item, Result = TypeVar("Item"), TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -83,22 +85,35 @@ def _in_processes(work: Iterable[list[Picture]], target: Target) -> Iterator[Blo
 
     workers = cpu_count()
     pool: Any = get_reusable_executor(max_workers=workers, timeout=IDLE_SECONDS)
-    pending: deque[tuple[list[Picture], Future[Any]]] = deque()
+
+    def submit(chunk: list[Picture]) -> Future[Any]:
+        encoded = [picture.encoded for picture in chunk]
+        return pool.submit(for_parent, os.getpid(), decode_all, encoded, target)
+
     try:
-        for chunk in work:
-            encoded = [picture.encoded for picture in chunk]
-            pending.append((chunk, pool.submit(for_parent, os.getpid(), decode_all, encoded, target)))
-            if len(pending) > 2 * workers:
-                oldest, future = pending.popleft()
-                yield _block(oldest, *future.result())
-        while pending:
-            oldest, future = pending.popleft()
-            yield _block(oldest, *future.result())
+        for chunk, found in in_order(submit, work, 2 * workers):
+            yield _block(chunk, *found)
     except BrokenProcessPool:
         raise TenfoldError(
             "a process that decodes pictures was killed, most likely because the memory is used up. Close what "
             "else needs much memory, and look for pictures of enormous size."
         ) from None
+
+
+def in_order(
+    submit: Callable[[Item], "Future[Result]"], work: Iterable[Item], most: int
+) -> Iterator[tuple[Item, Result]]:
+    """Each item of `work` and the result of its future, in order; at most `most` are on their way meanwhile."""
+    pending: deque[tuple[Item, Future[Result]]] = deque()
+    try:
+        for item in work:
+            pending.append((item, submit(item)))
+            if len(pending) > most:
+                oldest, future = pending.popleft()
+                yield oldest, future.result()
+        while pending:
+            oldest, future = pending.popleft()
+            yield oldest, future.result()
     finally:
         for _, future in pending:
             future.cancel()
@@ -113,7 +128,7 @@ def decode_all(encoded: list[Encoded], target: Target) -> tuple[np.ndarray, list
         )  # Pillow warns of odd metadata; what matters is whether pixels come out
         for picture in encoded:
             try:
-                pixels.append(decode(picture, target)[0])
+                pixels.append(decode_pixels(picture, target))
                 faults.append(None)
             except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
                 faults.append(_reason(error))

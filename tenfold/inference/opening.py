@@ -52,7 +52,7 @@ class Model:
         if self.exported and device not in {"auto", "cpu"}:
             raise InputError(f"--device {device}: an exported folder is run on the CPU. Give the run itself.")
         if self.exported or (few and device in {"auto", "cpu"} and self.has_onnx()):
-            return OnnxPredictor(self.onnx)
+            return OnnxPredictor(self.onnx, many=not few)
         from tenfold.core.devices import choose_device
         from tenfold.inference.torch_predictor import TorchPredictor
 

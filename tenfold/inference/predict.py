@@ -1,7 +1,10 @@
 """`tenfold predict`: pictures in, named classes out, block after block, so that a million of them fit."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +12,7 @@ import numpy as np
 
 from tenfold.core.errors import InputError
 from tenfold.inference.answers import ACCURACY, Answers, answer
-from tenfold.inference.decoding import blocks
+from tenfold.inference.decoding import Block, blocks, in_order
 from tenfold.inference.opening import FEW, Model, open_model
 from tenfold.inference.pictures import Picture, pictures_from
 from tenfold.inference.predictor import Predictor
@@ -87,7 +90,8 @@ def answered(
     model: Model, predictor: Predictor, pictures: Iterable[Picture], question: Question
 ) -> Iterator[Answers]:
     """Answers in blocks of as many pictures as `predictor` takes at once, in order."""
-    for block in blocks(pictures, model.contract.target, predictor.batch):
+
+    def ask(block: Block) -> Answers:
         answers = answer(
             model.contract,
             predictor,
@@ -98,7 +102,16 @@ def answered(
             labels=block.labels if any(label is not None for label in block.labels) else (),
             unreadable=tuple(block.unreadable),
         )
-        yield answers.uncorrected() if question.raw else answers
+        return answers.uncorrected() if question.raw else answers
+
+    work = blocks(pictures, model.contract.target, predictor.batch)
+    first = list(islice(work, 2))
+    if len(first) < 2:  # all threads on the one batch
+        yield from map(ask, first)
+        return
+    with predictor.side_by_side() as calls, ThreadPoolExecutor(calls) as pool:
+        for _, answers in in_order(partial(pool.submit, ask), chain(first, work), calls):
+            yield answers
 
 
 def _logits(model: Model, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:

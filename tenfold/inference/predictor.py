@@ -1,5 +1,7 @@
 """Who answers: ONNX Runtime, which starts in no time, or PyTorch, exactly as the run was evaluated."""
 
+import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +20,10 @@ class Predictor(Protocol):
     name: str
     batch: int  # pictures per call that suit it
 
+    def side_by_side(self) -> AbstractContextManager[int]:
+        """While it is open, so many threads may call at a time: for many batches, each thread has a core."""
+        ...
+
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """Logits (n, K) float32 of `pixels` (n, H, W, C) uint8."""
         ...
@@ -30,20 +36,21 @@ class Predictor(Protocol):
 class OnnxPredictor:
     """`folder/model.onnx` in ONNX Runtime: uint8 (N, H, W, C) in, logits out.
 
+    With `many` batches to come, each core works on one; otherwise all work on the same.
     Raises InputError where there is no such file, or where it cannot be loaded.
     """
 
     name = "ONNX Runtime"
     batch = BATCH
 
-    def __init__(self, folder: Path, threads: int = 0) -> None:
+    def __init__(self, folder: Path, many: bool = False) -> None:
         import onnxruntime
 
         path = folder / MODEL
         if not path.is_file():
             raise InputError(f"{path}: there is no such file. `tenfold export` makes a folder that has it.")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads  # 0: a thread for each core
+        options.intra_op_num_threads = 1 if many else 0  # 0: a thread for each core
         # Threads that spin while they wait take time from those that decode, and from a server's other clients.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
@@ -55,9 +62,14 @@ class OnnxPredictor:
             raise InputError(
                 f"{path}: cannot be loaded ({error}). Remove it; it is made again from the run, or export again."
             ) from None
+        self._calls = os.cpu_count() or 1 if many else 1
         self._input = self._session.get_inputs()[0].name
         names = [output.name for output in self._session.get_outputs()]
         self._output = "logits" if "logits" in names else names[0]
+
+    def side_by_side(self) -> AbstractContextManager[int]:
+        """How many threads may call at a time."""
+        return nullcontext(self._calls)
 
     def logits(self, pixels: np.ndarray) -> np.ndarray:
         """Logits (n, K) float32 of `pixels` (n, H, W, C) uint8."""

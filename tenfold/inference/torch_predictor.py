@@ -1,5 +1,8 @@
 """Answers by PyTorch, in the batches and by the engine that `evaluate` uses: on one device, the same bits."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 
@@ -25,6 +28,22 @@ class TorchPredictor:
             self.name = f"{self._engine.name}, then PyTorch"
             height, width = self._frozen.shape[1:]
         self.batch = evaluation_batch(height, width, device)
+
+    @contextmanager
+    def side_by_side(self) -> Iterator[int]:
+        """A call for each of PyTorch's threads: threads that share a batch would wait for each other.
+
+        An engine shares batches out by itself, and a GPU has one queue.
+        """
+        threads = torch.get_num_threads()
+        if self._engine is not None or self.device.type != "cpu" or threads == 1:
+            yield 1
+            return
+        torch.set_num_threads(1)
+        try:
+            yield threads
+        finally:
+            torch.set_num_threads(threads)
 
     @torch.inference_mode()
     def logits(self, pixels: np.ndarray) -> np.ndarray:

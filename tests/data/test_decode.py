@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from images import random_pixels, save
+from odd_pictures import odd_pictures
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tenfold.data.decode import Misfit, Target, decode
+from tenfold.data.decode import Misfit, Target, decode, decode_pixels
 from tenfold.data.formats import Unreadable, _tiny_png
 from tenfold.data.limits import BadPicture
 
@@ -18,6 +19,23 @@ PIXELS = random_pixels(1, 10, 12)
 
 def read(path: Path, target: Target | None = None) -> np.ndarray:
     return decode(str(path), target)[0]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("fit", ["crop", "pad", "squash"])
+def test_pixels_alone_are_those_of_a_decoding_with_facts(tmp_path, fit, channels):
+    for path in odd_pictures(tmp_path / "odd"):
+        for target in (Target(16, 16, channels, fit), Target(16, 24, channels, fit)):
+            np.testing.assert_array_equal(decode_pixels(str(path), target), read(path, target))
+
+
+def test_pixels_alone_are_refused_as_with_facts(tmp_path):
+    path = save(tmp_path / "a.png", PIXELS)
+    with pytest.raises(Misfit, match="gray"):
+        decode_pixels(str(path), Target(10, 12, 1, guesses=frozenset({"size", "gray"})))
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(BadPicture, match="the file is empty"):
+        decode_pixels(str(tmp_path / "empty.png"), Target(10, 12, 3))
 
 
 @pytest.mark.parametrize("ending", ["png", "bmp", "tiff", "webp"])
