@@ -8,7 +8,8 @@ Without exported folders, two are made of networks with random weights, which ta
 notebooks' `model-s-baseline` for 32x32 pixels (PNG), and `fine-tune`'s backbone for photographs of 500x375 (JPEG).
 
 Latency: one client on a kept connection, beside the same model in a process of its own, in turn, request after
-request: its ONNX Runtime alone, and with the decoding of the file, which the server does too. Load: so many clients,
+request: its ONNX Runtime alone, and with the decoding of the file, which the server does too. What HTTP takes by
+itself is the time of `GET /health`, which answers a constant. Load: so many clients,
 each asking again as soon as it is answered; one more asks for /health 20 times a second. The clients' process shares
 the machine.
 """
@@ -55,8 +56,10 @@ for line in sys.stdin:
 
 
 def make_folders(below: Path) -> list[Path]:
+    from tenfold.inference.calibrate import calibrate, learn_familiarity
     from tenfold.inference.contract import Contract
     from tenfold.inference.onnx_model import write_onnx
+    from tenfold.inference.predictor import softmax
     from tenfold.models import build_model
     from tenfold.recipe import load_recipe
 
@@ -67,7 +70,13 @@ def make_folders(below: Path) -> list[Path]:
         names = tuple(f"class {number}" for number in range(classes))
         model = build_model(load_recipe(recipe).model, shape, classes).eval()
         write_onnx(model, folder / "model.onnx", names)
-        Contract(names, shape).write(folder)
+        # Random answers: what a contract decides of each picture takes its time, whatever it decides.
+        logits = np.random.default_rng(0).normal(size=(2000, classes)).astype(np.float32)
+        labels = logits.argmax(1)
+        calibration = calibrate(labels, softmax(logits))
+        Contract(names, shape, calibration=calibration, familiarity=learn_familiarity(logits, logits)).write(
+            folder
+        )
         folders.append(folder)
     return folders
 
@@ -116,14 +125,15 @@ class Client:
 
     def __init__(self, port: int, picture: bytes) -> None:
         head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(picture)}\r\n\r\n"
-        self.request = head.encode() + picture
+        self.predict = head.encode() + picture
+        self.health = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
         self.connection = socket.create_connection(("127.0.0.1", port))
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def seconds(self) -> float:
-        """From sending the first byte to the last byte of the answer."""
+    def seconds(self, request: bytes) -> float:
+        """From sending the request's first byte to the last byte of its answer."""
         began = time.perf_counter()
-        self.connection.sendall(self.request)
+        self.connection.sendall(request)
         answer = self.connection.recv(1 << 16)
         start = answer.index(b"\r\n\r\n") + 4
         length = int(re.search(rb"content-length: (\d+)", answer)[1])
@@ -158,24 +168,34 @@ class Own:
 def compare_latency(folder: Path, served: Served, picture: bytes, requests: int) -> None:
     """Each in turn, request after request, so that what else runs on the machine delays all alike."""
     own, client = Own(folder, picture), Client(served.port, picture)
-    names = ("ONNX Runtime alone", "decoding + ONNX Runtime", "POST /predict")
-    works = (lambda: own.seconds("alone"), lambda: own.seconds("whole"), client.seconds)
-    times: dict[str, list[float]] = {name: [] for name in names}
+    works = {
+        "ONNX Runtime alone": lambda: own.seconds("alone"),
+        "decoding + ONNX Runtime": lambda: own.seconds("whole"),
+        "GET /health": lambda: client.seconds(client.health),
+        "POST /predict": lambda: client.seconds(client.predict),
+    }
+    times: dict[str, list[float]] = {name: [] for name in works}
     for number in range(requests + 20):
-        for name, work in zip(names, works, strict=True):
+        for name, work in works.items():
             time.sleep(PAUSE)
             seconds = work()
             if number >= 20:
                 times[name].append(seconds)
     own.close()
     print(f"\nbatch 1, {requests} in turn, ms:             median     p99")
-    for name in names:
-        print(f"  {name:<32}{1e3 * np.median(times[name]):10.3f}{1e3 * np.percentile(times[name], 99):10.3f}")
-    http = times[names[-1]]
-    for name in names[:-1]:
-        ratio = np.median(http) / np.median(times[name])
-        tail = np.percentile(http, 99) / np.percentile(times[name], 99)
-        print(f"  over {name:<27}{ratio:9.2f}x{tail:9.2f}x")
+    alone, whole, floor, http = (
+        np.array([np.median(found), np.percentile(found, 99)]) for found in times.values()
+    )
+    for name, found in zip(works, (alone, whole, floor, http), strict=True):
+        print(f"  {name:<42}{1e3 * found[0]:10.3f}{1e3 * found[1]:10.3f}")
+    limits = {
+        "ONNX Runtime alone": alone,
+        "ONNX Runtime + GET /health": alone + floor,
+        "decoding + ONNX Runtime": whole,
+        "decoding + ONNX Runtime + GET /health": whole + floor,
+    }
+    for name, limit in limits.items():
+        print(f"  over {name:<37}{http[0] / limit[0]:9.2f}x{http[1] / limit[1]:9.2f}x")
 
 
 class Load:

@@ -7,6 +7,7 @@ about preprocessing, class names, temperature or thresholds, so they cannot disa
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,22 +84,7 @@ class Calibration:
         order keeps the confidence, which the best of many tests would not (fixed-sequence testing: Angelopoulos et
         al., "Learn then Test", 2021). Infinite where none passes.
         """
-        lowest = math.inf
-        for probability, answered, right in self.confidence:
-            if not self._can_pass(answered, accuracy):
-                continue
-            if not _proven(right, answered, accuracy):
-                break
-            lowest = probability
-        return lowest
-
-    def _can_pass(self, answered: int, accuracy: float) -> bool:
-        """Whether so many images suffice for a test that a few mistakes do not fail; of half the images, no mistake.
-
-        Decided by the number of images alone, so the order of the tests stays fixed.
-        """
-        spare = 0 if 2 * answered >= self.images else SPARE_MISTAKES
-        return _proven(answered - spare, answered, accuracy)
+        return _threshold(self.confidence, self.images, accuracy)
 
     def least_probability(self, coverage: float) -> float:
         """The probability that the classes of a set have at least. Raises InputError for what cannot be covered."""
@@ -233,6 +219,27 @@ def _parsed(saved: dict[str, Any]) -> Contract:
             "is damaged: image, class_names and temperature: expected positive numbers and a class"
         )
     return contract
+
+
+@lru_cache(maxsize=8)  # a hundred tests, which every answer of a server would repeat
+def _threshold(confidence: tuple[tuple[float, int, int], ...], images: int, accuracy: float) -> float:
+    lowest = math.inf
+    for probability, answered, right in confidence:
+        if not _can_pass(answered, images, accuracy):
+            continue
+        if not _proven(right, answered, accuracy):
+            break
+        lowest = probability
+    return lowest
+
+
+def _can_pass(answered: int, images: int, accuracy: float) -> bool:
+    """Whether so many images suffice for a test that a few mistakes do not fail; of half the images, no mistake.
+
+    Decided by the number of images alone, so the order of the tests stays fixed.
+    """
+    spare = 0 if 2 * answered >= images else SPARE_MISTAKES
+    return _proven(answered - spare, answered, accuracy)
 
 
 def _proven(right: int, answered: int, accuracy: float) -> bool:

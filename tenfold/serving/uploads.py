@@ -82,7 +82,8 @@ class Body:
         while True:
             left = began + self.limits.patience + self.size / self.limits.rate - time.monotonic()
             try:
-                parts.append(await asyncio.wait_for(anext(chunks), min(left, self.limits.patience)))
+                async with asyncio.timeout(min(left, self.limits.patience)):
+                    parts.append(await anext(chunks))
             except StopAsyncIteration:
                 return b"".join(parts)
             except TimeoutError:

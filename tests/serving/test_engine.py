@@ -14,7 +14,8 @@ from small import wait_for
 from tenfold.inference.answers import answer
 from tenfold.inference.contract import read_contract
 from tenfold.inference.predictor import OnnxPredictor
-from tenfold.serving.engine import LARGEST_BATCH, Engine
+from tenfold.serving import engine as engine_module
+from tenfold.serving.engine import LARGEST_BATCH, SMALL, Engine
 from tenfold.serving.limits import Limits
 from tenfold.serving.refusals import Refused
 
@@ -40,8 +41,9 @@ class Gated:
 
 
 @pytest.fixture
-def gated(exported):
-    """An engine whose model waits, and that predictor."""
+def gated(exported, monkeypatch):
+    """An engine whose model waits, in its thread, and that predictor."""
+    monkeypatch.setattr(engine_module, "QUICK", 0)
     predictor = Gated(OnnxPredictor(exported))
     engine = Engine(read_contract(exported), predictor, Limits(waiting=12), lambda _: None)
     predictor.sizes.clear()
@@ -90,6 +92,41 @@ def test_what_comes_while_the_model_runs_goes_together(gated):
     contract, own = read_contract_of(engine)
     for picture, logits in zip(PICTURES, answers, strict=False):
         np.testing.assert_allclose(logits, own.logits(contract.pixels(picture)[None]), atol=1e-4)
+
+
+def test_an_idle_server_answers_small_pictures_on_the_spot_and_all_others_in_its_threads(exported):
+    where = []
+
+    class Watched(OnnxPredictor):
+        def logits(self, pixels):
+            where.append(threading.current_thread().name)
+            return super().logits(pixels)
+
+    engine = Engine(read_contract(exported), Watched(exported), Limits(), lambda _: None)
+    here = threading.current_thread().name
+
+    async def ask(*pictures):
+        where.clear()
+        engine.seconds_an_image = 1e-4
+        return await asyncio.gather(*(engine.ask(picture) for picture in pictures))
+
+    large = encoded(noise(300, 0))
+    assert len(large) > SMALL
+    found = asyncio.run(ask(PICTURES[0]))
+    assert where == [here]
+    together = asyncio.run(ask(*PICTURES[:5]))
+    assert set(where) == {"model"}
+    np.testing.assert_allclose(together[0], found[0], atol=1e-4)
+    asyncio.run(ask(large))
+    assert where == ["model"]
+    with pytest.raises(Refused) as caught:
+        asyncio.run(ask(PICTURES[0][:60]))
+    assert caught.value.status == 422
+    engine.seconds_an_image = engine_module.QUICK
+    where.clear()
+    asyncio.run(engine.ask(PICTURES[0]))
+    assert where == ["model"]
+    engine.close()
 
 
 def read_contract_of(engine):

@@ -1,0 +1,338 @@
+"""Which score tells pictures unlike a run's training images? Judged by validation images; no test image is read.
+
+    python bench/unlike.py --runs runs/fast-72 runs/digits-1 --held-out cifar10/train2 [--part report]
+
+A score learns from 2,000 training images and is judged by the run's validation images against foreign pictures: the
+area under the ROC curve, and the share of foreign pictures that is alarmed about where 5 % of validation images are.
+Foreign pictures come in two parts that share no kind of picture: `choose`, by which a score is chosen, and `report`,
+which says afterwards what it is worth. `--held-out` is a folder of class folders of pictures of the run's own kind:
+those of classes that the run does not know are foreign too, the first half of such classes (by name) in `choose`, the
+others in `report`. The mean over runs counts every run alike, and within a run every kind of picture.
+
+The scores' sources: Hendrycks and Gimpel 2017 (probability), Liu et al. 2020 (energy), Hendrycks et al. 2022 (largest
+logit), Lee et al. 2018 (Mahalanobis distance, one covariance), Ren et al. 2021 (relative), Sun et al. 2022 (nearest
+neighbours), Wang et al. 2022 (ViM's residual), Ledoit and Wolf 2004 (shrinkage).
+"""
+
+import argparse
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from sklearn.covariance import LedoitWolf
+from sklearn.datasets import load_digits, load_sample_image
+from sklearn.metrics import roc_auc_score
+from torch import Tensor, nn
+
+from tenfold import load_run
+from tenfold.core.axes import channels_first
+from tenfold.inference.calibrate import FALSE_ALARMS, learn_familiarity
+from tenfold.inference.contract import Contract, read_contract
+from tenfold.inference.evaluation import sample
+from tenfold.models import Classifier
+
+COUNT = 400  # foreign pictures of a kind
+NEIGHBOURS = 10
+Score = Callable[["Seen"], np.ndarray]
+
+
+class Seen:
+    """What a model makes of n images.
+
+    logits (n, K); features (n, D): what its last linear layer gets; stages: for some convolutions from first to last
+    the means (n, F) of their channels; statistics (n, S): of the pixels alone.
+    """
+
+    def __init__(self, model: Classifier, pixels: np.ndarray) -> None:
+        parts = [_run(model, pixels[start : start + 250]) for start in range(0, len(pixels), 250)]
+        self.logits, self.features = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+        self.stages = [np.concatenate(stage) for stage in zip(*(part[2] for part in parts), strict=True)]
+        self.statistics = statistics(pixels)
+
+
+@torch.inference_mode()
+def _run(model: Classifier, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)][-1]
+    found: list[Tensor] = []
+    maps: list[Tensor] = []
+    handles = [linear.register_forward_pre_hook(lambda _, given: found.append(given[0].flatten(1)))]
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) or module.__class__.__name__.startswith("BatchNorm"):
+            handles.append(
+                module.register_forward_hook(lambda _, __, out: maps.append(out.float().mean((2, 3))))
+            )
+    logits = model(channels_first(torch.from_numpy(pixels)))
+    for handle in handles:
+        handle.remove()
+    chosen = sorted({round(place) for place in np.linspace(0, len(maps) - 1, 5)})
+    return logits.numpy(), found[0].numpy(), [maps[place].numpy() for place in chosen]
+
+
+def statistics(pixels: np.ndarray) -> np.ndarray:
+    """Means and deviations of channels, and of differences between neighbours at three scales: (n, S)."""
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    parts = [images.mean((2, 3)), images.std((2, 3)).log1p()]
+    for _ in range(3):
+        for axis in (2, 3):
+            parts.append(images.diff(dim=axis).abs().mean((2, 3)).log1p())
+        images = nn.functional.avg_pool2d(images, 2)
+    return torch.cat(parts, 1).numpy()
+
+
+# Scores: each learns from training images, and gives a function that is larger for pictures more unlike them -----
+
+
+def scores(training: Seen) -> dict[str, Score]:
+    """The candidates by name, learned from training images."""
+    named = training.logits.argmax(1)
+    familiar = learn_familiarity(training.logits, training.logits)
+    assert familiar is not None
+    own = {"logit, by class": lambda seen: familiar.strangeness(seen.logits)}
+    simple = {
+        "probability": lambda seen: -softmax(seen.logits).max(1),
+        "entropy": lambda seen: -(softmax(seen.logits) * np.log(softmax(seen.logits) + 1e-12)).sum(1),
+        "energy": lambda seen: (
+            -np.log(np.exp(seen.logits - seen.logits.max(1, keepdims=True)).sum(1)) - seen.logits.max(1)
+        ),
+        "largest logit": lambda seen: -seen.logits.max(1),
+    }
+    spaces: dict[str, Callable[[Seen], np.ndarray]] = {
+        "logits": lambda seen: seen.logits,
+        "features": lambda seen: seen.features,
+        "pixels": lambda seen: seen.statistics,
+        "stages": lambda seen: np.concatenate(seen.stages, 1),
+    }
+    found: dict[str, Score] = {**own, **simple}
+    for name, space in spaces.items():
+        known = space(training)
+        whole, by_class = mahalanobis(known, None), mahalanobis(known, named)
+        found[f"{name}: Mahalanobis"] = lambda seen, f=whole, s=space: f(s(seen))
+        if name != "pixels":
+            found[f"{name}: Mahalanobis, by class"] = lambda seen, f=by_class, s=space: f(s(seen))
+            found[f"{name}: relative"] = lambda seen, f=by_class, g=whole, s=space: f(s(seen)) - g(s(seen))
+        near = neighbours(known)
+        found[f"{name}: neighbours"] = lambda seen, f=near, s=space: f(s(seen))
+    residual = vim(training)
+    found["features: residual (ViM)"] = residual
+    for pair in (
+        ("logit, by class", "pixels: Mahalanobis"),
+        ("energy", "pixels: Mahalanobis"),
+        ("logits: Mahalanobis", "pixels: Mahalanobis"),
+        ("logit, by class", "stages: Mahalanobis"),
+        ("energy", "stages: Mahalanobis"),
+        ("energy", "features: neighbours"),
+        ("features: Mahalanobis", "pixels: Mahalanobis"),
+    ):
+        found[" + ".join(pair)] = either([found[name] for name in pair], training)
+    return found
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def mahalanobis(known: np.ndarray, labels: np.ndarray | None) -> Callable[[np.ndarray], np.ndarray]:
+    """Squared distance from the mean, or from the nearest class's, under one covariance with shrinkage."""
+    scale = known.std(0) + 1e-6
+    known = (known / scale).astype(np.float64)
+    labels = np.zeros(len(known), int) if labels is None else labels
+    present = [label for label in np.unique(labels) if (labels == label).sum() >= 2]
+    means = np.stack([known[labels == label].mean(0) for label in present])
+    rows = np.isin(labels, present)
+    centred = known[rows] - means[np.searchsorted(present, labels[rows])]
+    precision = LedoitWolf(assume_centered=True).fit(centred).precision_
+
+    def distance(values: np.ndarray) -> np.ndarray:
+        values = values / scale
+        return np.min(
+            [
+                np.einsum("nd,de,ne->n", values - mean, precision, values - mean, optimize=True)
+                for mean in means
+            ],
+            axis=0,
+        )
+
+    return distance
+
+
+def neighbours(known: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Distance to the k-th nearest training image, all vectors brought to length 1."""
+
+    def unit(values: np.ndarray) -> np.ndarray:
+        return values / (np.linalg.norm(values, axis=1, keepdims=True) + 1e-9)
+
+    tree = unit(known)
+
+    def distance(values: np.ndarray) -> np.ndarray:
+        return np.sort(-(unit(values) @ tree.T), axis=1)[:, NEIGHBOURS - 1]
+
+    return distance
+
+
+def vim(training: Seen) -> Score:
+    """The part of the features outside their principal space, against the energy."""
+    centre = training.features.mean(0)
+    values, vectors = np.linalg.eigh(np.cov((training.features - centre).T.astype(np.float64)))
+    keep = int(np.searchsorted(np.cumsum(values[::-1]) / values.sum(), 0.95)) + 1
+    outside = vectors[:, : max(1, len(values) - keep)]
+
+    def length(seen: Seen) -> np.ndarray:
+        return np.linalg.norm((seen.features - centre) @ outside, axis=1)
+
+    weight = training.logits.max(1).mean() / max(length(training).mean(), 1e-9)
+    return lambda seen: weight * length(seen) - np.logaddexp.reduce(seen.logits.astype(np.float64), axis=1)
+
+
+def either(parts: list[Score], training: Seen) -> Score:
+    """The larger of scores, each in deviations above its median over training images, on a logarithmic scale."""
+
+    def scaled(score: Score) -> Score:
+        known = score(training)
+        middle, spread = np.median(known), np.quantile(known, 0.95) - np.median(known) + 1e-9
+        return lambda seen: (score(seen) - middle) / spread
+
+    every = [scaled(score) for score in parts]
+    return lambda seen: np.max([score(seen) for score in every], axis=0)
+
+
+# Foreign pictures ------------------------------------------------------------------------------------------------
+
+
+def foreign(part: str, contract: Contract, held_out: Path | None) -> dict[str, np.ndarray]:
+    """Foreign pictures as the model gets them, (n, H, W, C) by kind."""
+    generator = np.random.default_rng({"choose": 1, "report": 2}[part])
+    kinds = {
+        "choose": {
+            "noise": lambda: generator.integers(0, 256, (32, 32, 3), np.uint8),
+            "bricks, gravel": lambda: crop(generator, ("brick.png", "gravel.png")),
+            "letters": lambda: letter(generator),
+            "people, rockets": lambda: crop(generator, ("astronaut.png", "rocket.jpg", "coffee.png")),
+            "gradients": lambda: gradient(generator),
+        },
+        "report": {
+            "clouds": lambda: clouds(generator),
+            "grass, tissue, cells": lambda: crop(generator, ("grass.png", "ihc.png", "cell.png")),
+            "digits": lambda: digit(generator),
+            "china, flower, cat": lambda: crop(generator, ("china.jpg", "flower.jpg", "chelsea.png")),
+            "one colour": lambda: np.full((32, 32, 3), generator.integers(0, 256, 3), np.uint8),
+            "printed text": lambda: crop(generator, ("page.png", "text.png")),
+        },
+    }[part]
+    if "digits" in kinds and contract.image[0] == 1:
+        del kinds["digits"]
+    found = {name: [draw() for _ in range(COUNT)] for name, draw in kinds.items()}
+    if held_out is not None:
+        unknown = [folder for folder in sorted(held_out.iterdir()) if folder.name not in contract.class_names]
+        half = len(unknown) // 2
+        for folder in unknown[:half] if part == "choose" else unknown[half:]:
+            files = sorted(folder.iterdir())[:COUNT]
+            found[folder.name] = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+    return {name: np.stack([contract.pixels(image) for image in images]) for name, images in found.items()}
+
+
+def crop(generator: np.random.Generator, names: tuple[str, ...]) -> np.ndarray:
+    """A square of a picture that scikit-image or scikit-learn brings along."""
+    name = names[generator.integers(len(names))]
+    if name in {"china.jpg", "flower.jpg"}:
+        picture = load_sample_image(name)
+    else:
+        import skimage
+
+        picture = np.asarray(Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB"))
+    side = int(min(picture.shape[:2]) * generator.uniform(0.3, 0.9))
+    top, left = (int(generator.integers(length - side + 1)) for length in picture.shape[:2])
+    return np.ascontiguousarray(picture[top : top + side, left : left + side])
+
+
+def letter(generator: np.random.Generator) -> np.ndarray:
+    """A letter in one colour on another."""
+    dark, light = (tuple(generator.integers(low, low + 128, 3).tolist()) for low in (0, 128))
+    back, ink = (dark, light) if generator.random() < 0.5 else (light, dark)
+    image = Image.new("RGB", (64, 64), back)
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 48)
+    text = string.ascii_uppercase[generator.integers(26)]
+    ImageDraw.Draw(image).text((32, 32), text, fill=ink, font=font, anchor="mm")
+    return np.asarray(image)
+
+
+def digit(generator: np.random.Generator) -> np.ndarray:
+    """A handwritten digit, white on black."""
+    images = load_digits().images
+    return np.repeat((images[generator.integers(len(images))] * 15.9).astype(np.uint8)[..., None], 3, 2)
+
+
+def gradient(generator: np.random.Generator) -> np.ndarray:
+    """From one colour to another."""
+    first, last = generator.uniform(0, 255, (2, 3))
+    shares = np.linspace(0, 1, 32)[:, None, None] * np.ones((1, 32, 1))
+    values = first * (1 - shares) + last * shares
+    return np.rint(values if generator.random() < 0.5 else values.transpose(1, 0, 2)).astype(np.uint8)
+
+
+def clouds(generator: np.random.Generator) -> np.ndarray:
+    """Coarse noise, enlarged smoothly."""
+    noise = generator.integers(0, 256, (6, 6, 3), np.uint8)
+    return np.asarray(Image.fromarray(noise).resize((32, 32), Image.Resampling.BICUBIC))
+
+
+# The table -------------------------------------------------------------------------------------------------------
+
+
+def judge(
+    run: Path, part: str, held_out: Path | None, only: list[str]
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """For each score and kind of foreign picture: area under the ROC curve, and share alarmed about."""
+    opened, contract = load_run(run), read_contract(run)
+    splits, model = opened.splits(), opened.model()
+    training = Seen(model, sample(splits.train).images(slice(None)))
+    validation = Seen(model, sample(splits.validation).images(slice(None)))
+    strangers = {name: Seen(model, pixels) for name, pixels in foreign(part, contract, held_out).items()}
+    table: dict[str, dict[str, tuple[float, float]]] = {}
+    for name, score in scores(training).items():
+        if only and name not in only:
+            continue
+        inside = score(validation)
+        limit = np.quantile(inside, 1 - FALSE_ALARMS, method="higher")
+        table[name] = {}
+        for kind, seen in strangers.items():
+            outside = score(seen)
+            labels = np.repeat([0, 1], [len(inside), len(outside)])
+            area = float(roc_auc_score(labels, np.concatenate([inside, outside])))
+            table[name][kind] = area, float((outside > limit).mean())
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--runs", type=Path, nargs="+", required=True)
+    parser.add_argument("--part", choices=("choose", "report"), default="choose")
+    parser.add_argument("--held-out", type=Path, help="a folder of class folders, not of test images")
+    parser.add_argument("--scores", nargs="+", default=[], help="only these")
+    options = parser.parse_args()
+    areas: dict[str, list[tuple[float, float]]] = {}
+    for run in options.runs:
+        table = judge(run, options.part, options.held_out, options.scores)
+        kinds = list(next(iter(table.values())))
+        print(
+            f"\n== {run.name}: {options.part}; area under the curve, then % alarmed about, mean and by kind =="
+        )
+        print(" " * 44 + "  ".join(kinds))
+        for name, found in table.items():
+            mean = tuple(np.mean(list(found.values()), axis=0))
+            areas.setdefault(name, []).append(mean)
+            shares = "  ".join(f"{share:{len(kind)}.0%}" for kind, (_, share) in found.items())
+            print(f"{name:<42}{mean[0]:.3f}  {mean[1]:4.0%}  {shares}")
+    print(f"\n== mean over {len(options.runs)} runs ==")
+    for name, found in sorted(areas.items(), key=lambda item: -np.mean(item[1], axis=0)[1]):
+        print(f"{name:<42}{np.mean(found, axis=0)[0]:.3f}  {np.mean(found, axis=0)[1]:4.0%}")
+
+
+if __name__ == "__main__":
+    main()
