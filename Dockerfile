@@ -11,13 +11,13 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_
 WORKDIR /app
 COPY constraints.txt ./
 RUN pip install --constraint constraints.txt \
-    filelock httptools lazy-loader markupsafe numpy onnxruntime pillow prometheus-client python-multipart starlette typer uvicorn uvloop
+    filelock httptools lazy-loader markupsafe numpy onnxruntime pillow prometheus-client python-multipart starlette tomli-w typer uvicorn uvloop
 COPY pyproject.toml README.md LICENSE ./
 COPY tenfold tenfold
 # Without its dependencies, which are for training.
 RUN pip install --no-deps . && useradd --system --uid 10001 tenfold && install -d -o tenfold /corrections
 
-USER tenfold
+USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s CMD \
     ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/ready', timeout=2)"]
