@@ -1,16 +1,22 @@
 """The exported folder served by Ray Serve: two replicas on this machine give the answers of `tenfold serve`."""
 
+import asyncio
+import json
 import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
+import own_models
 import pytest
 import served
 from served import Client, encoded, noise
 
+import tenfold
 from tenfold.core.errors import InputError
+from tenfold.serving.limits import Limits
 
 pytest.importorskip("ray.serve", reason="needs the extra cluster: pip install 'tenfold[cluster]'")
 SCRIPT = Path(served.__file__).with_name("ray_replicas.py")
@@ -90,3 +96,39 @@ def test_a_range_of_replicas_scales_by_load():
     deployment = build({"run": "x", "replicas": "2-8"})._bound_deployment
     scaling = deployment._deployment_config.autoscaling_config
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 8)
+
+
+def test_a_module_of_the_users_own_travels_to_the_replicas(tmp_path):
+    from ray import cloudpickle
+
+    from tenfold.models import given_model
+    from tenfold.serving.ray_serve import build, replica
+
+    with pytest.raises(InputError, match="trust"):
+        build({"run": "x", "model": "own_models:make"})
+    with pytest.raises(InputError, match="own_models:none"):
+        build({"run": "x", "model": "own_models:none", "trust_code": "yes"})
+    own = {"fit.epochs": 1, "data.image_size": 8}
+    run = tenfold.train(model=own_models.make, data="digits", out=tmp_path, overrides=own, progress=False)
+    build({"run": str(run.path), "model": "own_models:make", "trust_code": "yes"})
+    given = (str(run.path), Limits(), None, None, given_model(own_models.make))
+    application = cloudpickle.loads(cloudpickle.dumps(partial(replica, *given)))()
+    assert asyncio.run(_get(application, "/model"))["class_names"] == [str(digit) for digit in range(10)]
+
+
+async def _get(application, path):
+    """What an ASGI application answers to a GET, as JSON."""
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    await application(scope, None, send)
+    return json.loads(b"".join(message.get("body", b"") for message in sent))
