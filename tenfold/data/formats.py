@@ -21,7 +21,7 @@ from PIL.TgaImagePlugin import TgaImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from tenfold.data.limits import LARGEST_FILE, LARGEST_PICTURE, BadPicture
+from tenfold.data.limits import LARGEST_FILE, LARGEST_PICTURE, BadPicture, TooLarge, UnknownFormat
 
 PLAIN = frozenset(
     {
@@ -137,12 +137,12 @@ def open_picture(
     except UnidentifiedImageError:
         image = _open_rarer(contents, name)
     except Image.DecompressionBombError as error:
-        raise BadPicture(f"{error}: it would take too much memory; make it smaller") from None
+        raise TooLarge(f"{error}: it would take too much memory; make it smaller") from None
     stored = image.size
     if reduce_to and image.format == "JPEG":
         image.draft(None, reduce_to)  # saves most of the time
     if image.width * image.height > LARGEST_PICTURE:
-        raise BadPicture(
+        raise TooLarge(
             f"it has {stored[0]} x {stored[1]} pixels; more than {LARGEST_PICTURE:,} are not decoded, "
             "because they would take too much memory: make it smaller"
         )
@@ -186,7 +186,7 @@ def _open_rarer(contents: bytes, name: str) -> Image.Image:
         return _open_boxed(contents)
     if contents[128:132] == b"DICM":
         if find_spec("pydicom") is None:
-            raise BadPicture(f"a DICOM file {why_no_picture('.dcm.dcm')}")
+            raise UnknownFormat(f"a DICOM file {why_no_picture('.dcm.dcm')}")
         from tenfold.data.dicom import open_dicom
 
         return open_dicom(contents)
@@ -196,7 +196,7 @@ def _open_rarer(contents: bytes, name: str) -> Image.Image:
             return TgaImageFile(io.BytesIO(contents))
         except SyntaxError:
             pass
-    raise BadPicture("not a picture in a known format, whatever its name says")
+    raise UnknownFormat("not a picture in a known format, whatever its name says")
 
 
 def _open_boxed(contents: bytes) -> Image.Image:
@@ -206,7 +206,7 @@ def _open_boxed(contents: bytes) -> Image.Image:
         import_module("PIL.AvifImagePlugin")
         return Image.open(io.BytesIO(contents), formats=("AVIF",))
     if find_spec("pillow_heif") is None:
-        raise BadPicture(f"a HEIC file {why_no_picture('.heic.heic')}")
+        raise UnknownFormat(f"a HEIC file {why_no_picture('.heic.heic')}")
     import pillow_heif
 
     pillow_heif.register_heif_opener()

@@ -6,3 +6,11 @@ LARGEST_PICTURE = 1 << 26  # pixels: one of them takes about a gigabyte while it
 
 class BadPicture(ValueError):  # noqa: N818
     """A picture that cannot be read; its one argument says why."""
+
+
+class TooLarge(BadPicture):
+    """A picture that has more pixels than are decoded."""
+
+
+class UnknownFormat(BadPicture):
+    """What is no picture in a format that is read."""

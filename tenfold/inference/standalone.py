@@ -7,20 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 
 def read(path: str, reading: dict, channels: int, height: int, width: int) -> np.ndarray:
     """(height, width, channels) uint8: upright, in 8 bits, over white, resized; all as `reading` says."""
-    with Image.open(path, formats=("PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF")) as stored:
+    known = ["PNG", "JPEG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "ICO"]
+    with Image.open(path, formats=[*known, *["AVIF"] * bool(features.check("avif"))]) as stored:
         stored.draft(None, (2 * width, 2 * height)) if stored.format == "JPEG" else stored.load()
         image = _rgb(ImageOps.exif_transpose(stored), reading)
     (wide, high), box, inside = image.size, None, (width, height)
     if reading["fit"] == "pad":
         inside = [max(1, round(side * min(width / wide, height / high))) for side in (wide, high)]
     elif reading["fit"] == "crop":
-        scale = min(wide / width, high / height)
-        w, h = min(width * scale, wide), min(height * scale, high)
+        w, h = (min(a * min(wide / width, high / height), b) for a, b in ((width, wide), (height, high)))
         box = ((wide - w) / 2, (high - h) / 2, (wide + w) / 2, (high + h) / 2)
     x, y = (width - inside[0]) // 2, (height - inside[1]) // 2
     image = image.resize(inside, Image.Resampling.BICUBIC, box).crop((-x, -y, width - x, height - y))

@@ -16,11 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock
-from PIL import Image
 
 from tenfold.core.files import atomic, explained_write
 from tenfold.core.text import printable
-from tenfold.data.formats import FORMATS
+from tenfold.data.formats import open_picture
 from tenfold.data.sources.tree import is_junk
 from tenfold.serving.refusals import Refused
 
@@ -129,6 +128,5 @@ def _names_a_folder(label: str) -> bool:
 
 def _suffix(contents: bytes) -> str:
     """The ending of a picture's file by what it is, whatever it was called."""
-    with Image.open(io.BytesIO(contents), formats=FORMATS) as image:
-        kind = image.format or "PNG"
+    kind = open_picture(contents, "", None)[0].format or "PNG"
     return SUFFIXES.get(kind, f".{kind.lower()}")

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+ACCEPTED = "PNG, JPEG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000, PPM, ICO, TGA; HEIC and DICOM with their extras"
+
 
 class Refused(Exception):  # noqa: N818
     """A request that gets no answer: `status` (HTTP), `reason` for the client, and further headers."""

@@ -10,14 +10,11 @@ from starlette.requests import Request
 
 from tenfold.serving.forms import parse_form
 from tenfold.serving.limits import Limits
-from tenfold.serving.refusals import Refused, busy
+from tenfold.serving.refusals import ACCEPTED, Refused, busy
 
-PICTURES = frozenset(
-    f"image/{kind}"
-    for kind in ("png", "jpeg", "jpg", "pjpeg", "webp", "bmp", "x-ms-bmp", "gif", "tiff", "x-png")
-)
-RAW = PICTURES | {"application/octet-stream", ""}
-ACCEPTED = "a PNG, JPEG, WebP, BMP, GIF or TIFF file"
+# Named in the description. What else calls itself an image is looked at, too: its header says what it is.
+PICTURES = tuple(f"image/{kind}" for kind in ("png", "jpeg", "webp", "bmp", "gif", "tiff", "avif", "heic"))
+RAW = "application/octet-stream"
 # From so many bytes on, a form is parsed in another thread, so that other requests go on meanwhile.
 LARGE_FORM = 1 << 18
 
@@ -59,11 +56,11 @@ class Body:
         Raises Refused: 400 for none or more than one, 408, 413, 415, 503.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind != "multipart/form-data" and kind not in RAW:
+        if kind != "multipart/form-data" and not _may_be_picture(kind):
             raise Refused(
                 415,
-                f"The content type {kind[:80]!r} is no picture's. Send {ACCEPTED} as image/png and so on, as "
-                "application/octet-stream, or as the file image of a form (multipart/form-data).",
+                f"The content type {kind[:80]!r} is no picture's. Send a picture as image/png or the like, as {RAW}, "
+                f"or as the file image of a form (multipart/form-data). Accepted: {ACCEPTED}.",
             )
         contents = await self._read(request)
         upload = await _form(request, contents) if kind == "multipart/form-data" else Upload(contents)
@@ -108,6 +105,10 @@ async def _form(request: Request, body: bytes) -> Upload:
     kind = request.headers["content-type"]
     large = len(body) >= LARGE_FORM
     form = await asyncio.to_thread(parse_form, kind, body) if large else parse_form(kind, body)
-    if form.kind not in RAW:
-        raise Refused(415, f"This is no picture: its type is {form.kind[:80]!r}. Expected {ACCEPTED}.")
+    if not _may_be_picture(form.kind):
+        raise Refused(415, f"This is no picture: its type is {form.kind[:80]!r}. Accepted: {ACCEPTED}.")
     return Upload(form.contents, form.name, form.fields)
+
+
+def _may_be_picture(kind: str) -> bool:
+    return kind in {"", RAW} or (kind.startswith("image/") and kind != "image/svg+xml")

@@ -57,9 +57,15 @@ def test_no_content_type_is_taken_for_bytes(client):
     assert client.request("POST", "/predict", GOOD).status == 200
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF"])
+@pytest.mark.parametrize(
+    "kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "ICO", "TGA", "AVIF"]
+)
 def test_every_format_that_training_reads(client, kind):
-    assert client.predict(encoded(noise(), kind)).status == 200
+    picture = encoded(noise(32), kind)
+    whole = client.predict(picture)
+    assert whole.status == 200
+    assert client.predict(picture, f"image/{kind.lower()}").json == whole.json
+    assert client.form(picture, kind=f"image/{kind.lower()}").json == whole.json | {"path": "picture.png"}
 
 
 def test_of_an_animation_the_first_frame_counts(client):
@@ -79,8 +85,8 @@ def test_an_empty_body(client):
     "text", [b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.7", b"\0" * 100]
 )
 def test_what_is_no_picture_though_its_type_says_so(client, text):
-    refused(client.predict(text), 415, "no picture in a known format")
-    refused(client.form(text), 415, "no picture in a known format")
+    refused(client.predict(text), 415, "not a picture in a known format")
+    refused(client.form(text), 415, "not a picture in a known format")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def odd_pictures(folder: Path, seed: int = 0) -> list[Path]:
-    """EXIF 1 to 8, gray, palette, RGBA, LA, CMYK, 16-bit, oblong and large files in `folder`, sorted by name."""
+    """EXIF 1 to 8, gray, palette, RGBA, LA, CMYK, 16-bit, oblong, large, rarer formats: files in `folder`, sorted."""
     folder.mkdir(parents=True)
     picture = Image.fromarray(scene(seed, 24))
     for orientation in range(1, 9):
@@ -28,4 +28,6 @@ def odd_pictures(folder: Path, seed: int = 0) -> list[Path]:
     picture.crop((0, 0, 3, 24)).save(folder / "tall.bmp")
     Image.fromarray(scene(seed + 2, 640)).save(folder / "large.jpg", quality=90)
     picture.save(folder / "web.webp", lossless=True)
+    for ending in ("ppm", "jp2", "ico", "avif"):
+        picture.save(folder / f"rare.{ending}")
     return sorted(folder.iterdir())
