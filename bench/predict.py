@@ -11,7 +11,9 @@ A folder: seconds that the process itself counts after its imports, for the whol
 predicting, writing CSV. Beside it decoding alone (the same processes, nothing predicted), ONNX Runtime alone and
 PyTorch alone (pixels in memory, batches of 256), and Keras' `predict` over `image_dataset_from_directory`. Images a
 second by the clock, and images for a second of processor time, of the process and of those that decode for it: beside
-other jobs only the latter can be compared. Last the largest memory of the process.
+other jobs only the latter can be compared. Decoding and the model share the cores: the bound is what all cores would
+reach without any other work, by the processor time of decoding alone and PyTorch alone. Last the largest memory of
+the process.
 """
 
 import argparse
@@ -31,6 +33,7 @@ import psutil
 SAYS = """
 import json, os, resource, sys, time
 import psutil
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command `tenfold` does
 
 def used():
     own = psutil.Process()
@@ -91,17 +94,19 @@ for _ in range(0, count, 256):
 say(-(-count // 256) * 256, began)
 """
 
-# Keras gets a network of notebook 01's kind; what it loads and how it predicts is what its documents show.
+# Keras gets notebook 01's network, which `--run` should be, too; what it loads and how it predicts is what its
+# documents show.
 KERAS = """
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 from keras import layers
 what, path, given = sys.argv[1:]
 if what == "save":
+    convolutions = [layer for filters in (16, 32, 64) for layer in (
+        layers.Conv2D(filters, 3, padding="same", activation="relu"), layers.MaxPooling2D())]
     model = keras.Sequential([
-        layers.Input((32, 32, 3)), layers.Rescaling(1 / 255), layers.Conv2D(32, 3, activation="relu"),
-        layers.MaxPooling2D(), layers.Conv2D(64, 3, activation="relu"), layers.MaxPooling2D(), layers.Flatten(),
-        layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax")])
+        layers.Input((32, 32, 3)), layers.Rescaling(1 / 255), *convolutions, layers.Flatten(),
+        layers.Dense(128, activation="relu"), layers.Dense(10, activation="softmax")])
     model.save(path)
 elif what == "one":
     model = keras.models.load_model(path)
@@ -176,6 +181,10 @@ def whole_folder(options: argparse.Namespace, count: int, out: str, network: str
     ours = speeds["tenfold predict"]
     slower = map(min, speeds["decoding alone"], speeds["ONNX Runtime alone"])
     show("tenfold / the slower limit", [a / b for a, b in zip(ours, slower, strict=True)], "times", 2)
+    both = zip(reports["decoding alone"], reports["PyTorch alone"], strict=True)
+    bound = [psutil.cpu_count() / sum(one["processor"] / one["images"] for one in pair) for pair in both]
+    show("the bound: both on all cores", bound, "images/s", 0)
+    show("tenfold / the bound", [a / b for a, b in zip(ours, bound, strict=True)], "times", 2)
     if options.keras_python:
         show("tenfold / Keras", [a / b for a, b in zip(ours, speeds["Keras"], strict=True)], "times", 2)
 

@@ -58,6 +58,7 @@ for line in sys.stdin:
 def make_folders(below: Path) -> list[Path]:
     from tenfold.inference.calibrate import calibrate, learn_familiarity
     from tenfold.inference.contract import Contract
+    from tenfold.inference.familiarity import Seen, pixel_statistics
     from tenfold.inference.onnx_model import write_onnx
     from tenfold.inference.predictor import softmax
     from tenfold.models import build_model
@@ -74,9 +75,10 @@ def make_folders(below: Path) -> list[Path]:
         logits = np.random.default_rng(0).normal(size=(2000, classes)).astype(np.float32)
         labels = logits.argmax(1)
         calibration = calibrate(labels, softmax(logits))
-        Contract(names, shape, calibration=calibration, familiarity=learn_familiarity(logits, logits)).write(
-            folder
-        )
+        images = np.random.default_rng(0).integers(0, 256, (2000, 8, *shape[2:], shape[0]), np.uint8)
+        seen = Seen(logits, pixel_statistics(images))
+        familiarity = learn_familiarity(seen, seen.statistics, seen)
+        Contract(names, shape, calibration=calibration, familiarity=familiarity).write(folder)
         folders.append(folder)
     return folders
 

@@ -7,7 +7,9 @@ area under the ROC curve, and the share of foreign pictures that is alarmed abou
 Foreign pictures come in two parts that share no kind of picture: `choose`, by which a score is chosen, and `report`,
 which says afterwards what it is worth. `--held-out` is a folder of class folders of pictures of the run's own kind:
 those of classes that the run does not know are foreign too, the first half of such classes (by name) in `choose`, the
-others in `report`. The mean over runs counts every run alike, and within a run every kind of picture.
+others in `report`. Kinds in parentheses are validation images, changed a little: to be alarmed about them would be
+wrong, and they do not count in the mean. The mean over runs counts every run alike, and within a run every kind of
+picture.
 
 The scores' sources: Hendrycks and Gimpel 2017 (probability), Liu et al. 2020 (energy), Hendrycks et al. 2022 (largest
 logit), Lee et al. 2018 (Mahalanobis distance, one covariance), Ren et al. 2021 (relative), Sun et al. 2022 (nearest
@@ -15,14 +17,16 @@ neighbours), Wang et al. 2022 (ViM's residual), Ledoit and Wolf 2004 (shrinkage)
 """
 
 import argparse
+import io
 import string
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 from sklearn.covariance import LedoitWolf
 from sklearn.datasets import load_digits, load_sample_image
 from sklearn.metrics import roc_auc_score
@@ -31,8 +35,10 @@ from torch import Tensor, nn
 from tenfold import load_run
 from tenfold.core.axes import channels_first
 from tenfold.inference.calibrate import FALSE_ALARMS, learn_familiarity
-from tenfold.inference.contract import Contract, read_contract
-from tenfold.inference.evaluation import sample
+from tenfold.inference.contract import Contract
+from tenfold.inference.evaluation import CHANGED, changed_statistics, sample
+from tenfold.inference.familiarity import Seen as Sample
+from tenfold.inference.familiarity import pixel_statistics
 from tenfold.models import Classifier
 
 COUNT = 400  # foreign pictures of a kind
@@ -51,7 +57,7 @@ class Seen:
         parts = [_run(model, pixels[start : start + 250]) for start in range(0, len(pixels), 250)]
         self.logits, self.features = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
         self.stages = [np.concatenate(stage) for stage in zip(*(part[2] for part in parts), strict=True)]
-        self.statistics = statistics(pixels)
+        self.statistics = pixel_statistics(pixels)
 
 
 @torch.inference_mode()
@@ -72,26 +78,19 @@ def _run(model: Classifier, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     return logits.numpy(), found[0].numpy(), [maps[place].numpy() for place in chosen]
 
 
-def statistics(pixels: np.ndarray) -> np.ndarray:
-    """Means and deviations of channels, and of differences between neighbours at three scales: (n, S)."""
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
-    parts = [images.mean((2, 3)), images.std((2, 3)).log1p()]
-    for _ in range(3):
-        for axis in (2, 3):
-            parts.append(images.diff(dim=axis).abs().mean((2, 3)).log1p())
-        images = nn.functional.avg_pool2d(images, 2)
-    return torch.cat(parts, 1).numpy()
-
-
 # Scores: each learns from training images, and gives a function that is larger for pictures more unlike them -----
 
 
-def scores(training: Seen) -> dict[str, Score]:
-    """The candidates by name, learned from training images."""
+def scores(training: Seen, changed: np.ndarray) -> dict[str, Score]:
+    """The candidates by name, learned from training images and the pixel statistics of harmless changes of them."""
     named = training.logits.argmax(1)
-    familiar = learn_familiarity(training.logits, training.logits)
+    sample = Sample(training.logits, training.statistics)
+    familiar = learn_familiarity(sample, changed, sample)
     assert familiar is not None
-    own = {"logit, by class": lambda seen: familiar.strangeness(seen.logits)}
+    own: dict[str, Score] = {
+        "as tenfold has it": lambda seen: familiar.strangeness(Sample(seen.logits, seen.statistics)),
+        "logit, by class": logit_by_class(training.logits),
+    }
     simple = {
         "probability": lambda seen: -softmax(seen.logits).max(1),
         "entropy": lambda seen: -(softmax(seen.logits) * np.log(softmax(seen.logits) + 1e-12)).sum(1),
@@ -109,13 +108,17 @@ def scores(training: Seen) -> dict[str, Score]:
     found: dict[str, Score] = {**own, **simple}
     for name, space in spaces.items():
         known = space(training)
-        whole, by_class = mahalanobis(known, None), mahalanobis(known, named)
-        found[f"{name}: Mahalanobis"] = lambda seen, f=whole, s=space: f(s(seen))
+        if name == "pixels":
+            found["pixels, changes unknown"] = partial(_from, mahalanobis(known, None), space)
+            known = np.concatenate([known, changed])
+        whole = mahalanobis(known, None)
+        found[f"{name}: Mahalanobis"] = partial(_from, whole, space)
         if name != "pixels":
-            found[f"{name}: Mahalanobis, by class"] = lambda seen, f=by_class, s=space: f(s(seen))
+            by_class = mahalanobis(known, named)
+            found[f"{name}: Mahalanobis, by class"] = partial(_from, by_class, space)
             found[f"{name}: relative"] = lambda seen, f=by_class, g=whole, s=space: f(s(seen)) - g(s(seen))
         near = neighbours(known)
-        found[f"{name}: neighbours"] = lambda seen, f=near, s=space: f(s(seen))
+        found[f"{name}: neighbours"] = partial(_from, near, space)
     residual = vim(training)
     found["features: residual (ViM)"] = residual
     for pair in (
@@ -129,6 +132,26 @@ def scores(training: Seen) -> dict[str, Score]:
     ):
         found[" + ".join(pair)] = either([found[name] for name in pair], training)
     return found
+
+
+def logit_by_class(training: np.ndarray) -> Score:
+    """How many deviations the class's own logit lies below what training images of that class have."""
+    named, own = training.argmax(1), training.max(1)
+    classes = range(training.shape[1])
+    rows = [own[named == each] if (named == each).sum() >= 10 else own for each in classes]
+    mean, deviation = (np.array([function(row) for row in rows]) for function in (np.mean, np.std))
+
+    def below(seen: Seen) -> np.ndarray:
+        found = seen.logits.argmax(1)
+        return (mean[found] - seen.logits.max(1)) / np.maximum(deviation[found], 1e-6)
+
+    return below
+
+
+def _from(
+    function: Callable[[np.ndarray], np.ndarray], space: Callable[[Seen], np.ndarray], seen: Seen
+) -> np.ndarray:
+    return function(space(seen))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -189,7 +212,7 @@ def vim(training: Seen) -> Score:
 
 
 def either(parts: list[Score], training: Seen) -> Score:
-    """The larger of scores, each in deviations above its median over training images, on a logarithmic scale."""
+    """The larger of scores; of each, how far it is above its median over training images, in its 95th percentiles."""
 
     def scaled(score: Score) -> Score:
         known = score(training)
@@ -203,7 +226,7 @@ def either(parts: list[Score], training: Seen) -> Score:
 # Foreign pictures ------------------------------------------------------------------------------------------------
 
 
-def foreign(part: str, contract: Contract, held_out: Path | None) -> dict[str, np.ndarray]:
+def foreign(part: str, contract: Contract, held_out: Path | None, count: int) -> dict[str, np.ndarray]:
     """Foreign pictures as the model gets them, (n, H, W, C) by kind."""
     generator = np.random.default_rng({"choose": 1, "report": 2}[part])
     kinds = {
@@ -225,14 +248,40 @@ def foreign(part: str, contract: Contract, held_out: Path | None) -> dict[str, n
     }[part]
     if "digits" in kinds and contract.image[0] == 1:
         del kinds["digits"]
-    found = {name: [draw() for _ in range(COUNT)] for name, draw in kinds.items()}
+    found = {name: [draw() for _ in range(count)] for name, draw in kinds.items()}
     if held_out is not None:
         unknown = [folder for folder in sorted(held_out.iterdir()) if folder.name not in contract.class_names]
         half = len(unknown) // 2
         for folder in unknown[:half] if part == "choose" else unknown[half:]:
-            files = sorted(folder.iterdir())[:COUNT]
+            files = sorted(folder.iterdir())[:count]
             found[folder.name] = [np.asarray(Image.open(file).convert("RGB")) for file in files]
     return {name: np.stack([contract.pixels(image) for image in images]) for name, images in found.items()}
+
+
+def harmless(pixels: np.ndarray) -> dict[str, np.ndarray]:
+    """Images (n, H, W, C) in other ways than those that a score learns from; none of them is foreign."""
+
+    def compressed(image: Image.Image) -> Image.Image:
+        file = io.BytesIO()
+        image.convert("RGB").save(file, "WEBP", quality=60)
+        return Image.open(file).convert(image.mode)
+
+    def zoomed(image: Image.Image) -> Image.Image:
+        left, top = 0.07 * image.width, 0.07 * image.height
+        box = (left, top, image.width - left, image.height - top)
+        return image.resize(image.size, Image.Resampling.BICUBIC, box)
+
+    changes = {
+        "WebP": compressed,
+        "contrast": lambda image: ImageEnhance.Contrast(image).enhance(0.85),
+        "zoomed": zoomed,
+        "blurred": lambda image: image.filter(ImageFilter.GaussianBlur(0.4)),
+    }
+    images = [Image.fromarray(one[..., 0] if one.shape[2] == 1 else one) for one in pixels]
+    return {
+        name: np.stack([np.asarray(change(image)) for image in images]).reshape(pixels.shape)
+        for name, change in changes.items()
+    }
 
 
 def crop(generator: np.random.Generator, names: tuple[str, ...]) -> np.ndarray:
@@ -284,16 +333,23 @@ def clouds(generator: np.random.Generator) -> np.ndarray:
 
 
 def judge(
-    run: Path, part: str, held_out: Path | None, only: list[str]
+    run: Path, part: str, held_out: Path | None, images: int, only: list[str]
 ) -> dict[str, dict[str, tuple[float, float]]]:
     """For each score and kind of foreign picture: area under the ROC curve, and share alarmed about."""
-    opened, contract = load_run(run), read_contract(run)
+    opened = load_run(run)
+    contract = Contract(opened.class_names or (), opened.image_shape)
     splits, model = opened.splits(), opened.model()
-    training = Seen(model, sample(splits.train).images(slice(None)))
-    validation = Seen(model, sample(splits.validation).images(slice(None)))
-    strangers = {name: Seen(model, pixels) for name, pixels in foreign(part, contract, held_out).items()}
+    training, validation = (
+        Seen(model, sample(split, images).images(slice(None))) for split in (splits.train, splits.validation)
+    )
+    count = min(COUNT, images)
+    strangers = {
+        name: Seen(model, pixels) for name, pixels in foreign(part, contract, held_out, count).items()
+    }
+    changed = harmless(sample(splits.validation, count).images(slice(None)))
+    strangers |= {f"({name})": Seen(model, pixels) for name, pixels in changed.items()}
     table: dict[str, dict[str, tuple[float, float]]] = {}
-    for name, score in scores(training).items():
+    for name, score in scores(training, changed_statistics(sample(splits.train, CHANGED))).items():
         if only and name not in only:
             continue
         inside = score(validation)
@@ -314,18 +370,21 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, nargs="+", required=True)
     parser.add_argument("--part", choices=("choose", "report"), default="choose")
     parser.add_argument("--held-out", type=Path, help="a folder of class folders, not of test images")
+    parser.add_argument(
+        "--images", type=int, default=2000, help="of training and of validation; fewer for a large network"
+    )
     parser.add_argument("--scores", nargs="+", default=[], help="only these")
     options = parser.parse_args()
     areas: dict[str, list[tuple[float, float]]] = {}
     for run in options.runs:
-        table = judge(run, options.part, options.held_out, options.scores)
+        table = judge(run, options.part, options.held_out, options.images, options.scores)
         kinds = list(next(iter(table.values())))
         print(
             f"\n== {run.name}: {options.part}; area under the curve, then % alarmed about, mean and by kind =="
         )
         print(" " * 44 + "  ".join(kinds))
         for name, found in table.items():
-            mean = tuple(np.mean(list(found.values()), axis=0))
+            mean = tuple(np.mean([of for kind, of in found.items() if kind[0] != "("], axis=0))
             areas.setdefault(name, []).append(mean)
             shares = "  ".join(f"{share:{len(kind)}.0%}" for kind, (_, share) in found.items())
             print(f"{name:<42}{mean[0]:.3f}  {mean[1]:4.0%}  {shares}")

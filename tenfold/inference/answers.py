@@ -190,6 +190,7 @@ class Answers:
 def answer(
     contract: Contract,
     predictor: Predictor,
+    pixels: np.ndarray,
     logits: np.ndarray,
     paths: Sequence[str],
     *,
@@ -198,7 +199,7 @@ def answer(
     labels: Sequence[str | None] = (),
     unreadable: tuple[tuple[str, str], ...] = (),
 ) -> Answers:
-    """What the `logits` (n, K) that `predictor` gave mean, by what `contract` says.
+    """What the `logits` (n, K) that `predictor` gave for `pixels` (n, H, W, C) mean, by what `contract` says.
 
     `accuracy` decides who is unsure, `coverage` asks for sets of classes. Raises InputError where validation does not
     support that coverage.
@@ -213,7 +214,7 @@ def answer(
         raw=predictor.probabilities(logits),
         probabilities=corrected,
         unsure=confidence < contract.threshold(accuracy) if contract.calibration else None,
-        unlike=contract.familiarity.unlike(logits) if contract.familiarity else None,
+        unlike=contract.familiarity.unlike(logits, pixels) if contract.familiarity else None,
         sets=sets,
         labels=labels,
         unreadable=unreadable,

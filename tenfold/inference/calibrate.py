@@ -1,12 +1,13 @@
-"""From validation predictions and training images' logits to what answers mean: temperature, thresholds, likeness."""
+"""From predictions of validation and training images to what answers mean: temperature, thresholds, likeness."""
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 
-from tenfold.inference.contract import Calibration, Familiarity
+from tenfold.inference.contract import Calibration
+from tenfold.inference.familiarity import Familiarity, Seen, free_energy
 from tenfold.runs.metrics import TEMPERATURE_MISTAKES, fit_temperature, with_temperature
 
 # Rows of the table of confidence: fine enough that the next threshold answers about one picture in a hundred more.
@@ -79,35 +80,54 @@ def _conformal(true: np.ndarray) -> tuple[tuple[float, float], ...]:
     return tuple((coverage, float(ordered[rank - 1])) for coverage, rank in ranks if rank <= count)
 
 
-def learn_familiarity(training: np.ndarray, validation: np.ndarray) -> Familiarity | None:
-    """What training images' logits (N, K) look like, and from where on a picture is unlike them.
+def learn_familiarity(training: Seen, changed: np.ndarray, validation: Seen) -> Familiarity | None:
+    """What training images are like, and from where on a picture is unlike them.
 
-    The threshold is the least that no more than `FALSE_ALARMS` of the validation images' logits (M, K) pass. None
-    with so few of either that it would say nothing.
+    `changed` (m, S): the statistics of harmless changes of training images.
+
+    The threshold is the least that no more than `FALSE_ALARMS` of the validation images pass. None with so few of
+    either that it would say nothing.
     """
-    if len(training) < 2 or not len(validation):
+    if len(training.logits) < 2 or not len(validation.logits):
         return None
-    named, classes = training.argmax(1), training.shape[1]
-    own = training[np.arange(len(training)), named].astype(np.float64)
-    mean, deviation = np.full(classes, own.mean()), np.full(classes, max(own.std(), 1e-6))
-    order = np.argsort(named, kind="stable")
-    bounds = np.searchsorted(named[order], np.arange(classes + 1))
-    for index, (start, stop) in enumerate(pairwise(bounds)):
-        values = own[order[start:stop]]
-        if len(values) >= 10 and values.std() > 1e-6:
-            mean[index], deviation[index] = values.mean(), values.std()
+    known = np.concatenate([training.statistics, changed])
+    centre, whitening = known.mean(0), _whitening(known)
+    energies = free_energy(training.logits)
+    distances = np.square((training.statistics - centre) @ whitening).sum(1)
     learned = Familiarity(
-        len(training), len(validation), tuple(mean.tolist()), tuple(deviation.tolist()), math.inf, 0.0
+        training_images=len(training.logits),
+        validation_images=len(validation.logits),
+        centre=tuple(centre.tolist()),
+        whitening=tuple(tuple(row) for row in whitening.tolist()),
+        energy=_scale(energies),
+        distance=_scale(distances),
+        threshold=math.inf,
+        false_alarms=0.0,
     )
     strangeness = np.sort(learned.strangeness(validation))
     rank = min(math.ceil((len(strangeness) + 1) * (1 - FALSE_ALARMS)), len(strangeness))
     threshold = float(strangeness[rank - 1])
-    alarms = float((strangeness > threshold).mean())
-    return Familiarity(
-        len(training),
-        len(validation),
-        tuple(mean.tolist()),
-        tuple(deviation.tolist()),
-        threshold,
-        alarms,
-    )
+    return replace(learned, threshold=threshold, false_alarms=float((strangeness > threshold).mean()))
+
+
+def _whitening(values: np.ndarray) -> np.ndarray:
+    """The matrix (S, S) by which values (n, S) get a covariance of one, on the safe side where n is small.
+
+    The covariance is shrunk towards the variances (Ledoit and Wolf, 2004), so that no direction counts that only few
+    images have made narrow. A statistic that never changes counts for as much as a thousandth.
+    """
+    deviations = np.maximum(values.std(0), 1e-3)
+    scaled = (values - values.mean(0)) / deviations
+    count, size = scaled.shape
+    covariance = scaled.T @ scaled / count
+    mean = float(np.trace(covariance)) / size
+    far = float(np.square(covariance - mean * np.eye(size)).sum())
+    noise = float((np.square(scaled).T @ np.square(scaled) / count - np.square(covariance)).sum()) / count
+    share = min(noise / far, 1.0) if far > 0 else 1.0
+    roots, axes = np.linalg.eigh((1 - share) * covariance + share * mean * np.eye(size))
+    return (axes / np.sqrt(np.maximum(roots, 1e-6))) / deviations[:, None]
+
+
+def _scale(values: np.ndarray) -> tuple[float, float]:
+    middle, high = np.quantile(values, (0.5, 1 - FALSE_ALARMS))
+    return float(middle), max(float(high - middle), 1e-6)

@@ -113,8 +113,8 @@ def _unlike(contract: Contract) -> str:
     if contract.familiarity is None:
         return "Nothing was measured that could tell."
     return (
-        "`inference.json` holds what tells pictures unlike the training images by their logits, as `tenfold predict` "
-        f"does; {contract.familiarity.false_alarms:.1%} of the validation images were called so."
+        "`inference.json` holds what tells pictures unlike the training images by their logits and pixels, as "
+        f"`tenfold predict` does; {contract.familiarity.false_alarms:.1%} of the validation images were called so."
     )
 
 

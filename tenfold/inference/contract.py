@@ -17,10 +17,11 @@ from tenfold.core.errors import InputError
 from tenfold.data import decoding_of
 from tenfold.data.decode import Fit, Target, decode_pixels
 from tenfold.data.formats import Encoded
+from tenfold.inference.familiarity import Familiarity
 from tenfold.runs.files import Folder, first_fault
 from tenfold.runs.folder import Run
 
-VERSION = 1
+VERSION = 2
 # The confidence with which a threshold reaches the accuracy stated, and the mistakes that its first test may find.
 CONFIDENCE, SPARE_MISTAKES = 0.95, 3
 
@@ -99,33 +100,6 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Familiarity:
-    """What the logits of training images look like, so that a picture unlike them can be told.
-
-    `mean`, `deviation` (K,): of the logit of the class named, over training images that are given that class.
-    A picture is "unlike" where its own logit lies more than `threshold` deviations below; `false_alarms` is the share
-    of validation images for which that happens, of `validation_images`.
-    """
-
-    training_images: int
-    validation_images: int
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    threshold: float
-    false_alarms: float
-
-    def unlike(self, logits: np.ndarray) -> np.ndarray:
-        """Which pictures (n,) bool are unlike the training images, by their logits (n, K)."""
-        return self.strangeness(logits) > self.threshold
-
-    def strangeness(self, logits: np.ndarray) -> np.ndarray:
-        """How many deviations (n,) each picture's logit lies below what training images of its class have."""
-        named = logits.argmax(1)
-        mean, deviation = np.asarray(self.mean), np.asarray(self.deviation)
-        return (mean[named] - logits[np.arange(len(logits)), named]) / deviation[named]
-
-
-@dataclass(frozen=True)
 class Contract:
     """Class names in the order of the logits, the image (channels, height, width), and what answers mean.
 
@@ -195,7 +169,8 @@ def read_contract(folder: Path) -> Contract:
     if found != (VERSION, Reading.version):
         raise InputError(
             f"{place.path_of(Run.contract)}: was written in version {found[0]} (reading {found[1]}), this tenfold "
-            f"knows version {VERSION} (reading {Reading.version}). Use the tenfold that wrote it."
+            f"knows version {VERSION} (reading {Reading.version}). `tenfold evaluate RUN` makes a run's anew; an "
+            "exported folder must be exported again, or used by the tenfold that wrote it."
         )
     with Run.contract.named(place):
         return _parsed(saved)
@@ -210,9 +185,11 @@ def _parsed(saved: dict[str, Any]) -> Contract:
     except ValidationError as error:
         raise ValueError(f"is damaged: {first_fault(error)}") from None
     familiarity, classes = contract.familiarity, len(contract.class_names)
-    if familiarity and not len(familiarity.mean) == len(familiarity.deviation) == classes:
+    if familiarity and {len(row) for row in (familiarity.centre, *familiarity.whitening)} != {
+        len(familiarity.whitening)
+    }:
         raise ValueError(
-            f"is damaged: familiarity: expected a mean and a deviation for each of {classes} classes"
+            "is damaged: familiarity: expected a square whitening, and as many numbers in centre"
         )
     if min(contract.image) < 1 or classes < 1 or contract.temperature <= 0:
         raise ValueError(

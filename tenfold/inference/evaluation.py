@@ -1,6 +1,6 @@
 """A model on a split: loss and accuracy while training, predictions at the end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,10 +8,11 @@ import torch
 from torch.nn import functional as F
 
 from tenfold.core.world import ALONE, World
-from tenfold.data import Split
+from tenfold.data import Split, Splits
 from tenfold.data.feeds import Feed, feed
 from tenfold.inference.calibrate import calibrate, learn_familiarity
 from tenfold.inference.contract import Contract, reading_of
+from tenfold.inference.familiarity import Seen, harmless_changes, pixel_statistics
 from tenfold.inference.opening import weights_hash
 from tenfold.models import Classifier
 from tenfold.runs.folder import Run
@@ -20,6 +21,8 @@ from tenfold.runs.predictions import Predictions
 
 # Images of a split that are looked at to learn what its logits are like.
 SAMPLE = 2000
+CHANGED = 500  # of them that are looked at in several versions
+_CHUNK = 100  # of images whose pixels are in memory at a time
 
 
 class Score(NamedTuple):
@@ -85,6 +88,22 @@ def split_logits(model: Classifier, split: Split, device: torch.device) -> np.nd
     return _outputs(model, split, device, torch.nn.Identity())
 
 
+def split_statistics(split: Split) -> np.ndarray:
+    """The `pixel_statistics` (N, S) of every image of `split`, in its order."""
+    return np.concatenate([pixel_statistics(chunk) for chunk in _chunks(split)])
+
+
+def changed_statistics(split: Split) -> np.ndarray:
+    """The `pixel_statistics` (M, S) of all harmless changes of the images of `split`."""
+    return np.concatenate(
+        [pixel_statistics(changed) for chunk in _chunks(split) for changed in harmless_changes(chunk)]
+    )
+
+
+def _chunks(split: Split) -> Iterator[np.ndarray]:
+    return (split.images(slice(at, at + _CHUNK)) for at in range(0, len(split), _CHUNK))
+
+
 @torch.inference_mode()
 def _outputs(
     model: Classifier, split: Split, device: torch.device, last: torch.nn.Module, world: World = ALONE
@@ -103,12 +122,14 @@ def write_contract(
     validation: Predictions,
     training: Split,
     held_out: Split,
+    images: Splits,
     device: torch.device,
 ) -> Contract:
     """Write what a run's answers mean (`inference.json`), measured with its saved weights, and give it.
 
-    `validation`: its predictions; `training`: some training images as `model` takes them, unaugmented; `held_out`:
-    the validation images likewise. Only a sample of the latter is looked at again.
+    `validation`: its predictions; `training`: the `sample` of the training images as `model` takes them, which may be
+    their features, unaugmented; `held_out`: all validation images likewise, of which a sample is looked at again;
+    `images`: the images themselves.
     """
     classifier = model.describe()
     contract = Contract(
@@ -118,7 +139,9 @@ def write_contract(
         reading_of(run.path),
         calibration=calibrate(validation.labels, validation.probabilities, run.emphasis),
         familiarity=learn_familiarity(
-            split_logits(model, training, device), split_logits(model, sample(held_out), device)
+            Seen(split_logits(model, training, device), split_statistics(sample(images.train))),
+            changed_statistics(sample(images.train, CHANGED)),
+            Seen(split_logits(model, sample(held_out), device), split_statistics(sample(images.validation))),
         ),
     )
     contract.write(run.path)

@@ -95,6 +95,7 @@ def answered(
         answers = answer(
             model.contract,
             predictor,
+            block.pixels,
             _logits(model, predictor, block.pixels),
             block.names,
             accuracy=question.accuracy,

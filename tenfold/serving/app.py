@@ -146,9 +146,9 @@ class Service:
         return JSON(description.openapi(self.name, self.engine.contract.class_names))
 
     async def _answer(self, upload: Upload) -> dict[str, Any]:
-        logits = await self.engine.ask(upload.contents)
+        pixels, logits = await self.engine.ask(upload.contents)
         contract, predictor = self.engine.contract, self.engine.predictor
-        record = next(answer(contract, predictor, logits, [upload.name]).records())
+        record = next(answer(contract, predictor, pixels, logits, [upload.name]).records())
         self.meters.answers.labels(record["predicted"]).inc()
         for kind in ("unsure", "unlike"):
             if record[kind]:

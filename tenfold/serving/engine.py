@@ -6,7 +6,6 @@ and the answer takes less time than waking those threads, it is given on the spo
 """
 
 import asyncio
-import io
 import os
 import struct
 import threading
@@ -19,13 +18,14 @@ from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from tenfold.data.formats import FORMATS
+from tenfold.data.formats import open_picture
+from tenfold.data.limits import BadPicture, TooLarge, UnknownFormat
 from tenfold.inference.contract import Contract
 from tenfold.inference.predictor import Predictor
 from tenfold.serving.limits import Limits
-from tenfold.serving.refusals import Refused, busy
+from tenfold.serving.refusals import ACCEPTED, Refused, busy
 
 # Images in one run of the model; more make no network faster on a CPU, and the first of them wait longer.
 LARGEST_BATCH = 8
@@ -73,16 +73,18 @@ class Engine:
         """Whether the model is loaded, has run, and goes on running."""
         return self._open and self._runner.is_alive()
 
-    async def ask(self, encoded: bytes) -> np.ndarray:
-        """The logits (1, K) of one encoded picture.
+    async def ask(self, encoded: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """The pixels (1, H, W, C) that the model is given for one encoded picture, and its logits (1, K).
 
         Raises Refused: 413 for too many pixels, 415 for what is no picture, 422 for a damaged one, 503 when busy.
         """
         with self._place():
             await asyncio.sleep(0)  # whoever came at the same moment takes a place, too
             if self.pending == 1 and self._is_quick(encoded):
-                return self._run_model(self._decode(encoded))
-            return await self._submit(await self.read(encoded), self._waiting)
+                pixels = self._decode(encoded)
+                return pixels, self._run_model(pixels)
+            pixels = await self.read(encoded)
+            return pixels, await self._submit(pixels, self._waiting)
 
     async def ask_patiently(self, images: np.ndarray) -> np.ndarray:
         """The logits (n, K) of `images` (n, H, W, C), computed in between, when no picture waits for an answer."""
@@ -123,22 +125,22 @@ class Engine:
             if most is not None and self._pixels(encoded) > most:
                 return None
             return self.contract.pixels(encoded)[None]
-        except (OSError, ValueError, SyntaxError, MemoryError) as error:
-            raise Refused(422, f"The picture cannot be read: {error}") from None
+        except BadPicture as error:
+            raise _damaged(error) from None
 
     def _pixels(self, encoded: bytes) -> int:
         """How many pixels a picture's header claims. Raises Refused where that is too many, or there is no header."""
         try:
             pixels = _png_pixels(encoded)
             if pixels is None:
-                with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
-                    pixels = image.width * image.height
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+                width, height = open_picture(encoded, "", None)[1]
+                pixels = width * height
+        except (TooLarge, Image.DecompressionBombWarning):
             pixels = self.limits.pixels + 1
-        except UnidentifiedImageError:
-            raise Refused(
-                415, f"This is no picture in a known format, whatever its type says ({', '.join(FORMATS)})."
-            ) from None
+        except UnknownFormat as error:
+            raise Refused(415, f"This is {error}. Accepted: {ACCEPTED}.") from None
+        except Exception as error:  # Pillow's readers raise nearly anything on damaged headers
+            raise _damaged(error) from None
         if pixels > self.limits.pixels:
             raise Refused(
                 413,
@@ -200,6 +202,10 @@ class Engine:
             if not self._waiting:
                 return [self._patient.popleft()]
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_BATCH))]
+
+
+def _damaged(error: Exception) -> Refused:
+    return Refused(422, f"The picture cannot be read: {error}")
 
 
 def _png_pixels(encoded: bytes) -> int | None:

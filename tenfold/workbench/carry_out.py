@@ -230,7 +230,7 @@ def _finish(run: Run, task: Fitting, splits: Splits, place: Workplace) -> None:
     judging = run.judging_predictions()
     assert judging is not None
     training = training_sample(task, splits, place.device, lambda done, total: None)
-    write_contract(run, task.model, judging, training, task.splits.validation, place.device)
+    write_contract(run, task.model, judging, training, task.splits.validation, splits, place.device)
     explain(run, run.model(), splits.test, place.device)
     write_report(run, splits)
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from tenfold.inference.answers import Answers, answer
 from tenfold.inference.calibrate import calibrate, learn_familiarity
 from tenfold.inference.contract import Contract
+from tenfold.inference.familiarity import Seen, pixel_statistics
 from tenfold.inference.predictor import softmax
 
 NAMES = ("10", "2", "Ärger", "path")
@@ -30,15 +31,15 @@ class Given:
 def made(coverage: float | None = None, labels=()) -> Answers:
     pixels = np.random.default_rng(3).integers(0, 256, (300, 2, 2, 1), np.uint8)
     logits = Given().logits(pixels)
+    seen = Seen(logits, pixel_statistics(pixels))
     true = np.where(np.arange(300) % 4, logits.argmax(1), 0)
     contract = Contract(
         NAMES, (1, 2, 2), calibration=calibrate(true, softmax(logits)),
-        familiarity=learn_familiarity(logits, logits),
+        familiarity=learn_familiarity(seen, seen.statistics, seen),
     )  # fmt: skip
     paths = [f'folder/{i}, "x".png' for i in range(300)]
-    return answer(
-        contract, Given(), Given().logits(pixels), paths, accuracy=0.8, coverage=coverage, labels=labels
-    )
+    options = {"accuracy": 0.8, "coverage": coverage, "labels": labels}
+    return answer(contract, Given(), pixels, logits, paths, **options)
 
 
 def test_json_lines_and_csv_say_the_same_as_the_arrays():

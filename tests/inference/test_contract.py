@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from images import scene
 from scipy.stats import binom
 from small import edit_json
 
 from tenfold.core.errors import InputError
-from tenfold.inference.calibrate import FALSE_ALARMS, calibrate, learn_familiarity
+from tenfold.inference.calibrate import FALSE_ALARMS, _whitening, calibrate, learn_familiarity
 from tenfold.inference.contract import Contract, _proven, read_contract
+from tenfold.inference.familiarity import Seen, harmless_changes, pixel_statistics
 from tenfold.inference.predictor import softmax
 
 NAMES = ("10", "2", "Ärger", "日本", "a/b")
@@ -23,11 +25,23 @@ def drawn(count: int, sharpness: float, seed: int = 0):
     return labels, (logits * sharpness).astype(np.float32)
 
 
+def noise(count: int, seed: int = 0) -> np.ndarray:
+    """Gray noise of various strengths: (N, 8, 8, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    values = 128 + rng.normal(size=(count, 8, 8, 3)) * rng.uniform(5, 25, (count, 1, 1, 1))
+    return values.clip(0, 255).astype(np.uint8)
+
+
+def seen(logits: np.ndarray, seed: int = 0) -> Seen:
+    return Seen(logits, pixel_statistics(noise(len(logits), seed)))
+
+
 def contract_of(count: int = 2000, sharpness: float = 3.0) -> Contract:
     labels, logits = drawn(count, sharpness)
+    training, changed = seen(drawn(count, sharpness, 1)[1], 1), pixel_statistics(noise(9, 2))
     return Contract(
         NAMES, (3, 8, 8), "hash", calibration=calibrate(labels, softmax(logits)),
-        familiarity=learn_familiarity(drawn(count, sharpness, 1)[1], logits),
+        familiarity=learn_familiarity(training, changed, seen(logits)),
     )  # fmt: skip
 
 
@@ -52,6 +66,7 @@ def test_a_contract_comes_back_from_its_file_as_it_was(tmp_path):
         (lambda saved: saved.update(class_names=[1, 2]), "class_names.0"),
         (lambda saved: saved.update(image=[8, 8]), "image"),
         (lambda saved: saved.update(image=[1, 0, 8]), "expected positive numbers"),
+        (lambda saved: saved["familiarity"]["whitening"].pop(), "square whitening"),
         (lambda saved: saved["calibration"].update(temperature="hot"), "calibration.temperature"),
         (lambda saved: saved["calibration"].update(temperature=0.0), "expected positive numbers"),
     ],
@@ -154,12 +169,51 @@ def test_a_coverage_beyond_the_validation_images_is_refused():
             contract_of().threshold(wrong)
 
 
-def test_familiarity_keeps_its_rate_of_false_alarms_and_sees_flat_logits():
-    contract = contract_of(5000)
-    assert contract.familiarity is not None
-    assert contract.familiarity.false_alarms <= FALSE_ALARMS
-    assert contract.familiarity.unlike(drawn(20_000, 3.0, seed=5)[1]).mean() < 2 * FALSE_ALARMS
-    assert contract.familiarity.unlike(np.zeros((3, 5), np.float32) - 9).all()
+def test_familiarity_keeps_its_rate_of_false_alarms_and_sees_flat_logits_and_strange_pixels():
+    familiarity = contract_of(5000).familiarity
+    assert familiarity is not None
+    assert familiarity.false_alarms <= FALSE_ALARMS
+    logits = drawn(20_000, 3.0, seed=5)[1]
+    assert familiarity.unlike(logits, noise(20_000, 5)).mean() < 2 * FALSE_ALARMS
+    assert familiarity.unlike(np.zeros((3, 5), np.float32) - 9, noise(3)).all()
+    typical = np.full((500, 5), np.quantile(logits, 0.9), np.float32)
+    assert familiarity.unlike(typical, noise(500, 7)).mean() < 2 * FALSE_ALARMS
+    for value in (0, 128, 255):
+        assert familiarity.unlike(typical[:1], np.full((1, 8, 8, 3), value, np.uint8)).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 3), (8, 8, 1), (37, 224, 3)])
+def test_pixel_statistics_are_finite_for_every_shape_and_each_image_counts_alone(shape):
+    images = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
+    images[0] = 7
+    found = pixel_statistics(images)
+    assert np.isfinite(found).all()
+    alone = [pixel_statistics(image[None])[0] for image in images]
+    np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-5)
+    assert (found[0][: shape[2]] == 7).all()
+    assert not found[0][shape[2] :].any()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_harmless_changes_change_the_pixels_and_keep_shape_and_picture(channels):
+    images = np.stack([scene(seed, 24)[..., :channels] for seed in range(3)])
+    changes = list(harmless_changes(images))
+    assert len(changes) == 4
+    for changed in changes:
+        assert changed.shape == images.shape
+        assert changed.dtype == np.uint8
+        assert 0 < np.abs(changed.astype(int) - images).mean() < 40
+    darker, brighter = changes[2].mean(), changes[3].mean()
+    assert darker < images.mean() < brighter
+
+
+def test_whitened_statistics_have_a_covariance_of_one():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(20_000, 4)) @ rng.normal(size=(4, 4)) + 5
+    whitened = (values - values.mean(0)) @ _whitening(values)
+    np.testing.assert_allclose(np.cov(whitened.T), np.eye(4), atol=0.02)
+    constant = np.ones((50, 3))
+    assert np.isfinite(_whitening(constant)).all()
 
 
 def test_pixels_are_those_of_training(tmp_path):

@@ -10,6 +10,8 @@ from photographs import crop_photographs, missing
 import tenfold
 from tenfold.inference.calibrate import learn_familiarity
 from tenfold.inference.contract import read_contract
+from tenfold.inference.evaluation import changed_statistics
+from tenfold.inference.familiarity import Seen, pixel_statistics
 from tenfold.inference.predictor import OnnxPredictor, softmax
 from tenfold.inference.standalone import read
 
@@ -46,13 +48,19 @@ def test_predict_gives_the_saved_bits_of_a_frozen_backbone(trained):
 def test_likeness_is_learned_from_the_training_images_as_predict_sees_them(trained):
     root, run = trained
     learned = read_contract(run.path).familiarity
-    training, validation = (tenfold.predict(run, root / split).logits for split in ("train", "validation"))
-    expected = learn_familiarity(training, validation)
+    splits = run.splits()
+    training, validation = (
+        Seen(tenfold.predict(run, root / split.name).logits, pixel_statistics(split.images(slice(None))))
+        for split in (splits.train, splits.validation)
+    )
+    changed = changed_statistics(splits.train)
+    expected = learn_familiarity(training, changed, validation)
     assert learned is not None
     assert expected is not None
     assert (learned.training_images, learned.validation_images) == (60, 30)
-    np.testing.assert_allclose(learned.mean, expected.mean, atol=1e-3)
-    np.testing.assert_allclose(learned.deviation, expected.deviation, atol=1e-3)
+    np.testing.assert_allclose(learned.energy, expected.energy, atol=1e-2)
+    np.testing.assert_allclose(learned.centre, expected.centre, rtol=1e-6)
+    np.testing.assert_allclose(learned.distance, expected.distance, rtol=1e-6)
     assert learned.threshold == pytest.approx(expected.threshold, abs=1e-2)
 
 

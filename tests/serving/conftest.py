@@ -18,6 +18,7 @@ def exported(once) -> Path:
 def _export(root: Path) -> None:
     from tenfold.inference.calibrate import calibrate, learn_familiarity
     from tenfold.inference.contract import Contract
+    from tenfold.inference.familiarity import Seen, pixel_statistics
     from tenfold.inference.onnx_model import write_onnx
     from tenfold.inference.predictor import OnnxPredictor
     from tenfold.runs.folder import load_run
@@ -28,14 +29,13 @@ def _export(root: Path) -> None:
     model, splits, answers = run.model(), run.splits(), run.predictions("validation")
     write_onnx(model, folder / "model.onnx", run.class_names)
     predictor = OnnxPredictor(folder)
-    train, validation = (
-        predictor.logits(split.images(slice(0, None))) for split in (splits.train, splits.validation)
-    )
+    images = [split.images(slice(0, None)) for split in (splits.train, splits.validation)]
+    train, validation = (Seen(predictor.logits(pixels), pixel_statistics(pixels)) for pixels in images)
     Contract(
         run.class_names,
         model.image_shape,
         calibration=calibrate(answers.labels, answers.probabilities),
-        familiarity=learn_familiarity(train, validation),
+        familiarity=learn_familiarity(train, train.statistics, validation),
     ).write(folder)
 
 

@@ -55,9 +55,8 @@ def gated(exported, monkeypatch):
 def test_served_answers_are_those_of_predict(client, exported):
     contract, predictor = read_contract(exported), OnnxPredictor(exported)
     for picture in PICTURES[:10]:
-        expected = next(
-            answer(contract, predictor, predictor.logits(contract.pixels(picture)[None]), [""]).records()
-        )
+        pixels = contract.pixels(picture)[None]
+        expected = next(answer(contract, predictor, pixels, predictor.logits(pixels), [""]).records())
         assert client.predict(picture).json == json.loads(json.dumps(expected))
 
 
@@ -90,7 +89,8 @@ def test_what_comes_while_the_model_runs_goes_together(gated):
     answers = asyncio.run(ask())
     assert predictor.sizes == [1, LARGEST_BATCH, 2]
     contract, own = read_contract_of(engine)
-    for picture, logits in zip(PICTURES, answers, strict=False):
+    for picture, (pixels, logits) in zip(PICTURES, answers, strict=False):
+        np.testing.assert_array_equal(pixels, contract.pixels(picture)[None])
         np.testing.assert_allclose(logits, own.logits(contract.pixels(picture)[None]), atol=1e-4)
 
 
@@ -116,7 +116,7 @@ def test_an_idle_server_answers_small_pictures_on_the_spot_and_all_others_in_its
     assert where == [here]
     together = asyncio.run(ask(*PICTURES[:5]))
     assert set(where) == {"model"}
-    np.testing.assert_allclose(together[0], found[0], atol=1e-4)
+    np.testing.assert_allclose(together[0][1], found[0][1], atol=1e-4)
     asyncio.run(ask(large))
     assert where == ["model"]
     with pytest.raises(Refused) as caught:
@@ -190,7 +190,7 @@ def test_a_model_that_fails_once_fails_only_those(exported):
         predictor.logits = kept
         return await engine.ask(PICTURES[0])
 
-    assert asyncio.run(ask()).shape == (1, 10)
+    assert asyncio.run(ask())[1].shape == (1, 10)
     assert engine.ready
     engine.close()
     assert not engine.ready
