@@ -75,14 +75,15 @@ def pixel_statistics(pixels: np.ndarray) -> np.ndarray:
     """
     count, height, width, channels = pixels.shape
     down, across = max(1, height // LINES), max(1, width // LINES)
-    values = pixels[:, ::down, ::across].reshape(count, -1, channels).astype(np.float32)
+    coarse = pixels[:, ::down, ::across]
+    values = coarse.reshape(count, coarse.shape[1] * coarse.shape[2], channels).astype(np.float32)
     found = [values.mean(1), np.log1p(values.std(1))]
     rows, columns = _brightness(pixels[:, ::down]), _brightness(pixels[:, :, ::across].swapaxes(1, 2))
     for lines in (rows, columns):
         for apart in DISTANCES:
             if apart < lines.shape[2]:
-                change = np.abs(lines[:, :, apart:] - lines[:, :, :-apart]).reshape(count, -1)
-                found.append(np.log1p(change.mean(1, dtype=np.float32, keepdims=True)))
+                change = np.abs(lines[:, :, apart:] - lines[:, :, :-apart])
+                found.append(np.log1p(change.mean((1, 2), dtype=np.float32))[:, None])
     return np.concatenate(found, axis=1).astype(np.float64)
 
 

@@ -35,15 +35,24 @@ def choose_format(name: str | None, out: Path | None, top: int | None) -> str:
         )
     if chosen == "parquet" and out is None:
         raise InputError("--format parquet: a Parquet file is nothing to print. Name it with --out FILE.")
-    if out is not None and out.is_dir():
-        raise InputError(f"--out {out}: is a folder. Name a file in it, such as {out / 'answers.csv'}.")
-    if out is not None and not out.absolute().parent.is_dir():
-        raise InputError(f"--out {out}: there is no folder {out.parent}. Make it first.")
+    if out is not None:
+        _check_place(out)
     if top is not None and chosen in {"csv", "parquet"}:
         raise InputError(
             f"--top {top}: {chosen} has a column for every class. Use --format table or jsonl with it."
         )
     return chosen
+
+
+def _check_place(out: Path) -> None:
+    if out.is_dir():
+        raise InputError(f"--out {out}: is a folder. Name a file in it, such as {out / 'answers.csv'}.")
+    if out.exists() and not out.is_file():  # a device or a pipe, which a file would replace
+        raise InputError(
+            f"--out {out}: is no regular file. Leave --out away, and redirect the output with > {out}."
+        )
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {out.parent}. Make it first.")
 
 
 @contextmanager

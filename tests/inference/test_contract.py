@@ -207,6 +207,14 @@ def test_harmless_changes_change_the_pixels_and_keep_shape_and_picture(channels)
     assert darker < images.mean() < brighter
 
 
+def test_no_pictures_have_no_statistics():
+    none = np.empty((0, 8, 8, 3), np.uint8)
+    assert pixel_statistics(none).shape == (0, pixel_statistics(noise(1)).shape[1])
+    familiarity = contract_of(200).familiarity
+    assert familiarity is not None
+    assert familiarity.unlike(np.empty((0, 5), np.float32), none).shape == (0,)
+
+
 def test_whitened_statistics_have_a_covariance_of_one():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(20_000, 4)) @ rng.normal(size=(4, 4)) + 5

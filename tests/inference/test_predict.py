@@ -246,6 +246,7 @@ def test_what_could_only_be_guessed_is_refused_with_the_remedy(trained, images, 
         (("digits", "--accuracy", "95"), "between 0 and 1"),
         (("digits", "--conformal", "0.999"), "support at most"),
         (("digits", "--top", "2", "--format", "csv"), "a column for every class"),
+        (("digits", "--out", "/dev/null"), "/dev/null: is no regular file"),
         (("digits", "--out", "no/such/folder.csv"), "there is no folder no/such"),
     ],
 )
