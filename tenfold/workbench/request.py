@@ -14,7 +14,6 @@ from tenfold.models import OwnModel
 from tenfold.models.own import Make, own_changes
 from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
 from tenfold.recipe import Data as DataTable
-from tenfold.recipe.overrides import of_table
 
 # How a module of the user's own is trained where no recipe is named.
 PLAIN_RECIPE = "model-s-baseline"
@@ -88,7 +87,7 @@ def compose(
 
 def data_options(overrides: Overrides) -> DataTable:
     """What overrides say of a recipe's `[data]`, checked as a recipe's are. Raises InputError for its faults."""
-    return load_recipe("digits", of_table(overrides, "data")).data  # the recipe itself does not matter
+    return load_recipe(load_recipe("digits"), overrides).data  # the recipe itself does not matter
 
 
 def _listed(folders: Folders) -> tuple[str, ...]:

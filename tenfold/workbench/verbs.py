@@ -19,6 +19,7 @@ from tenfold.models import given_model
 from tenfold.models.own import OWN
 from tenfold.recipe import Composition, Recipe
 from tenfold.recipe import Data as DataTable
+from tenfold.recipe.overrides import of_table
 from tenfold.report import write_report
 from tenfold.runs.create import create_run, restarted_run
 from tenfold.runs.environment import command_line
@@ -86,7 +87,7 @@ def train(
 
         def choose() -> tuple[Recipe, str]:
             if verify:
-                check_cache(data_options(asked.overrides), images, display)
+                check_cache(data_options(of_table(asked.overrides, "data")), images, display)
             plan = choose_recipe(asked, images, where, display, began)
             learned.extend([plan.learned] if plan.learned else [])
             return plan.recipe, plan.name

@@ -188,3 +188,18 @@ def test_counts_are_shown_also_where_a_class_is_too_small(tmp_path, command, mon
     said = command("inspect", "a", "--json")
     assert said.status == 1
     assert json.loads(said.out)["counts"]["train"] == {"cat": 12, "cow": 2, "dog": 1}
+
+
+def test_inspect_takes_what_says_how_to_read_and_nothing_else(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scenes(tmp_path / "a", {"cat": 12, "dog": 12})
+    said = command("inspect", "a", "--json", "data.image_size=16")
+    assert json.loads(said.out)["image_shape"] == [16, 16, 3]
+    for word, fault in (
+        ("image_size=16", "expected TABLE.KEY=VALUE"),
+        ("data.size=16", "there is no such key"),
+    ):
+        refused = command("inspect", "a", word)
+        assert refused.status == 2
+        assert "the recipe cannot be used" in refused.err
+        assert fault in refused.err

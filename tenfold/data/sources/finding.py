@@ -6,8 +6,8 @@ from shlex import quote
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
-from tenfold.data.formats import ending, is_picture, why_no_picture
-from tenfold.data.limits import LARGEST_FILE
+from tenfold.data.formats import ending, is_picture, read_file, why_no_picture
+from tenfold.data.limits import LARGEST_FILE, BadPicture
 from tenfold.data.sources.label_table import LabelTable, find_columns, is_table, read_columns, read_table
 from tenfold.data.sources.labelled import disagreement, read_labelled
 from tenfold.data.sources.parts import Part
@@ -132,14 +132,19 @@ def _why(name: str, kind: str) -> str:
 
 
 def _read(tree: Tree, name: str) -> bytes:
+    if tree.files[name] > LARGEST_FILE:
+        raise InputError(
+            f"{tree.place(name)}: it is larger than {LARGEST_FILE >> 20} MiB, which no table of labels is."
+        )
     with tree.open(name) as file:
-        return file.read(LARGEST_FILE)
+        return file.read()
 
 
 def file_contents(path: Path) -> bytes:
-    """All bytes of a file. Raises InputError where it cannot be read."""
+    """All bytes of a file. Raises InputError where it cannot be read, is no regular file, or far too large."""
     try:
-        with open(path, "rb") as file:
-            return file.read(LARGEST_FILE)
+        return read_file(str(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+    except BadPicture as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from None

@@ -12,7 +12,6 @@ import numpy as np
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
-from tenfold.data.limits import LARGEST_FILE
 from tenfold.data.sources.arrays import array_part, checked_classes
 from tenfold.data.sources.parts import Part
 from tenfold.data.sources.reader import BY_NAME, Reader
@@ -64,7 +63,7 @@ def _array(tree: Tree, name: str, axes: int) -> np.ndarray:
     """The array of an IDX file. Raises InputError where it is damaged, or of another form."""
     try:
         with tree.open(name) as file:
-            contents = file.read(LARGEST_FILE)
+            contents = file.read()
         if contents[:2] == b"\x1f\x8b":
             contents = gzip.decompress(contents)
         form = struct.unpack_from(">HBB", contents)
