@@ -345,7 +345,7 @@ def test_output_that_cannot_be_written_is_said(arguments, tmp_path):
     assert done.stderr == "tenfold: the output cannot be written: No space left on device.\n"
 
 
-@pytest.mark.parametrize("word", ["data.zip", "photos/", "./photos", "photos/cats.tar.gz"])
+@pytest.mark.parametrize("word", ["data.zip", "photos/", "./photos", "photos/cats.tar.xz", "labels.csv"])
 def test_a_missing_source_in_a_recipes_place_is_no_recipe(refused, word):
     said = refused(word)
     assert "there is no such folder or file" in said
@@ -353,6 +353,6 @@ def test_a_missing_source_in_a_recipes_place_is_no_recipe(refused, word):
 
 
 def test_an_address_is_repeated_as_it_was_given(refused):
-    assert "https://example.org/a//b.zip: addresses are not fetched" in refused(
-        "--data", "https://example.org/a//b.zip"
+    assert "ftp://example.org/a//b.zip: only http(s) addresses are fetched" in refused(
+        "--data", "ftp://example.org/a//b.zip"
     )
