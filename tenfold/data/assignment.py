@@ -197,7 +197,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     if pattern.groups != 1:
         raise InputError(
             f"data.group={text}: it has {pattern.groups} groups in brackets, expected one: the part of the path that "
-            r"names an image's group, such as 'patient_(\d+)'. The name of a column goes with a table of labels, which "
-            "there is not here."
+            r"names an image's group, such as 'patient_(\d+)'. A column's name goes with a table of labels, which is "
+            "not here."
         )
     return pattern
