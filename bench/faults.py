@@ -33,7 +33,15 @@ SMALL = ("model.filters=[4]", "model.dense=8", "augment=[]", "fit.epochs=2")
 TRAIN = ("train", "digits", *SMALL, "--data", "shapes", "--name")
 BACKBONE = ("train", "backbone", "model.image_size=32", "--data", "shapes", "--name")
 # Numbers that are measured, and texts that hold them: not the same twice.
-MEASURED = {"seconds", "images_per_second", "peak_memory_mib", "environment.json", "transfer.json"}
+MEASURED = {
+    "seconds",
+    "images_per_second",
+    "peak_memory_mib",
+    "environment.json",
+    "transfer.json",
+    "certificate.json",
+    "history",
+}
 TEXTS = (".html", ".svg", ".png", ".md", ".log", ".lock")
 PATIENCE = 10.0  # seconds in which the processes of a killed command must have ended
 
@@ -58,7 +66,13 @@ def _resumed(words: Words) -> Callable[[Path], Words]:
     )
 
 
+def _exported(folder: Path) -> Words:
+    """The same words; where the folder is there as a whole, its replacement is asked for."""
+    return (*EXPORT, "--overwrite") if (folder / "runs" / "one" / "export").is_dir() else EXPORT
+
+
 ONE, OTHER = (*TRAIN, "one"), (*TRAIN[:-1], "--seed", "1", "--name", "other")
+EXPORT = ("export", "one")
 PREDICT = ("predict", "one", "others")
 NEW = (*TRAIN[:-1], "data.image_size=12", "--name", "new")
 SWEEP = ("sweep", *TRAIN[1:-1], "model.dense=4,8", "--name", "search")
@@ -72,7 +86,7 @@ SCENARIOS = {
     "evaluate --data": Scenario(("evaluate", "one", "--data", "others"), (ONE,)),
     "report": Scenario(("report", "one"), (ONE,)),
     "compare": Scenario(("compare", "one", "other"), (ONE, OTHER)),
-    "export": Scenario(("export", "one"), (ONE,)),
+    "export": Scenario(EXPORT, (ONE,), again=_exported),
     "predict": Scenario(PREDICT, (ONE,)),
     "predict --out": Scenario((*PREDICT, "--out", "answers.csv"), (ONE, PREDICT)),
     "inspect": Scenario(("inspect", "others"), ()),

@@ -155,6 +155,7 @@ def make_output_folder(path: Path) -> None:
     """
     with explained_write(path):
         path.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path)
         if next(path.iterdir(), None) is None:
             write_text(path / MARK, "Written by tenfold, which reads no images from this folder.\n")
 

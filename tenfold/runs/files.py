@@ -295,7 +295,8 @@ def history_hash(records: Sequence[Mapping[str, Any]]) -> str:
     """A hash of a history's numbers, which metrics.json keeps."""
     from tenfold.core.checksums import hash_of
 
-    return hash_of(json.dumps([[float(value) for value in record.values()] for record in records]).encode())
+    numbers = [{key: float(value) for key, value in record.items()} for record in records]
+    return hash_of(json.dumps(numbers, sort_keys=True).encode())
 
 
 class PredictionsFile(FolderFile["Predictions"]):
