@@ -41,6 +41,7 @@ MEASURED = {
     "transfer.json",
     "certificate.json",
     "history",
+    "blake2b",
 }
 TEXTS = (".html", ".svg", ".png", ".md", ".log", ".lock")
 PATIENCE = 10.0  # seconds in which the processes of a killed command must have ended

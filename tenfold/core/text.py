@@ -5,6 +5,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 _BIDI = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}  # they let a name read as another one
 
@@ -71,3 +72,18 @@ codecs.register_error(SHOWABLE, _plain)
 def showable(text: str, encoding: str) -> str:
     """The text as a stream of that encoding can show it."""
     return text.encode(encoding, SHOWABLE).decode(encoding)
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML text. Raises ValueError for all that is none, also for nesting beyond all measure."""
+    import tomllib
+
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def cut(text: str, most: int = 80) -> str:
+    """A text for a message: its beginning, where it is longer than that."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"

@@ -3,13 +3,13 @@
 The base is a built-in recipe's name, a TOML file or a Recipe.
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tenfold.core.errors import InputError, nearest
+from tenfold.core.text import read_toml
 from tenfold.recipe.overrides import Overrides, apply_overrides
 from tenfold.recipe.schema import About, Recipe, check
 
@@ -69,7 +69,11 @@ def load_recipe(recipe: str | Path | Recipe, overrides: Overrides = ()) -> Recip
 
 def parse_recipe(text: str) -> Recipe:
     """The recipe of a TOML text, such as `Recipe.to_toml` gives. Raises InputError naming every fault at once."""
-    return _resolved("the recipe", tomllib.loads(text), ())
+    try:
+        tables = read_toml(text)
+    except ValueError as error:
+        raise InputError(f"the recipe cannot be read as TOML: {error}") from None
+    return _resolved("the recipe", tables, ())
 
 
 def _resolved(title: str, tables: dict[str, Any], layers: tuple[Overrides, ...]) -> Recipe:
@@ -122,8 +126,8 @@ def read_about(path: Path) -> About:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return read_toml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: cannot be read as TOML: {error}. Mend the file; see `tenfold show digits`."
         ) from None

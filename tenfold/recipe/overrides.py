@@ -1,9 +1,9 @@
 """`key=value` overrides of a recipe's tables, before they are checked."""
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tenfold.core.text import cut, read_toml
 from tenfold.recipe.components import COMPONENTS, components, takes
 
 # `key=value` texts, or a mapping of keys to values.
@@ -20,11 +20,11 @@ def apply_overrides(tables: dict[str, Any], overrides: Overrides) -> list[str]:
         if equals:
             values.append((key, parse_value(text)))
         else:
-            faults.append(f"{override!r}: expected TABLE.KEY=VALUE, for instance fit.epochs=5")
+            faults.append(f"{cut(repr(override))}: expected TABLE.KEY=VALUE, for instance fit.epochs=5")
     # Names first: changing a component's name drops what the new component does not understand.
     for key, value in sorted(values, key=lambda pair: pair[0] != "augment" and not pair[0].endswith(".name")):
         fault = _set(tables, key.split("."), value)
-        faults += [f"{key}={value!r}: {fault}"] if fault else []
+        faults += [f"{cut(key)}={cut(repr(value))}: {fault}"] if fault else []
     return faults
 
 
@@ -40,8 +40,8 @@ def parse_value(text: str) -> Any:
     if text.lower() in {"none", "null"}:
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return read_toml(f"value = {text}")["value"]
+    except ValueError:
         return text
 
 

@@ -3,12 +3,12 @@
 import itertools
 import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tenfold.core.errors import InputError
+from tenfold.core.text import read_toml
 from tenfold.recipe import Recipe, load_recipe
 from tenfold.recipe.overrides import parse_value
 
@@ -131,8 +131,8 @@ _RANGE = re.compile(r"([-+\w.]+?)\.\.([-+\w.]+)(?::(\w+))?")
 def _listed(key: str, text: str) -> list[Any]:
     """The values of `text`, parted at its commas; TOML where it is, so that lists and quoted commas stay whole."""
     try:
-        return tomllib.loads(f"values = [{text}]")["values"]
-    except tomllib.TOMLDecodeError:
+        return read_toml(f"values = [{text}]")["values"]
+    except ValueError:
         parts = [part.strip() for part in text.split(",")]
     if len(parts) > 1 and not all(parts):
         raise InputError(f"{key}={text}: there is an empty value. Give values such as {key}=1,2,3.")

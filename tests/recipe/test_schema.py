@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from small import first
 
@@ -373,3 +373,32 @@ def test_the_overrides_of_one_table_are_known_without_a_recipe():
 def test_a_recipe_is_the_same_as_a_base_as_its_toml(name):
     recipe = load_recipe(name)
     assert load_recipe(recipe) == parse_recipe(recipe.to_toml()) == recipe
+
+
+@pytest.mark.parametrize(
+    "value", ["9" * 5000, "[" * 2000, "{" * 2000, "{a={a={a={}}}}", "1e999", "\0", '"""']
+)
+@pytest.mark.parametrize("key", ["fit.batch_size", "model.filters", "fit.hardest", "data.channels"])
+def test_absurd_values_are_faults_in_few_words(key, value):
+    with pytest.raises(InputError, match="cannot be used") as caught:
+        load_recipe("digits", [f"{key}={value}"])
+    assert key in str(caught.value)
+    assert len(str(caught.value)) < 12_000
+
+
+@pytest.mark.parametrize(
+    "text", ["fit = [" + "[" * 5000, "[fit]\nseed = " + "9" * 5000, "[fit", "\0", "fit = 1"]
+)
+def test_absurd_texts_are_no_recipes(text, tmp_path):
+    with pytest.raises(InputError):
+        parse_recipe(text)
+    (tmp_path / "absurd.toml").write_text(text)
+    with pytest.raises(InputError, match=r"absurd\.toml|recipe 'absurd'"):
+        load_recipe(tmp_path / "absurd.toml")
+
+
+@given(st.text(max_size=30), st.sampled_from(["fit.batch_size", "augment", "model", "", "sweep.space"]))
+@settings(max_examples=60)
+def test_no_override_ends_in_a_traceback(text, key):
+    with suppress(InputError):
+        load_recipe("digits", [f"{key}={text}", text])
