@@ -27,7 +27,7 @@ from tenfold.workbench.clock import (
     in_minutes,
     spoken,
 )
-from tenfold.workbench.improve import BACKBONE_SIZES, Setting, improve, predicted
+from tenfold.workbench.improve import BACKBONE_SIZES, Setting, improve, predicted, side
 from tenfold.workbench.probe import CLEAR, Evidence, probe
 from tenfold.workbench.progress import Display
 from tenfold.workbench.scaling import batched, epochs_for, passes_needed, scaled_to
@@ -181,7 +181,7 @@ def _learned_plan(
 
 def _at_size(found: Evidence, plan: Plan) -> Evidence:
     """What was found, for features of the images that a plan has."""
-    return found.better_by(found.gains[0], SIZE_GAINS.get(plan.recipe.model.options["image_size"], 0.0))
+    return found.better_by(found.gains[0], SIZE_GAINS.get(side(plan.recipe), 0.0))
 
 
 def _read(source: Source, seed: int, display: Display, overrides: Overrides) -> Task:
@@ -196,7 +196,7 @@ def _learned(plan: Plan, setting: Setting) -> Candidate | None:
     until = time.perf_counter() + setting.clock.left - testing
     with setting.display.decoding("computing features") as note:
         # A backbone of the user's own choice is waited for, where even the smallest images take too long.
-        least = task.only_features and plan.recipe.model.options["image_size"] == _sizes(task)[-1]
+        least = task.only_features and side(plan.recipe) == _sizes(task)[-1]
         first = learn(plan.recipe, task.splits, setting.device, float("inf") if least else until, note)
     if first is None:
         setting.display.said("tried", "its features would have ended too late")
@@ -262,7 +262,7 @@ def _through_backbone(
     """
     recipe, splits = task.backbone, task.splits
     assert recipe is not None
-    images, own = sum(len(split) for split in splits), recipe.model.options["image_size"]
+    images, own = sum(len(split) for split in splits), side(recipe)
     began = time.perf_counter()
     rate = found.features_rate or images_per_second(new_model(recipe, splits), splits.train, device)
     setup = found.features_setup or time.perf_counter() - began
@@ -286,7 +286,7 @@ def _sized(recipe: Recipe, size: int, task: Task) -> Recipe:
 def _sizes(task: Task) -> list[int]:
     """The sizes that a backbone may be given (pixels a side), largest first; only one where the user names it."""
     assert task.backbone is not None
-    taken = {_sized(task.backbone, size, task).model.options["image_size"] for size in BACKBONE_SIZES}
+    taken = {side(_sized(task.backbone, size, task)) for size in BACKBONE_SIZES}
     return sorted(taken, reverse=True)
 
 

@@ -23,6 +23,8 @@ from tenfold.workbench.task import Task, takes
 
 # What a backbone is given, largest first (pixels a side): the smaller, the faster and the less accurate.
 BACKBONE_SIZES = (224, 192, 160, 128, 96)
+# What most backbones take where the recipe names no size.
+_USUAL_SIDE = 224
 # What is left may be used for other features up to this share, where the rest will do for fine-tuning, which gains
 # more, and where it will not.
 _SMALL_SHARE, _LARGE_SHARE = 0.25, 0.75
@@ -59,8 +61,13 @@ class Setting:
         assert self.task.backbone is not None
         own, options = self.task.backbone.model.options, recipe.model.options
         slower = _work(options["backbone"]) / _work(own["backbone"])
-        pixels = (options["image_size"] / own["image_size"]) ** 2
+        pixels = (side(recipe) / side(self.task.backbone)) ** 2
         return images / self.rate * slower * pixels * options["views"]
+
+
+def side(recipe: Recipe) -> int:
+    """Pixels a side that a recipe's backbone is given; the usual ones, where it takes its own."""
+    return recipe.model.options["image_size"] or _USUAL_SIDE
 
 
 # An image's work in a backbone, in times of Lite0's (docs/results.md: images per CPU-second).
@@ -100,7 +107,7 @@ def _left(best: Candidate, setting: Setting) -> float:
 
 def _larger_images(best: Candidate, setting: Setting) -> Candidate:
     """The head of the largest images whose features take a small part of what is left."""
-    own = best.recipe.model.options["image_size"]
+    own = side(best.recipe)
     return _first_in_time(
         best, setting, [{"model.image_size": size} for size in BACKBONE_SIZES if size > own]
     )
@@ -123,7 +130,7 @@ def _first_in_time(best: Candidate, setting: Setting, changes: list[dict[str, An
             return best
         seconds = setting.seconds(recipe, images) + EXPORT_FIGURES * setting.clock.figure
         testing = setting.seconds(recipe, len(setting.task.splits.test))
-        left = _left(best, setting) - testing
+        left = min(_left(best, setting), setting.clock.left - testing)
         if seconds < share * left:
             what = " ".join(
                 f"{value} pixels" if isinstance(value, int) else value for value in change.values()
@@ -166,10 +173,10 @@ def _fine_tune(best: Candidate, setting: Setting) -> Candidate:
 
 def _tunings(best: Candidate, setting: Setting) -> dict[int, Recipe]:
     """By image size, the recipes that train the best one's backbone further; none where the overrides forbid it."""
-    own = best.recipe.model.options["image_size"]
+    own = side(best.recipe)
     sizes = [size for size in BACKBONE_SIZES if size >= min(_SMALLEST, own)] or [own]
     found = [_tuning(best, setting, size) for size in sizes]
-    return {recipe.model.options["image_size"]: recipe for recipe in found if recipe is not None}
+    return {side(recipe): recipe for recipe in found if recipe is not None}
 
 
 def predicted(splits: Splits) -> int:

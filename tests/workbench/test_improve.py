@@ -103,6 +103,12 @@ def test_a_backbone_that_the_overrides_ask_for_is_taken_in_a_hurry_too(pictures,
     assert "backbone" in run.name
 
 
+def test_a_backbone_at_its_own_size_is_planned_too(pictures, tmp_path):
+    own = {**SMALL, "model.image_size": 0}
+    run = tenfold.train(data=pictures, minutes=0.1, out=tmp_path, overrides=own)
+    assert run.recipe.model.options["image_size"] == 0
+
+
 def test_a_users_own_backbone_without_weights_is_refused_by_its_name(pictures):
     with pytest.raises(InputError, match="no_such_backbone"):
         tenfold.train(data=pictures, minutes=1.0, overrides={"model.backbone": "no_such_backbone"})
