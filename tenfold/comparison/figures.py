@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
 from tenfold.findings.base import short
 from tenfold.report.kit.style import CLASSES, INK, MUTED, TRAINING, VALIDATION, new_figure, styled, title
@@ -18,7 +18,10 @@ def cost(rows: Sequence[Mapping[str, Any]]) -> Figure:
     with styled():
         figure, panels = new_figure(10, 4, columns=2, sharey=True)
         for axes, key, label in zip(
-            panels, ("seconds", "parameters"), ("training seconds", "parameters"), strict=True
+            panels,
+            ("seconds", "parameters"),
+            ("training time in s", "parameters"),
+            strict=True,
         ):
             for number, row in enumerate(rows):
                 low, high = row["accuracy_ci95"]
@@ -30,7 +33,7 @@ def cost(rows: Sequence[Mapping[str, Any]]) -> Figure:
             axes.set_xscale("log")
             axes.margins(x=0.25, y=0.15)
             axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
             axes.xaxis.set_minor_locator(NullLocator())
             axes.set_xlabel(label)
             axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -62,6 +65,8 @@ def overlaid_curves(histories: Mapping[str, Sequence[Sequence[Mapping[str, Any]]
                         values,
                         color=colour,
                         linewidth=1.6,
+                        marker="o" if len(history) <= 40 else "",
+                        markersize=3,
                         label=label,
                     )
             axes.set_xlabel("epoch")
@@ -84,7 +89,7 @@ def class_changes(changes: Mapping[str, Mapping[str, float]], note: str) -> Figu
         for entry in shown
     ]
     with styled():
-        figure, axes = new_figure(8.4, 1.5 + 0.24 * len(names))
+        figure, axes = new_figure(10.4, 1.6 + 0.27 * len(names))
         rows = np.arange(len(names))
         axes.hlines(
             rows, [e["low"] for e in shown], [e["high"] for e in shown], colors=colours, linewidth=2.4
@@ -92,8 +97,9 @@ def class_changes(changes: Mapping[str, Mapping[str, float]], note: str) -> Figu
         axes.scatter([entry["difference"] for entry in shown], rows, c=colours, s=28, zorder=3)
         axes.axvline(0, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_yticks(rows, [short(name) for name in names])
+        axes.set_ylim(-0.6, len(names) - 0.4)
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=""))
         axes.set_xlabel("change of recall in points, with 95% interval")
-        title(axes, short(note, 60), "blue is better, orange worse, grey within the noise")
+        title(axes, short(note, 60), "blue is better, orange worse, grey where that may be chance")
     return figure

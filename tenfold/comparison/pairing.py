@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from tenfold.comparison.statistics import Difference, compare_correct, error_distribution_p, mean_interval
 from tenfold.core.errors import InputError
+from tenfold.core.numbers import percent, points
 from tenfold.core.terminal import make_console, print_table
-from tenfold.findings.base import called, listed, percent, points
-from tenfold.runs import metrics
+from tenfold.findings.base import called, listed
+from tenfold.runs.significance import LEVEL, holm
 
 if TYPE_CHECKING:
     from tenfold.runs.folder import Run
@@ -40,7 +41,7 @@ class SeedGroup:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two groups compared: `p_holm` is corrected for the number of pairs, `classes` likewise for that of classes."""
+    """Two groups compared: `p_holm` is corrected for the number of pairs, `classes` for that and for the classes."""
 
     a: str
     b: str
@@ -144,7 +145,7 @@ def _make_group(runs: "list[Run]") -> SeedGroup:
     order = [np.argsort(np.asarray(answer.paths), kind="stable") for answer in answers]
     labels = answers[0].labels[order[0]]
     predicted = np.stack([answer.predicted[rows] for answer, rows in zip(answers, order, strict=True)])
-    return SeedGroup(_common_name([run.name for run in runs]), tuple(runs), labels, predicted)
+    return SeedGroup(_common_name([_name(run) for run in runs]), tuple(runs), labels, predicted)
 
 
 def _check_no_copies(runs: "list[Run]", answers: "list[Predictions]") -> None:
@@ -163,6 +164,12 @@ def _check_no_copies(runs: "list[Run]", answers: "list[Predictions]") -> None:
                 f"{one.path} and {other.path} gave exactly the same probabilities: {why}. They would be counted as "
                 "two seeds, which shows less variation than there is: leave one out."
             )
+
+
+def _name(run: "Run") -> str:
+    """A run's name; a sweep's trial is named with its sweep, since every sweep numbers its own from 0."""
+    sweep = run.path.resolve().parent
+    return f"{sweep.name}/{run.name}" if (sweep / "sweep.jsonl").is_file() else run.name
 
 
 def _common_name(names: list[str]) -> str:
@@ -201,22 +208,22 @@ def _pairs(groups: Sequence[SeedGroup], class_names: Sequence[str]) -> tuple[Pai
     """Every pair, the less accurate one as `a`."""
     chosen = [tuple(_ranked(pair)[::-1]) for pair in combinations(groups, 2)]
     differences = [compare_correct(a.correct, b.correct) for a, b in chosen]
-    corrected = metrics.holm(np.array([difference.p_value for difference in differences]))
+    corrected = holm(np.array([difference.p_value for difference in differences]))
     return tuple(
-        _pair(a, b, difference, float(p_holm), class_names)
+        _pair(a, b, difference, float(p_holm), _class_changes(a, b, class_names, len(chosen)))
         for (a, b), difference, p_holm in zip(chosen, differences, corrected, strict=True)
     )
 
 
 def _pair(
-    a: SeedGroup, b: SeedGroup, difference: Difference, p_holm: float, class_names: Sequence[str]
+    a: SeedGroup, b: SeedGroup, difference: Difference, p_holm: float, classes: dict[str, dict[str, float]]
 ) -> Pair:
     same_errors = error_distribution_p(a.labels, a.predicted[0], b.predicted[0])
     fewest = min(int((~group.correct[0]).sum()) for group in (a, b))
     sentence = _accuracy_sentence(a.name, b.name, difference, p_holm)
-    if p_holm < 0.05 and fewest >= ENOUGH_MISTAKES:
+    if p_holm < LEVEL and fewest >= ENOUGH_MISTAKES:
         sentence += " " + _errors_sentence(same_errors, fewest)
-    return Pair(a.name, b.name, difference, p_holm, _class_changes(a, b, class_names), same_errors, sentence)
+    return Pair(a.name, b.name, difference, p_holm, classes, same_errors, sentence)
 
 
 def _accuracy_sentence(a: str, b: str, difference: Difference, p_holm: float) -> str:
@@ -224,7 +231,7 @@ def _accuracy_sentence(a: str, b: str, difference: Difference, p_holm: float) ->
     numbers = (
         f"95% interval {low:.1f} to {high:.1f}, {difference.test}: {p_text(p_holm)} after Holm's correction"
     )
-    if p_holm < 0.05:
+    if p_holm < LEVEL:
         return f"{b} is more accurate than {a} by {points(difference.difference)} ({numbers})."
     if not difference.difference:
         return f"{a} and {b} are equally accurate ({numbers})."
@@ -232,7 +239,7 @@ def _accuracy_sentence(a: str, b: str, difference: Difference, p_holm: float) ->
 
 
 def _errors_sentence(p_value: float, fewest: int) -> str:
-    if p_value < 0.05:
+    if p_value < LEVEL:
         return f"Their mistakes are of different kinds ({p_text(p_value)})."
     return (
         f"Same error distribution, higher accuracy: the kinds of their mistakes do not differ as far as "
@@ -245,8 +252,10 @@ def p_text(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
 
 
-def _class_changes(a: SeedGroup, b: SeedGroup, class_names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Recall of each class in both groups, with the p-value of the change corrected for all classes."""
+def _class_changes(
+    a: SeedGroup, b: SeedGroup, class_names: Sequence[str], pairs: int
+) -> dict[str, dict[str, float]]:
+    """Recall of each class in both groups, with the p-value of the change corrected for all classes and pairs."""
     changes, p_values = {}, []
     for k, name in enumerate(class_names):
         rows = a.labels == k
@@ -260,8 +269,8 @@ def _class_changes(a: SeedGroup, b: SeedGroup, class_names: Sequence[str]) -> di
                 "high": found.ci95[1],
             }
             p_values.append(found.p_value)
-    for change, p_holm in zip(changes.values(), metrics.holm(np.array(p_values)), strict=True):
-        change["p_holm"] = float(p_holm)
+    for change, p_holm in zip(changes.values(), holm(np.array(p_values)), strict=True):
+        change["p_holm"] = min(1.0, pairs * float(p_holm))
     return changes
 
 

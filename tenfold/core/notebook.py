@@ -7,6 +7,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from tenfold.core.numbers import interval, percent
+
 _CELL = 'style="text-align:left;padding:.2em 1em .2em 0"'
 
 
@@ -28,16 +30,14 @@ def run_html(name: str, metrics: Mapping[str, Any] | str, curves: Path, report: 
 
 def _result(metrics: Mapping[str, Any]) -> Markup:
     test, training = metrics["test"], metrics["training"]
-    low, high = test["accuracy_ci95"]
     return Markup(
-        "<p><b>{:.2%}</b> of {:,} test images right (95% interval {:.1%} to {:.1%}); macro F1 {:.2%}; "
+        "<p><b>{}</b> of {:,} test images right (95% interval {}%); macro F1 {}; "
         "best epoch {} of {}; {:.1f} s.</p>"
     ).format(
-        test["accuracy"],
+        percent(test["accuracy"], 2),
         test["n"],
-        low,
-        high,
-        test["f1_macro"],
+        interval(test["accuracy_ci95"]),
+        percent(test["f1_macro"], 2),
         training["best_epoch"],
         training["epochs"],
         training["seconds"],

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from shlex import join, quote, split
 
+from tenfold.core.numbers import percent, points
 from tenfold.findings.answers import ENOUGH
-from tenfold.findings.base import Evidence, Finding, called, listed, percent, points
+from tenfold.findings.base import Evidence, Finding, called, listed
 from tenfold.findings.training import overfitting_epoch
-from tenfold.runs.metrics import wilson_interval
+from tenfold.runs.metrics import exact_interval
 
 WIDE_GAP, NARROW_GAP = 0.08, 0.03
 # A pretrained backbone is worth a try with fewer training images than this, and where more than this share is wrong.
@@ -104,7 +105,7 @@ def weak_small_classes(evidence: Evidence) -> Iterator[Finding]:
         if values["support"] < ENOUGH or counts[name] > mean / 2:
             continue
         right = values["recall"] * values["support"]
-        if wilson_interval(right, values["support"], 1 - 0.05 / len(counts))[1] < average:
+        if exact_interval(right, values["support"], 1 - 0.05 / len(counts))[1] < average:
             weak.append(name)
     if weak:
         named = [f"{called(name)} ({counts[name]:,})" for name in weak]

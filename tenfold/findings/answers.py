@@ -1,17 +1,22 @@
 """Findings about a trained model: rules over `metrics.json` and the saved predictions.
 
-Where a rule looks at every class it says only what still holds after correcting for so many looks: intervals are
-widened to 1 - 0.05 / classes (Bonferroni), p-values are adjusted by Holm's method.
+A rule that looks at every class or pair says only what still holds after Holm's correction for so many looks. How
+often each rule is wrong where there is nothing to find: docs/statistics.md.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.findings.base import Evidence, Finding, called, interval, listed, percent, points
-from tenfold.runs import metrics
+from tenfold.core.numbers import percent, points
+from tenfold.findings.base import Evidence, Finding, called, interval, listed
+from tenfold.runs import metrics, significance
+from tenfold.runs.significance import LEVEL, holm, more_than_p, two_shares_p
+
+if TYPE_CHECKING:
+    from tenfold.runs.predictions import Predictions
 
 SHOWN_PAIRS = 3
 # Test images from which on something is said of a class: with 4 of 4 right, the 95 % interval begins at 51 %.
@@ -83,7 +88,7 @@ def _flattering(evidence: Evidence, rule: str, known: tuple[int, ...], said: str
         f"{len(known):,} of {len(answers):,} test images {said}, so the accuracy above flatters the model"
     )
     if n:
-        low, high = (float(bound) for bound in metrics.wilson_interval(right, n))
+        low, high = (float(bound) for bound in metrics.exact_interval(right, n))
         numbers |= {"accuracy": right / n, "ci95": [low, high]}
         sentence += f"; on the other {n:,} it is {percent(right / n)} ({interval(low, high)})"
     else:
@@ -112,64 +117,69 @@ def validation_and_test(evidence: Evidence) -> Iterator[Finding]:
         return  # of a cross-validation, different models answered the two
     test, held_out = evidence.test, evidence.validation
     difference = test["accuracy"] - held_out["accuracy"]
-    margin = metrics.normal_quantile(0.95) * np.sqrt(_variance(test) + _variance(held_out))
+    right = (test["accuracy"] * test["n"], held_out["accuracy"] * held_out["n"])
+    p_value = two_shares_p(right, (test["n"], held_out["n"]))
     side = "below" if difference < 0 else "above"
     distance = f"lies {points(difference)} {side}" if abs(difference) >= 0.0005 else "equals"
-    judgement = "within the noise" if abs(difference) <= margin else "more than chance explains"
+    judgement = "which may be chance" if p_value >= LEVEL else "more than chance explains"
     yield Finding(
-        f"Test accuracy {distance} validation accuracy ({percent(held_out['accuracy'])}), "
-        f"{judgement} (95% margin {points(margin)}).",
+        f"Test accuracy {distance} validation accuracy ({percent(held_out['accuracy'])})"
+        + (f", {judgement}." if difference else "."),
         "validation_and_test",
         "verdict",
-        {"difference": difference, "margin": float(margin)},
+        {"difference": difference, "p_value": p_value, "test": "Fisher's exact"},
     )
 
 
-def _variance(measured: Mapping[str, Any]) -> float:
-    # One image more on either side keeps a perfect score from claiming certainty (Agresti and Coull 1998).
-    right, n = measured["accuracy"] * measured["n"] + 1, measured["n"] + 2
-    return right / n * (1 - right / n) / n
-
-
 def classes_apart(evidence: Evidence) -> Iterator[Finding]:
-    """Which classes' recall lies below or above the accuracy over all images, with intervals that exclude it.
+    """Which classes' recall differs from that of all the other classes together.
 
     Of a class that fewer than `ENOUGH` images judge, nothing is said.
     """
     names, matrix = _matrix(evidence)
-    right, support = np.diag(matrix), matrix.sum(axis=1)
-    judged = support >= ENOUGH
-    if judged.sum() < 3:
+    support = matrix.sum(axis=1)
+    tested = np.flatnonzero(support >= ENOUGH)
+    if len(tested) < 3:
         return
-    low, high = metrics.wilson_interval(right, support, 1 - 0.05 / len(names))
+    recall = np.diag(matrix)[tested] / support[tested]
+    p_values = class_p_values(matrix)
     average = evidence.test["accuracy"]
-    apart, told = 0, int(judged.sum())
-    for word, chosen, sign in (("below", high < average, 1), ("above", low > average, -1)):
-        found = sorted(np.flatnonzero(chosen & judged).tolist(), key=lambda k: sign * right[k] / support[k])
-        apart += len(found)
+    differ = p_values < LEVEL
+    for word, chosen, sign in (("below", recall < average, 1), ("above", recall > average, -1)):
+        found = sorted(np.flatnonzero(differ & chosen).tolist(), key=lambda k: sign * recall[k])
         if found:
-            parts = [f"{called(names[k])} ({percent(right[k] / support[k])})" for k in found]
+            parts = [f"{called(names[tested[k]])} ({percent(recall[k])})" for k in found]
             yield Finding(
                 f"Clearly {word} the average of {percent(average)}: {listed(parts)}.",
                 "classes_apart",
                 "classes",
-                {"average": average, "recall": {names[k]: float(right[k] / support[k]) for k in found}},
+                {
+                    "average": average,
+                    "recall": {names[tested[k]]: float(recall[k]) for k in found},
+                    "p_values": {names[tested[k]]: float(p_values[k]) for k in found},
+                    "test": f"Fisher's exact, against the other classes; Holm's correction for {len(tested)}",
+                },
             )
-    if apart < told:
+    within = len(tested) - int(differ.sum())
+    if within:
+        rest = "No class" if within == len(tested) else f"None of the other {within} classes"
         yield Finding(
-            f"{_others(apart, told, len(names))} within the noise of the average (95% intervals corrected for "
-            f"{len(names)} classes).",
+            f"{rest}{_with_enough(len(tested), len(names))} is clearly better or worse than the others (5% level, "
+            f"corrected for {len(tested)} classes).",
             "classes_apart",
             "classes",
-            {"within": told - apart},
+            {"within": within},
         )
 
 
-def _others(apart: int, told: int, classes: int) -> str:
-    """Which classes are meant: all, all but those named, or only those with enough images."""
-    if told < classes:
-        return f"The {'other ' if apart else ''}{told - apart} classes with enough test images are"
-    return f"The other {told - apart} classes are" if apart else "All classes are"
+def _with_enough(known: int, classes: int) -> str:
+    return " with enough test images" if known < classes else ""
+
+
+def class_p_values(matrix: NDArray) -> NDArray:
+    """The p-value of "as often right as the others", corrected for all, of each class that ENOUGH images judge."""
+    right, support = np.diag(matrix), matrix.sum(axis=1)
+    return holm(significance.same_share_p(right[support >= ENOUGH], support[support >= ENOUGH]))
 
 
 def few_judges(evidence: Evidence) -> Iterator[Finding]:
@@ -196,18 +206,14 @@ def confused_pairs(evidence: Evidence) -> Iterator[Finding]:
     if len(names) < 3:
         return
     support = matrix.sum(axis=1)
-    unusual = _unusual_cells(matrix)
-    both = np.triu(matrix + matrix.T, 1)
-    order = np.argsort(-both, axis=None)
-    pairs = [(int(a), int(b)) for a, b in zip(*np.unravel_index(order, both.shape), strict=True) if a < b]
-    pairs = [(a, b) for a, b in pairs if unusual[a, b] or unusual[b, a]]
-    pairs = [(a, b) for a, b in pairs if min(support[a], support[b]) >= ENOUGH]
+    pairs = [(a, b) for a, b in _unusual_pairs(matrix) if min(support[a], support[b]) >= ENOUGH]
     for a, b in pairs[:SHOWN_PAIRS]:
-        a, b = (a, b) if matrix[a, b] / support[a] >= matrix[b, a] / max(support[b], 1) else (b, a)
+        a, b = (a, b) if matrix[a, b] / max(support[a], 1) >= matrix[b, a] / max(support[b], 1) else (b, a)
+        direction = _direction(matrix[[a, b], [b, a]], support[[a, b]], min(len(pairs), SHOWN_PAIRS))
         yield Finding(
             f"{called(names[a])} and {called(names[b])} are confused: {matrix[a, b]} of {support[a]:,} "
             f"{called(names[a])} images are taken for {called(names[b])}, {matrix[b, a]} of {support[b]:,} the "
-            f"other way ({_direction(matrix[a, b], support[a], matrix[b, a], support[b])}).",
+            f"other way ({direction}).",
             "confused_pairs",
             "confusion",
             {"pair": [names[a], names[b]], "there": int(matrix[a, b]), "back": int(matrix[b, a])},
@@ -222,24 +228,22 @@ def confused_pairs(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _unusual_cells(matrix: NDArray) -> NDArray:
-    """(K, K) bool: the cells with more mistakes than their row's mistakes spread evenly, by Holm's correction."""
-    from scipy.stats import binom
-
-    classes = len(matrix)
+def _unusual_pairs(matrix: NDArray) -> list[tuple[int, int]]:
+    """The pairs (a, b), a < b, with more mistakes than both rows' mistakes spread evenly, the most first."""
     mistakes = matrix.sum(axis=1) - np.diag(matrix)
-    p_values = binom.sf(matrix - 1, mistakes[:, None], 1 / (classes - 1))
-    np.fill_diagonal(p_values, 1)
-    return metrics.holm(p_values.ravel()).reshape(classes, classes) < 0.05
+    a, b = np.triu_indices(len(matrix), 1)
+    both = matrix[a, b] + matrix[b, a]
+    p_values = holm(more_than_p(both, mistakes[a] + mistakes[b], 1 / (len(matrix) - 1)))
+    found = np.flatnonzero(p_values < LEVEL)
+    return [(int(a[k]), int(b[k])) for k in found[np.argsort(-both[found], kind="stable")]]
 
 
-def _direction(there: int, of: int, back: int, of_back: int) -> str:
-    from scipy.stats import fisher_exact
-
-    if of_back == 0:
+def _direction(mistakes: NDArray, support: NDArray, shown: int) -> str:
+    """Whether the first of the two ways has the larger share, of `shown` pairs that are looked at."""
+    if support[1] == 0:
         return "that way has no images"
-    p_value = fisher_exact([[there, of - there], [back, of_back - back]]).pvalue  # pyright: ignore
-    return "mostly in the first direction" if p_value < 0.05 else "no clear direction"
+    p_value = two_shares_p(tuple(mistakes), tuple(support))
+    return "mostly in the first direction" if p_value * shown < LEVEL else "no clear direction"
 
 
 def _mistaken(evidence: Evidence, true: int, predicted: int, limit: int = 6) -> tuple[int, ...]:
@@ -253,16 +257,16 @@ def _mistaken(evidence: Evidence, true: int, predicted: int, limit: int = 6) -> 
 
 
 def false_positives(evidence: Evidence) -> Iterator[Finding]:
-    """Classes that images of the others are taken for clearly more often than for the average class."""
+    """Classes that images of the others are taken for more often than mistakes spread evenly would be."""
     names, matrix = _matrix(evidence)
     if len(names) < 3:
         return
-    others = matrix.sum() - matrix.sum(axis=1)
+    others, mistakes = matrix.sum() - matrix.sum(axis=1), matrix.sum(axis=1) - np.diag(matrix)
     false = matrix.sum(axis=0) - np.diag(matrix)
-    low, _ = metrics.wilson_interval(false, others, 1 - 0.05 / len(names))
+    p_values = holm(more_than_p(false, mistakes.sum() - mistakes, 1 / (len(names) - 1)))
     average = false.sum() / others.sum()
     rates = false / np.maximum(others, 1)
-    found = sorted(np.flatnonzero(low > average).tolist(), key=lambda k: -rates[k])
+    found = sorted(np.flatnonzero(p_values < LEVEL).tolist(), key=lambda k: -rates[k])
     if found:
         parts = [f"{called(names[k])} ({percent(rates[k])})" for k in found]
         yield Finding(
@@ -274,57 +278,56 @@ def false_positives(evidence: Evidence) -> Iterator[Finding]:
 
 
 def areas_under_roc(evidence: Evidence) -> Iterator[Finding]:
-    """The best and worst AUC, and whether they differ from the average by more than noise.
+    """The best and worst AUC, and whether they differ from the average by more than chance.
 
-    Standard errors after J. A. Hanley and B. J. McNeil, Radiology 143 (1982).
+    An AUC is the mean, over the images of its class, of the share of other images that rank below. Classes that are
+    equally easy share the distribution of that; the other images vary too, about as much for each of them.
     """
-    per_class = evidence.test.get("per_class", {}) if evidence.test else {}
-    known = {
-        name: values
-        for name, values in per_class.items()
-        if values["roc_auc"] is not None and values["support"] >= ENOUGH
-    }
-    if len(known) < 3:
+    answers = evidence.predictions
+    if not evidence.test or answers is None:
         return
-    names = list(known)
-    area = np.array([known[name]["roc_auc"] for name in names])
-    positive = np.array([known[name]["support"] for name in names])
-    margin = metrics.normal_quantile(1 - 0.05 / len(names)) * _auc_error(
-        area, positive, evidence.test["n"] - positive
-    )
+    present = [k for k, count in enumerate(np.bincount(answers.labels)) if ENOUGH <= count < len(answers)]
+    if len(present) < 3:
+        return
+    below, groups = _ranked_below(answers, present)
+    size = np.bincount(groups)
+    area = np.bincount(groups, below) / size
+    apart = significance.group_means_p(below, groups, np.sqrt(1 + size / (len(answers) - size))) < LEVEL
+    names = [answers.class_names[k] for k in present]
     mean = area.mean()
-    worst = [names[k] for k in np.argsort(area) if area[k] + margin[k] < mean]
-    best = [names[k] for k in np.argsort(-area) if area[k] - margin[k] > mean]
+    worst = [names[k] for k in np.argsort(area) if apart[k] and area[k] < mean]
+    best = [names[k] for k in np.argsort(-area) if apart[k] and area[k] > mean]
     numbers = {"mean": float(mean), "worst": worst, "best": best}
     if not worst and not best:
         yield Finding(
-            f"The AUC of every class{_with_enough(len(known), len(per_class))} is within the noise of their mean of "
-            f"{mean:.3f}.",
+            f"The AUC of no class{_with_enough(len(present), len(answers.class_names))} differs from their mean of "
+            f"{mean:.3f} by more than chance explains.",
             "areas_under_roc",
             "roc",
             numbers,
         )
         return
-    shown = {name: f"{called(name)} ({known[name]['roc_auc']:.3f})" for name in (*worst, *best)}
+    shown = {name: f"{called(name)} ({value:.3f})" for name, value in zip(names, area, strict=True)}
     groups = [("lowest", worst), ("highest", best)]
     parts = [f"{word} {listed([shown[name] for name in group])}" for word, group in groups if group]
     yield Finding(
-        f"AUC apart from the mean of {mean:.3f} by more than noise: {'; '.join(parts)}.",
+        f"AUC apart from the mean of {mean:.3f} by more than chance: {'; '.join(parts)}.",
         "areas_under_roc",
         "roc",
         numbers,
     )
 
 
-def _with_enough(known: int, classes: int) -> str:
-    return " with enough test images" if known < classes else ""
+def _ranked_below(answers: "Predictions", classes: Sequence[int]) -> tuple[NDArray, NDArray]:
+    """(N,) for the images of these classes, class after class: the share of other images below; and whose it is."""
+    from scipy.stats import rankdata
 
-
-def _auc_error(area: NDArray, positive: NDArray, negative: NDArray) -> NDArray:
-    one, two = area / (2 - area), 2 * area**2 / (1 + area)
-    spread = area * (1 - area) + (positive - 1) * (one - area**2) + (negative - 1) * (two - area**2)
-    # At an area of 1 the formula gives 0; half a pair in the wrong order stands for what was not seen.
-    return np.sqrt(np.maximum(spread, 0.5 / np.maximum(positive, 1)) / (positive * negative))
+    shares = []
+    for k in classes:
+        own, scores = answers.labels == k, answers.probabilities[:, k]
+        below = rankdata(scores)[own] - rankdata(scores[own])
+        shares.append(below / (~own).sum())
+    return np.concatenate(shares), np.repeat(np.arange(len(classes)), [len(each) for each in shares])
 
 
 def _matrix(evidence: Evidence) -> tuple[Sequence[str], NDArray]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tenfold.core import numbers
 from tenfold.runs import metrics
 from tenfold.runs.files import history_hash
 from tenfold.runs.folder import Run
@@ -140,19 +141,9 @@ def called(name: str) -> str:
     return f"class {text}" if text.replace(".", "").replace("-", "").isdigit() else text
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """A fraction as a percentage, such as 72.3%."""
-    return f"{100 * share:.{digits}f}%"
-
-
 def interval(low: float, high: float) -> str:
     """A 95% interval of a fraction, for reading."""
-    return f"95% interval {100 * low:.1f} to {percent(high)}"
-
-
-def points(difference: float) -> str:
-    """A difference between two fractions in percentage points."""
-    return f"{100 * abs(difference):.1f} points"
+    return f"95% interval {numbers.interval((low, high))}%"
 
 
 def listed(items: Sequence[str], limit: int = 5) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -165,11 +164,14 @@ def _laid_out(maps: Tensor, images: int) -> Tensor | None:
 
 
 def overlay(image: Pixels, heat: NDArray[np.float32]) -> Pixels:
-    """The image in gray under its heat in colour: (h, w, 3) uint8, at most PICTURE_SIDE on a side."""
-    gray = image.astype(np.float32).mean(axis=2, keepdims=True)
-    colour = 255 * matplotlib.colormaps["inferno"](heat)[..., :3]
-    weight = 0.25 + 0.5 * heat[..., None]
-    picture = Image.fromarray(np.clip((1 - weight) * gray + weight * colour, 0, 255).astype(np.uint8))
+    """The image as it is where the model looked, paler and without colour elsewhere: (h, w, 3) uint8.
+
+    At most PICTURE_SIDE on a side. No colour is laid over the image, which would hide one of 32 pixels.
+    """
+    pixels = np.broadcast_to(image, (*image.shape[:2], 3)).astype(np.float32)
+    pale = 255 - 0.35 * (255 - pixels.mean(axis=2, keepdims=True))
+    seen = heat[..., None]
+    picture = Image.fromarray(np.clip(seen * pixels + (1 - seen) * pale, 0, 255).astype(np.uint8))
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.BILINEAR)
     return np.asarray(picture)
 

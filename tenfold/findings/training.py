@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tenfold.findings.base import Evidence, Finding, percent, points
-from tenfold.runs import metrics
+from tenfold.core.numbers import percent, points
+from tenfold.findings.base import Evidence, Finding
+from tenfold.runs.significance import LEVEL, rising_p, two_shares_p
 
 History = Sequence[Mapping[str, Any]]
 
@@ -127,7 +128,8 @@ def overfitting(evidence: Evidence) -> Iterator[Finding]:
     if at is None or last is None:
         return
     later = [record["validation_loss"] for record in evidence.history if record["epoch"] > at["epoch"]]
-    rises = float(np.mean(later[-FOLLOWING:])) > at["validation_loss"] * (1 + NOTABLE)
+    higher = float(np.mean(later[-FOLLOWING:])) > at["validation_loss"] * (1 + NOTABLE)
+    rises = higher and rising_p(np.array(later)) < LEVEL
     opening = (
         f"The model overfits from about epoch {epoch}"
         if rises
@@ -188,11 +190,18 @@ def gap(evidence: Evidence) -> Iterator[Finding]:
             {"epoch": epoch, "accuracy": seen, "validation_accuracy": held_out, "share": share},
         )
         return
-    images = evidence.judges
-    low, high = metrics.wilson_interval(held_out * images, images) if images else (np.nan, np.nan)
-    numbers = {"epoch": epoch, "accuracy": seen, "validation_accuracy": held_out, "gap": seen - held_out}
-    if low <= seen <= high:
-        judgement = f"a difference of {points(seen - held_out)}, within the noise"
+    images = np.array([sum(evidence.counts.get("train", {}).values()), evidence.judges])
+    p_value = two_shares_p(tuple(images * (seen, held_out)), tuple(images))
+    numbers = {
+        "epoch": epoch,
+        "accuracy": seen,
+        "validation_accuracy": held_out,
+        "gap": seen - held_out,
+        "p_value": p_value,
+        "test": "Fisher's exact",
+    }
+    if p_value >= LEVEL:
+        judgement = f"a difference of {points(seen - held_out)}, which may be chance"
     elif seen > held_out:
         judgement = f"a gap of {points(seen - held_out)}"
     else:

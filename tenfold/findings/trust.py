@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tenfold.findings.base import Evidence, Finding, called, interval, percent, points
+from tenfold.core.numbers import percent, points
+from tenfold.findings.base import Evidence, Finding, called, interval
 from tenfold.runs import metrics
+from tenfold.runs.significance import LEVEL, two_shares_p
 
 if TYPE_CHECKING:
     from tenfold.runs.predictions import Predictions
@@ -50,46 +52,51 @@ def _emphasised(evidence: Evidence) -> str:
 
 
 def calibration(evidence: Evidence) -> Iterator[Finding]:
-    """Whether confidence is on average too high or too low, and what temperature scaling makes of it."""
+    """Whether confidence is on average too high or too low, and what temperature scaling makes of it.
+
+    Confidence is called wrong where the mean lies outside the exact interval of the accuracy. Where each answer is
+    right as often as it says, that happens in at most 5 % of the cases: the number of right answers then varies less
+    than that of equally likely ones (W. Hoeffding, Annals of Mathematical Statistics 27, 1956).
+    """
     answers = evidence.predictions
     if answers is None:
         return
-    mistakes = int((answers.predicted != answers.labels).sum())
-    if not mistakes:
-        n = len(answers.labels)
-        yield Finding(
-            f"Without a mistake in {n:,} test images there is nothing to judge confidence by.",
-            "calibration",
-            "calibration",
-            {"mistakes": 0, "images": n},
-        )
-        return
-    surplus = answers.probabilities.max(axis=1) - (answers.predicted == answers.labels)
     weights = evidence.counted(answers.labels)
-    mean, margin = _mean_with_margin(surplus, weights)
-    before = metrics.expected_calibration_error(answers.labels, answers.probabilities, weights=weights)
-    numbers = {"surplus": mean, "margin": margin, "expected_calibration_error": before}
-    if abs(mean) <= margin:
-        sentence = f"Confidence agrees with accuracy within the noise ({points(mean)} apart, margin {points(margin)})"
+    correct = (answers.predicted == answers.labels).astype(float)
+    confidence, accuracy, ends = _stated_and_reached(answers.probabilities.max(axis=1), correct, weights)
+    numbers = {
+        "confidence": confidence,
+        "accuracy": accuracy,
+        "ci95": ends,
+        "expected_calibration_error": metrics.expected_calibration_error(
+            answers.labels, answers.probabilities, weights=weights
+        ),
+    }
+    counted = "" if weights is None else ", with classes counted as in training"
+    stated = f"the mean confidence is {percent(confidence)}, the accuracy {percent(accuracy)}{counted}"
+    if ends[0] <= confidence <= ends[1]:
+        sentence = f"Confidence fits the accuracy as far as {len(answers):,} images can tell: {stated}"
     else:
-        word = "overconfident" if mean > 0 else "underconfident"
-        sentence = f"The model is {word} by {points(mean)} (95% margin {points(margin)})"
-    sentence += f"; its expected calibration error is {before:.3f}"
-    if weights is not None:
-        sentence = f"With classes counted as in training: {sentence[0].lower()}{sentence[1:]}"
-    scaling, more = _scaling(evidence, answers)
+        sentence = f"The model is {'over' if confidence > ends[1] else 'under'}confident: {stated}"
+    scaling, more = _scaling(evidence, answers, numbers["expected_calibration_error"])
     yield Finding(f"{sentence}{scaling}.", "calibration", "calibration", numbers | more)
 
 
-def _mean_with_margin(values: NDArray, weights: NDArray | None) -> tuple[float, float]:
-    """The mean of `values` (N,) by `weights` (N,), and the half width of its 95 % interval."""
-    shares = np.full(len(values), 1 / len(values)) if weights is None else weights / weights.sum()
-    mean = float(values @ shares) if weights is not None else float(values.mean())
-    error = float(np.sqrt(np.square(shares * (values - mean)).sum()))
-    return mean, metrics.normal_quantile(0.95) * error
+def _stated_and_reached(
+    confidence: NDArray, correct: NDArray, weights: NDArray | None
+) -> tuple[float, float, list[float]]:
+    """The mean confidence, the accuracy and its 95 % interval, of images that count by `weights` (N,)."""
+    if weights is None:
+        ends = metrics.exact_interval(correct.sum(), len(correct))
+        return float(confidence.mean()), float(correct.mean()), [float(end) for end in ends]
+    shares = weights / weights.sum()
+    accuracy = float(correct @ shares)
+    variance = float(np.square(shares * (correct - accuracy)).sum())
+    effective = round(1 / float(np.square(shares).sum()))
+    return float(confidence @ shares), accuracy, metrics.effective_interval(accuracy, variance, effective)
 
 
-def _scaling(evidence: Evidence, answers: "Predictions") -> tuple[str, dict[str, float]]:
+def _scaling(evidence: Evidence, answers: "Predictions", before: float) -> tuple[str, dict[str, float]]:
     """What temperature scaling makes of the calibration error, or why it cannot; and the numbers of it."""
     if evidence.temperature is not None:
         scaled = metrics.with_temperature(answers.probabilities, evidence.temperature)
@@ -97,7 +104,8 @@ def _scaling(evidence: Evidence, answers: "Predictions") -> tuple[str, dict[str,
             answers.labels, scaled, weights=evidence.counted(answers.labels)
         )
         text = (
-            f", and {after:.3f} after dividing the logits by {evidence.temperature:.2f}, fitted on validation"
+            f". The probabilities are off by {points(before)} on average, and by {points(after)} when corrected as "
+            "predict, export and serve do"
         )
         return text, {"temperature": evidence.temperature, "scaled_error": after}
     held_out = evidence.validation_predictions
@@ -122,17 +130,24 @@ def abstaining(evidence: Evidence) -> Iterator[Finding]:
         return
     order = np.argsort(-answers.probabilities.max(axis=1), kind="stable")
     kept = order[: round(len(order) * (1 - ABSTAINED))]
-    right = int((answers.predicted == answers.labels)[kept].sum())
-    low, high = metrics.wilson_interval(right, len(kept))
-    overall = float((answers.predicted == answers.labels).mean())
-    if low <= overall:
+    correct = answers.predicted == answers.labels
+    right, n = int(correct[kept].sum()), len(kept)
+    overall = float(correct.mean())
+    p_value = two_shares_p((right, correct.sum() - right), (n, len(correct) - n))
+    if p_value >= LEVEL or right / n <= overall:
         return
+    low, high = metrics.exact_interval(right, n)
     yield Finding(
-        f"Leaving the least confident {ABSTAINED:.0%} to a person, {percent(right / len(kept))} of the other answers "
+        f"Leaving the least confident {ABSTAINED:.0%} to a person, {percent(right / n)} of the other answers "
         f"are right ({interval(float(low), float(high))}), against {percent(overall)} of all.",
         "abstaining",
         "calibration",
-        {"abstained": ABSTAINED, "accuracy": right / len(kept), "ci95": [float(low), float(high)]},
+        {
+            "abstained": ABSTAINED,
+            "accuracy": right / n,
+            "ci95": [float(low), float(high)],
+            "p_value": p_value,
+        },
     )
 
 
@@ -201,18 +216,30 @@ def likely_label_errors(evidence: Evidence) -> Iterator[Finding]:
 
 
 def robustness(evidence: Evidence) -> Iterator[Finding]:
-    """Which corruption costs most accuracy at middle strength, and which least."""
+    """Which corruption costs most accuracy at middle strength, and which least, where that is no chance.
+
+    The two are the ends of all, so that their p-value counts for every pair (Bonferroni).
+    """
     if not evidence.robustness:
         return
     saved = evidence.robustness
+    n, clean = saved["images"], saved["clean"]
     middle = {name: values[len(values) // 2] for name, values in saved["accuracy"].items()}
     worst, best = min(middle, key=lambda name: middle[name]), max(middle, key=lambda name: middle[name])
+    pairs = len(middle) * (len(middle) - 1) / 2
+    p_value = min(1.0, pairs * two_shares_p((n * middle[worst], n * middle[best]), (n, n)))
+    if len(middle) > 1 and p_value >= LEVEL:
+        sentence = (
+            f"At middle strength no corruption costs clearly more than another: of {percent(clean)}, "
+            f"{percent(middle[worst])} to {percent(middle[best])} are left on {n:,} test images."
+        )
+    else:
+        sentence = (
+            f"At middle strength {worst} costs most: accuracy falls from {percent(clean)} to "
+            f"{percent(middle[worst])} on {n:,} test images; {best} leaves {percent(middle[best])}."
+        )
     yield Finding(
-        f"At middle strength {worst} costs most: accuracy falls from {percent(saved['clean'])} to "
-        f"{percent(middle[worst])} on {saved['images']:,} test images; {best} leaves {percent(middle[best])}.",
-        "robustness",
-        "robustness",
-        {"clean": saved["clean"], **middle},
+        sentence, "robustness", "robustness", {"clean": clean, "accuracy": middle, "p_value": p_value}
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold import __version__
+from tenfold.core.numbers import interval, percent
 from tenfold.inference.contract import Contract
 from tenfold.inference.formats import ACCURACY
 from tenfold.recipe.components import Choice
@@ -156,9 +157,9 @@ def _md(text: str) -> str:
 
 _FILTERS: dict[str, Any] = {
     "md": _md,
-    "percent": lambda share: f"{share:.2%}",
-    "share": lambda share: "none" if share is None else f"{share:.1%}",
-    "interval": lambda ends: f"{ends[0]:.2%} to {ends[1]:.2%}",
+    "percent": lambda share: percent(share, 2),
+    "share": lambda share: "none" if share is None else percent(share),
+    "interval": lambda ends: f"{interval(ends, 2)} %",
     "thousands": lambda count: f"{count:,}",
     "whole": lambda number: f"{number:,.0f}",
 }

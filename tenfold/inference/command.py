@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenfold.core.errors import InputError
+from tenfold.core.numbers import interval, percent
 from tenfold.core.terminal import is_live, make_console
 from tenfold.core.text import plural
 from tenfold.inference.answers import Answers
@@ -103,13 +104,13 @@ class _Totals:
 
 def accuracy_line(right: int, labelled: int) -> str:
     """How many labelled pictures are named as their class folders say; with enough of them, the accuracy."""
-    from tenfold.runs.metrics import wilson_interval
+    from tenfold.runs.metrics import exact_interval
 
     counted = f"{right:,} of {labelled:,} pictures are named as their class folders say"
     if labelled < ENOUGH:
         return f"{counted}; these are too few to state an accuracy"
-    low, high = wilson_interval(right, labelled)
-    return f"accuracy {right / labelled:.1%} (95 % interval {low:.1%} to {high:.1%}): {counted}"
+    ends = interval(map(float, exact_interval(right, labelled)))
+    return f"accuracy {percent(right / labelled)} (95 % interval {ends} %): {counted}"
 
 
 def _prepare(model: Model) -> None:

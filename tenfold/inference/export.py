@@ -15,6 +15,7 @@ from tenfold.core.devices import choose_device
 from tenfold.core.errors import InputError
 from tenfold.core.files import explained_write, put_folder, whole_folder, write_json, write_text
 from tenfold.core.notebook import table_html
+from tenfold.core.numbers import interval, percent
 from tenfold.data import Splits
 from tenfold.inference import certificate
 from tenfold.inference.card import model_card
@@ -79,7 +80,7 @@ class Export:
                 )
         if cost := proof.get("int8"):
             before, after = (
-                f"{found['accuracy']:.2%} ({found['accuracy_ci95'][0]:.2%} to {found['accuracy_ci95'][1]:.2%})"
+                f"{percent(found['accuracy'], 2)} ({interval(found['accuracy_ci95'], 2)} %)"
                 for found in (cost["before"], cost["after"])
             )
             images = cost["after"]["images"]

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import TenfoldError
+from tenfold.core.numbers import interval, percent
 from tenfold.data import Split, Splits
 from tenfold.inference.certificate import BATCH, answers_of, drawn
 from tenfold.inference.formats import onnx_answerer
 from tenfold.inference.onnx_model import IMAGES
 from tenfold.models import Classifier
 from tenfold.models.backbone import Resize
-from tenfold.runs.metrics import wilson_interval
+from tenfold.runs.metrics import exact_interval
 
 FILE = "model-int8.onnx"
 # Training images from which the ranges of activations are learned; validation images that judge, at the most.
@@ -108,10 +109,9 @@ def _exact(classifier: Classifier) -> set[str]:
 def _judge(path: Path, split: Split, positions: np.ndarray) -> tuple[Accuracy, float]:
     logits, _, rate = answers_of(onnx_answerer(path), split.images(positions))
     right = int((logits.argmax(1) == np.asarray(split.labels)[positions]).sum())
-    low, high = wilson_interval(right, len(positions))
+    low, high = exact_interval(right, len(positions))
     return Accuracy(len(positions), right / len(positions), (float(low), float(high))), round(rate, 1)
 
 
 def _words(accuracy: Accuracy) -> str:
-    low, high = accuracy.accuracy_ci95
-    return f"{accuracy.accuracy:.2%} (95 % interval {low:.2%} to {high:.2%})"
+    return f"{percent(accuracy.accuracy, 2)} (95 % interval {interval(accuracy.accuracy_ci95, 2)} %)"

@@ -45,13 +45,15 @@ def about_model(run: Run, evidence: Evidence) -> dict[str, Any]:
     saved = run.description
     architecture = dict(saved["architecture"])
     training = evidence.training
+    # What a layer without effect is for, only its library knows.
+    layers = [layer for layer in run.saved(Run.layers) or [] if layer["kind"] != "Identity"]
     model = {
         "architecture": architecture.pop("name"),
         **{key: str(value) for key, value in architecture.items()},
         "input": " × ".join(map(str, saved["image_shape"])),
         "parameters": f"{training['parameters_total']:,} ({training['parameters_trainable']:,} trained)",
     }
-    return {"model": model, "layers": run.saved(Run.layers) or []}
+    return {"model": model, "layers": layers}
 
 
 def flat(values: dict[str, Any]) -> dict[str, str]:

@@ -8,9 +8,11 @@ from matplotlib.figure import Figure
 
 from tenfold.core.files import atomic, explained_write
 from tenfold.findings import Evidence, learning_rate_drops, overfitting_epoch
+from tenfold.findings.answers import ENOUGH, class_p_values
 from tenfold.report import figures
 from tenfold.report.kit.style import settle, to_png, to_svg
 from tenfold.runs import metrics
+from tenfold.runs.significance import LEVEL
 
 if TYPE_CHECKING:
     from tenfold.data import Splits
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # A curve on a page needs no more points than it has pixels.
 CURVE_POINTS = 200
+# A point of the reliability figure stands for at least so many images.
+BIN_IMAGES = 10
 SAMPLE_ROWS, SAMPLE_COLUMNS, SAMPLE_PIXELS = 4, 10, 80
 
 
@@ -70,12 +74,14 @@ def _test_figures(evidence: Evidence) -> dict[str, Figure]:
     test, names, predictions = evidence.test, evidence.class_names, evidence.predictions
     matrix = np.array(test["confusion_matrix"])
     right, support = np.diag(matrix), matrix.sum(axis=1)
-    low, high = metrics.wilson_interval(right, support, 1 - 0.05 / len(names))
+    ends = metrics.exact_interval(right, support)
+    apart = np.zeros(len(names), bool)
+    apart[support >= ENOUGH] = class_p_values(matrix) < LEVEL
     with np.errstate(invalid="ignore"):
         recall = right / support
     drawn = {
         "confusion_matrix": figures.confusion_matrix(matrix, names),
-        "class_scores": figures.class_scores(recall, low, high, names, test["accuracy"]),
+        "class_scores": figures.class_scores(recall, ends, apart, names, test["accuracy"]),
     }
     if predictions is None:
         return drawn
@@ -133,12 +139,43 @@ def _reliability(predictions: "Predictions", evidence: Evidence) -> Figure:
     if evidence.temperature is not None:
         versions["scaled on validation"] = metrics.with_temperature(probabilities, evidence.temperature)
     return figures.reliability(
-        {name: metrics.reliability(labels, values, weights=weights) for name, values in versions.items()},
+        {
+            name: merged(metrics.reliability(labels, values, weights=weights))
+            for name, values in versions.items()
+        },
         {
             name: metrics.expected_calibration_error(labels, values, weights=weights)
             for name, values in versions.items()
         },
     )
+
+
+def merged(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The bins of a reliability table with the exact 95 % interval of each, those of few images joined to the next.
+
+    What the last bins still lack is joined to the bin before. Arrays of one entry a bin.
+    """
+    bins: list[list[float]] = []  # count, sum of confidence, right
+    open_bin = np.zeros(3)
+    for count, confidence, accuracy in zip(
+        table["count"], table["confidence"], table["accuracy"], strict=True
+    ):
+        open_bin = open_bin + count * np.array([1, confidence, accuracy])
+        if open_bin[0] >= BIN_IMAGES:
+            bins.append(open_bin.tolist())
+            open_bin = np.zeros(3)
+    if open_bin[0]:
+        last = np.array(bins.pop()) if bins else np.zeros(3)
+        bins.append((last + open_bin).tolist())
+    count, confidence, right = np.array(bins).T
+    low, high = metrics.exact_interval(right, count)
+    return {
+        "count": count,
+        "confidence": confidence / count,
+        "accuracy": right / count,
+        "low": low,
+        "high": high,
+    }
 
 
 def _samples(splits: "Splits") -> Figure:

@@ -60,7 +60,7 @@ def learning_curves(
             axes.margins(x=0.03)
             title(axes, name.capitalize())
         panels[0].set_ylim(bottom=0)
-        panels[1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        panels[1].yaxis.set_major_formatter(PercentFormatter(1))
         for axes, name in zip(panels, ("validation_loss", "validation_accuracy"), strict=True):
             _mark_epochs(axes, drops, overfitting_from, int(epochs[-1]))
             _mark_best(axes, epochs, _column(history, name), best_epoch, unit)
@@ -160,7 +160,7 @@ def roc(curves: Mapping[str, Curve], areas: Mapping[str, float], note: str = "")
 def precision_recall(curves: Mapping[str, Curve], areas: Mapping[str, float], note: str = "") -> Figure:
     """Precision by recall of each class; `areas` are the average precisions."""
     with styled():
-        figure, axes = new_figure(7.2, 4.6)
+        figure, axes = new_figure(10.4, 4.4)
         _class_lines(axes, curves, areas)
         axes.set(xlim=(0, 1.005), ylim=(0, 1.01), xlabel="recall", ylabel="precision")
         title(axes, "Precision and recall, one class against the rest", note)
@@ -169,9 +169,15 @@ def precision_recall(curves: Mapping[str, Curve], areas: Mapping[str, float], no
 
 
 def _class_lines(axes: Axes, curves: Mapping[str, Curve], areas: Mapping[str, float]) -> None:
-    """Lines from the lowest area to the highest, so that the legend starts with what needs a look."""
-    for number, name in enumerate(sorted(curves, key=lambda name: areas[name])):
-        label = f"{areas[name]:.3f}  {short(name)}"
+    """Lines from the lowest area to the highest, so that the legend starts with what needs a look.
+
+    A class's colour is its place in `curves`, so that figures of the same classes agree.
+    """
+    places = {name: number for number, name in enumerate(curves)}
+    for name in sorted(curves, key=lambda name: areas[name]):
+        number, area = places[name], areas[name]
+        label = f"{area:.4f}" if 0.9995 <= area < 1 else f"{area:.3f}"
+        label = f"{label}  {short(name)}"
         dash = "-" if number < 5 else (0, (5, 1.5))
         axes.plot(
             *curves[name], color=CLASSES[number % len(CLASSES)], linestyle=dash, linewidth=1.8, label=label
@@ -261,60 +267,65 @@ def _count_bars(counts: Mapping[str, Sequence[int]], class_names: Sequence[str])
 
 
 def class_scores(
-    recall: Array, low: Array, high: Array, class_names: Sequence[str], average: float
+    recall: Array, ends: tuple[Array, Array], apart: Array, class_names: Sequence[str], average: float
 ) -> Figure:
-    """Recall of each class with its interval, worst at the top, against the `average` of all images.
+    """Recall of each class with the `ends` of its interval, worst at the top, against the `average` of all images.
 
-    The interval is one of 95% for all classes together, so that what it excludes is excluded in earnest.
+    `apart` (K,) says which classes differ from the others by more than chance.
     """
     order = np.argsort(recall, kind="stable")
     if len(order) > 4 * LEGIBLE:
         order = np.concatenate([order[: 2 * LEGIBLE], order[-LEGIBLE:]])
     order = order[np.isfinite(recall[order])]
     with styled():
-        figure, axes = new_figure(8, 1.3 + 0.24 * len(order))
+        figure, axes = new_figure(10.4, 1.4 + 0.27 * len(order))
         rows = np.arange(len(order))
-        colours = np.where(high[order] < average, VALIDATION, np.where(low[order] > average, TRAINING, MUTED))
-        axes.hlines(rows, low[order], high[order], colors=list(colours), linewidth=2.4)
+        side = np.where(recall[order] < average, VALIDATION, TRAINING)
+        colours = np.where(apart[order], side, MUTED)
+        axes.hlines(rows, ends[0][order], ends[1][order], colors=list(colours), linewidth=2.4)
         axes.scatter(recall[order], rows, c=list(colours), s=28, zorder=3)
         axes.axvline(average, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_yticks(rows, [short(str(class_names[k])) for k in order.tolist()])
-        axes.invert_yaxis()
+        axes.set_ylim(len(order) - 0.4, -0.6)
         axes.tick_params(axis="y", length=0)
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_xlabel(f"recall with 95% interval, corrected for {len(class_names)} classes")
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_xlabel("recall with 95% interval")
         title(
             axes,
             "Recall by class",
-            "orange lies below the average (dashed), blue above it, grey within the noise",
+            "orange lies below the average (dashed), blue above it, grey where that may be chance",
         )
     return figure
 
 
 def reliability(tables: Mapping[str, Mapping[str, Array]], errors: Mapping[str, float]) -> Figure:
-    """Accuracy by confidence, for instance before and after temperature scaling; `errors` are their ECE."""
+    """Accuracy by confidence with exact 95% intervals, before and after temperature scaling; `errors` are their ECE.
+
+    A table has `count`, `confidence`, `accuracy`, `low` and `high` of each bin; empty bins are not drawn.
+    """
     with styled():
-        figure, axes = new_figure(5.6, 4.6)
+        figure, axes = new_figure(5.6, 4.8)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 4)))
         for (name, table), colour in zip(tables.items(), (VALIDATION, TRAINING), strict=False):
             filled = table["count"] > 0
-            sizes = 14 + 150 * np.sqrt(table["count"][filled] / table["count"].max())
-            axes.plot(table["confidence"][filled], table["accuracy"][filled], color=colour, linewidth=1.4)
+            x, y = table["confidence"][filled], table["accuracy"][filled]
+            reach = [y - table["low"][filled], table["high"][filled] - y]
             label = f"{name}: error {errors[name]:.3f}"
-            axes.scatter(
-                table["confidence"][filled],
-                table["accuracy"][filled],
-                s=sizes,
+            axes.errorbar(
+                x,
+                y,
+                reach,
                 color=colour,
-                alpha=0.75,
+                marker="o",
+                markersize=5,
+                linewidth=1.2,
+                elinewidth=1.2,
                 label=label,
             )
         axes.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="confidence", ylabel="accuracy")
         axes.set_aspect("equal")
-        title(axes, "Reliability", "on the dashed line, confidence is honest; larger dots hold more images")
-        legend = figure.legend(loc="outside lower center", ncols=2)
-        for handle in legend.legend_handles:
-            handle.set_sizes([40])  # pyright: ignore
+        title(axes, "Reliability", "on the dashed line, confidence is honest; with 95% intervals")
+        figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -328,7 +339,7 @@ def coverage(curve: Curve, accuracy: float) -> Figure:
         low = float(min(right[share >= 0.05].min(initial=accuracy), accuracy))
         axes.set(xlim=(0, 1.01), ylim=(max(0.0, low - 0.05), 1.005), xlabel="coverage", ylabel="accuracy")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axis.set_major_formatter(PercentFormatter(1))
         title(axes, "Accuracy by coverage", "answering only the most confident share of the images")
     return figure
 
@@ -342,8 +353,9 @@ def robustness(accuracy: Mapping[str, Sequence[float]], clean: float) -> Figure:
             axes.plot(
                 range(len(values) + 1), [clean, *values], color=colour, marker="o", markersize=4, label=name
             )
-        axes.set(ylim=(0, 1.01), xlabel="strength (0 is the image as it is)", ylabel="accuracy")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.margins(y=0.08)
+        axes.set(xlabel="strength (0 is the image as it is)", ylabel="accuracy")
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         title(axes, "Accuracy under corruptions")
         figure.legend(loc="outside right center")

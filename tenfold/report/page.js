@@ -57,16 +57,33 @@ function openCell(row, column) {
   open(title, note, tiles);
 }
 
-function shade(count, total) {
-  if (!count) return "";
-  const share = count / total;
-  return "h" + (1 + [0.01, 0.03, 0.08, 0.2, 0.5, 0.8].filter((limit) => share >= limit).length);
+// Up to these depths of colour black (light scheme) or white (dark scheme) is the more legible ink, by WCAG's contrast.
+const TURNS = { hit: [0.831, 0.598], miss: [0.812, 0.575] };
+
+// The square root shows the rare confusions, which are what one looks for here.
+function shade(box, kind, share) {
+  const depth = 0.1 + 0.9 * Math.sqrt(share);
+  box.style.setProperty("--depth", depth.toFixed(3));
+  box.classList.add(kind);
+  box.classList.toggle("over-light", depth > TURNS[kind][0]);
+  box.classList.toggle("over-dark", depth > TURNS[kind][1]);
+}
+
+function key() {
+  const line = make("p", undefined, "key");
+  for (const [kind, text] of [["hits", "right"], ["misses", "wrong"]]) {
+    const part = make("span", undefined, kind);
+    part.append(text + " 0%", make("i"), "100% of the row");
+    line.append(part);
+  }
+  return line;
 }
 
 function cell(row, column, total, dense) {
   const count = data.matrix[row][column];
-  const box = make("td", undefined, shade(count, total));
+  const box = make("td");
   if (count) {
+    shade(box, row === column ? "hit" : "miss", count / total);
     const button = make("button", dense ? undefined : count);
     button.type = "button";
     button.dataset.cell = row + "-" + column;
@@ -82,7 +99,9 @@ function buildMatrix(holder) {
   const dense = data.classes.length > 24;
   holder.classList.toggle("dense", dense);
   const table = make("table");
-  table.append(make("caption", "Rows are the true classes, columns what the model said. Arrow keys move, Enter opens the images."));
+  const caption = make("caption", "Rows are the true classes, columns what the model said.");
+  caption.append(make("span", " Arrow keys move, Enter opens the images.", "screen"));
+  table.append(caption);
   const head = table.createTHead().insertRow();
   head.append(make("td"));
   data.short.forEach((text) => {
@@ -99,7 +118,7 @@ function buildMatrix(holder) {
     const total = counts.reduce((sum, count) => sum + count, 0);
     line.append(heading, ...counts.map((_, column) => cell(row, column, total, dense)));
   });
-  holder.append(table);
+  holder.append(table, key());
   const first = table.querySelector("button");
   if (first) first.tabIndex = 0;
   table.addEventListener("keydown", (event) => walk(event, table));

@@ -9,12 +9,12 @@ import numpy as np
 
 from tenfold.core.errors import TenfoldError
 from tenfold.core.files import write_text
+from tenfold.core.numbers import count, duration, interval, percent, plain, readable
 from tenfold.findings import Evidence, Finding, find, gather, short
 from tenfold.findings.picks import picks
 from tenfold.report.about import about_data, about_model, flat, source_of
 from tenfold.report.draw import draw_figures
 from tenfold.report.kit.gallery import Album, by_cell, fill, sheet_css, tile_limit
-from tenfold.report.kit.numbers import count, duration, interval, percent, plain
 from tenfold.report.kit.shell import chart_uri, page_style, render_page, sorting_script
 from tenfold.report.kit.style import adaptive
 from tenfold.runs.folder import Run
@@ -265,21 +265,12 @@ def _by_section(found: list[Finding], album: Album | None) -> dict[str, list[dic
         sections[finding.section].append(
             {
                 "sentence": finding.sentence,
-                "rule": finding.rule,
-                "numbers": {key: _number(value) for key, value in finding.numbers.items()},
+                "numbers": readable({"rule": finding.rule, **finding.numbers}),
                 "tiles": album.add_all(finding.images) if album else [],
                 "command": finding.command,
             }
         )
     return sections
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {_number(entry)}" for key, entry in value.items())
-    return ", ".join(map(_number, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _top_confusions(matrix: list[list[int]], names: list[str], count: int = 8) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenfold.core.errors import InputError, TenfoldError, nearest
+from tenfold.core.numbers import interval, percent
 from tenfold.core.terminal import make_console, print_table
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def describe_runs(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
         (
             row["name"],
             _accuracy(row),
-            "" if row["f1_macro"] is None else f"{row['f1_macro']:.2%}",
+            "" if row["f1_macro"] is None else percent(row["f1_macro"], 2),
             str(row["epochs"] or ""),
             "" if row["seconds"] is None else f"{row['seconds']:.1f} s",
             "" if row["parameters"] is None else f"{row['parameters']:,}",
@@ -180,7 +181,6 @@ def describe_runs(rows: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
 def _accuracy(row: dict[str, Any]) -> str:
     if row["accuracy"] is None:
         return row["state"]
-    low, high = row["accuracy_ci95"]
     failed = ", failed later" if row["state"] == "failed" else ""
     folds = f", {row['folds']} folds" if row["folds"] else ""
-    return f"{row['accuracy']:.2%} ({100 * low:.1f} to {100 * high:.1f}){folds}{failed}"
+    return f"{percent(row['accuracy'], 2)} ({interval(row['accuracy_ci95'])}){folds}{failed}"

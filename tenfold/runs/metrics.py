@@ -6,7 +6,6 @@ defined) or a NumPy array, so that it can go into JSON without NaN.
 """
 
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -37,8 +36,8 @@ def measure(
     labels or the predictions, "weighted" weighs each class by its number of labels, and a ratio whose
     denominator is zero counts as 0. ROC AUC is one class against the rest, averaged over the classes for
     which it exists. Per class, what cannot be known (the recall of a class without images) is None.
-    Averages and the F1 of each class have bootstrap intervals (`..._ci95`, from `bootstrap_intervals`), the
-    precision and recall of each class Wilson's.
+    Intervals (`..._ci95`) of the accuracy and of each class's precision, recall and F1 are exact (`exact_interval`);
+    those of the averages take their variance from a bootstrap (`averages_intervals`).
 
     Images of one of the `groups` (N,) are no independent evidence: with them, every interval is that of resampled
     groups (`Margins`), and their number is kept as "groups". An image of group -1 stands alone.
@@ -50,9 +49,11 @@ def measure(
     matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
     clusters = None if groups is None or not len(groups) else clusters_of(groups)
     margins = resampled(matrix, labels, probabilities.argmax(axis=1), clusters, np.random.default_rng(seed))
-    trials = len(labels) if clusters is None else int(clusters.max()) + 1
+    trials = None if clusters is None else int(clusters.max()) + 1
     intervals = average_intervals(matrix, margins, trials)
-    per_class = class_metrics(matrix, roc_aucs(labels, probabilities), margins, class_names, clusters is None)
+    per_class = class_metrics(
+        matrix, roc_aucs(labels, probabilities), class_names, None if trials is None else margins
+    )
     return {
         "n": len(labels),
         "loss": cross_entropy(labels, probabilities),
@@ -130,21 +131,22 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def class_metrics(
-    matrix: Array, aucs: list[float | None], drawn: Margins, class_names: Sequence[str], alone: bool = True
+    matrix: Array, aucs: list[float | None], class_names: Sequence[str], drawn: Margins | None = None
 ) -> dict[str, dict[str, Any]]:
-    """The metrics of each class, by its name.
+    """The metrics of each class, by its name; intervals are exact, or those of the resampled margins `drawn`.
 
-    Intervals of F1 are those of the resampled margins; of precision and recall Wilson's where each image stands
-    `alone`, else of the margins as well.
+    F1 rises with right / (images of the class or taken for it), which is a proportion, so that the ends of that one's
+    exact interval give F1's.
     """
     right, support, predicted = margins_of(matrix)
     others = matrix.sum() - support
-    hits, ours, theirs = drawn
-    f1 = _percentiles(ratio(2 * hits, ours + theirs))
-    if alone:
-        precision, recall = (list(map(_wilson, right, whole)) for whole in (predicted, support))
+    if drawn is None:
+        precision, recall = (list(map(_ends, right, whole)) for whole in (predicted, support))
+        f1 = list(map(_f1_ends, right, support + predicted - right))
     else:
+        hits, ours, theirs = drawn
         precision, recall = (list(map(_resampled_share, hits.T, sizes.T)) for sizes in (theirs, ours))
+        f1 = list(map(_resampled_share, 2 * hits.T, (ours + theirs).T))
     return {
         name: {
             "precision": _share(right[k], predicted[k], 0.0 if support[k] else None),
@@ -152,7 +154,7 @@ def class_metrics(
             "recall": _share(right[k], support[k]),
             "recall_ci95": recall[k],
             "f1": _share(2 * right[k], support[k] + predicted[k]),
-            "f1_ci95": _proper(f1[:, k]),
+            "f1_ci95": f1[k],
             "support": int(support[k]),
             "roc_auc": aucs[k],
             "false_positive_rate": _share(predicted[k] - right[k], others[k]),
@@ -167,13 +169,18 @@ def _resampled_share(hits: Array, drawn: Array) -> list[float] | None:
     return _proper(_percentiles(hits[there] / drawn[there])) if there.any() else None
 
 
-def _wilson(successes: int, trials: int) -> list[float] | None:
-    return [float(bound) for bound in wilson_interval(successes, trials)] if trials else None
-
-
 def _proper(ends: Array) -> list[float] | None:
     """The interval, or None where every resample gave the same value and so says nothing."""
     return ends.tolist() if ends[0] < ends[1] else None
+
+
+def _ends(successes: float, trials: float) -> list[float] | None:
+    return [float(bound) for bound in exact_interval(successes, trials)] if trials else None
+
+
+def _f1_ends(right: float, either: float) -> list[float] | None:
+    ends = _ends(right, either)
+    return [2 * end / (1 + end) for end in ends] if ends else None
 
 
 def _share(part: float, whole: float, otherwise: float | None = None) -> float | None:
@@ -194,64 +201,55 @@ def roc_aucs(labels: Array, probabilities: Array) -> list[float | None]:
 # Intervals --------------------------------------------------------------------------------------------------
 
 
-def average_intervals(matrix: Array, drawn: Margins, trials: int) -> dict[str, list[float]]:
-    """95 % percentile intervals of each average, [low, high] by its name.
+def exact_interval(
+    successes: Array | float, trials: Array | float, confidence: float = 0.95
+) -> tuple[Array, Array]:
+    """Clopper-Pearson interval of one or many proportions: it covers at least that often, whatever the truth.
 
-    Where every image is right, or every one wrong, there is nothing to resample: the exact binomial (Clopper-Pearson)
-    interval of the accuracy in so many `trials` then stands in for all of them.
+    Its ends are quantiles of beta distributions, so that the counts need not be whole numbers. 0 to 1 without trials.
+    C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
+    binomial", Biometrika 26 (1934). Coverage beside other intervals: docs/statistics.md.
     """
-    averages = {name: _percentiles(values).tolist() for name, values in _averages(*drawn).items()}
-    hits, total = int(np.trace(matrix)), int(matrix.sum())
-    if hits in (0, total):
-        return dict.fromkeys(averages, exact_interval(trials if hits else 0, trials))
-    return averages
+    from scipy.special import betaincinv
+
+    successes, trials = np.asarray(successes, dtype=float), np.asarray(trials, dtype=float)
+    wrong, tail = np.maximum(trials - successes, 0), (1 - confidence) / 2
+    # A beta distribution needs parameters above 0; what stands there at the ends is not looked at.
+    low = betaincinv(np.where(successes > 0, successes, 1), wrong + 1, tail)
+    high = betaincinv(successes + 1, np.where(wrong > 0, wrong, 1), 1 - tail)
+    return np.where(successes > 0, low, 0.0), np.where(wrong > 0, high, 1.0)
+
+
+def effective_interval(estimate: float, variance: float, images: int) -> list[float]:
+    """95 % interval of a share between 0 and 1 that is no plain proportion, from its estimate and variance.
+
+    It is the exact interval of the number of trials that would give a proportion that variance (E. L. Korn and B. I.
+    Graubard, "Confidence intervals for proportions with small expected number of positive counts estimated from
+    survey data", Survey Methodology 24, 1998); without a variance to go by, that of `images`.
+    """
+    spread = estimate * (1 - estimate)
+    trials = spread / variance if spread > 0 and variance > 0 else images
+    return [float(bound) for bound in exact_interval(estimate * trials, trials)]
+
+
+def average_intervals(matrix: Array, drawn: Margins, groups: int | None = None) -> dict[str, list[float]]:
+    """95 % intervals, [low, high], of each average by its name: exact for the accuracy, else `effective_interval`.
+
+    Their variances are those of the resampled margins `drawn`. Where images come in `groups`, so is the accuracy's.
+    """
+    estimates, total = _averages(*margins_of(matrix)), int(matrix.sum())
+    intervals = {
+        name: effective_interval(float(estimates[name]), float(values.var()), groups or total)
+        for name, values in _averages(*drawn).items()
+    }
+    if groups is not None:
+        return intervals
+    low, high = exact_interval(np.trace(matrix), total)
+    return intervals | {name: [float(low), float(high)] for name in ("accuracy", "recall_weighted")}
 
 
 def _percentiles(values: Array) -> Array:
     return np.percentile(values, [2.5, 97.5], axis=0)
-
-
-def exact_interval(successes: int, trials: int) -> list[float]:
-    """95 % Clopper-Pearson interval of a proportion: it covers at least that often, whatever the truth."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(successes, trials).proportion_ci(0.95, method="exact")
-    return [float(interval.low), float(interval.high)]
-
-
-def wilson_interval(
-    successes: Array | float, trials: Array | float, confidence: float = 0.95
-) -> tuple[Array, Array]:
-    """Wilson score interval of one or many proportions (NaN where there are no trials).
-
-    E. B. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927).
-    """
-    successes, trials = np.asarray(successes, dtype=float), np.asarray(trials, dtype=float)
-    z2 = normal_quantile(confidence) ** 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = successes / trials
-        centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-        half = np.sqrt(z2 * (share * (1 - share) + z2 / (4 * trials)) / trials) / (1 + z2 / trials)
-    # At the ends rounding may leave the proportion itself just outside.
-    return np.clip(np.minimum(centre - half, share), 0, 1), np.clip(np.maximum(centre + half, share), 0, 1)
-
-
-def normal_quantile(confidence: float) -> float:
-    """How many standard deviations on either side hold that share of a normal distribution: 0.95 -> 1.96."""
-    return NormalDist().inv_cdf(0.5 + confidence / 2)
-
-
-def holm(p_values: Array) -> Array:
-    """(M,) p-values adjusted for M looks by Holm's step-down method: compare them with 0.05 as if each were alone.
-
-    S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
-    """
-    p_values = np.asarray(p_values, dtype=float)
-    order = np.argsort(p_values)
-    stepped = p_values[order] * np.arange(len(p_values), 0, -1)
-    adjusted = np.empty_like(p_values)
-    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
-    return adjusted
 
 
 # Calibration ------------------------------------------------------------------------------------------------

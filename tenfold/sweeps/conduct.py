@@ -9,6 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Unpack
 
+import numpy as np
+
+from tenfold.comparison.statistics import mean_interval
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.files import explained_write, remove_folder, remove_leftovers
 from tenfold.core.signals import Stopped
@@ -16,7 +19,6 @@ from tenfold.models import OwnModel, given_model
 from tenfold.models.own import check_own
 from tenfold.recipe import Recipe
 from tenfold.runs.environment import command_line
-from tenfold.runs.metrics import wilson_interval
 from tenfold.sweeps.display import SweepDisplay, continue_command
 from tenfold.sweeps.drive import Driver
 from tenfold.sweeps.journal import FILE, VERSION, Journal
@@ -202,11 +204,11 @@ def _tested(ledger: Ledger, folder: Path, own: OwnModel | None) -> dict[str, Any
             evaluate(run, device=ledger.plan.device, progress=False, model=own)
     measured = [run.metrics["test"] for run in runs]
     accuracies, n = [test["accuracy"] for test in measured], measured[0]["n"]
-    # The seeds saw the same images, so that the interval is that of one reading of n images, not of several.
-    low, high = wilson_interval(fmean(accuracies) * n, n)
+    answers = [run.predictions("test") for run in runs]
+    low, high = mean_interval(np.array([each.predicted == each.labels for each in answers]))
     return {
         "accuracy": fmean(accuracies),
-        "accuracy_ci95": [float(low), float(high)],
+        "accuracy_ci95": [low, high],
         "accuracies": accuracies,
         "n": n,
     }

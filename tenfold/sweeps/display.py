@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from tenfold.core.numbers import duration, percent
 from tenfold.core.terminal import is_live, make_console, print_table
-from tenfold.report.kit.numbers import duration
 from tenfold.sweeps.ledger import Candidate, Ledger, Trial
 from tenfold.sweeps.space import label
 
@@ -77,8 +77,8 @@ class SweepDisplay:
             paused = f", paused after epoch {outcome['epochs']}" if trial.state == "paused" else ""
             best = "  *" if _best(ledger) is ledger.candidates[trial.candidate] else ""
             self._print(
-                f"{escape(what)}  validation accuracy {outcome['score']:.2%} at epoch {outcome['best_epoch']} of "
-                f"{outcome['epochs']}, {duration(outcome['seconds'])}{paused}{best}"
+                f"{escape(what)}  validation accuracy {percent(outcome['score'], 2)} at epoch "
+                f"{outcome['best_epoch']} of {outcome['epochs']}, {duration(outcome['seconds'])}{paused}{best}"
             )
 
     def update(self, ledger: Ledger, seconds_left: float | None, time_left: float) -> None:
@@ -119,7 +119,7 @@ class SweepDisplay:
             if trial.state == "running":
                 record = self.latest.get(trial.number)
                 cells = (
-                    (str(record["epoch"]), f"{record['loss']:.4f}", f"{record['validation_accuracy']:.2%}")
+                    (str(record["epoch"]), f"{record['loss']:.4f}", percent(record["validation_accuracy"], 2))
                     if record
                     else ("starting",)
                 )
@@ -160,7 +160,9 @@ def _summary(ledger: Ledger, seconds_left: float | None) -> str:
     parts += [f"{pruned} candidates left behind"] if pruned else []
     best = _best(ledger)
     parts += (
-        [f"best so far {best.score:.2%} with {label(best.values)}"] if best and best.score is not None else []
+        [f"best so far {percent(best.score, 2)} with {label(best.values)}"]
+        if best and best.score is not None
+        else []
     )
     parts += [f"about {duration(seconds_left)} left"] if seconds_left is not None else []
     return "; ".join(parts)

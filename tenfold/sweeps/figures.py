@@ -73,7 +73,7 @@ def overlay(curves: Sequence[Curves]) -> Figure:
         for axes, name in zip(panels, ("Training", "Validation"), strict=True):
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, min_n_ticks=1))
-            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
             title(axes, f"{name} accuracy")
         handles, labels = panels[0].get_legend_handles_labels()
         heading = f"the best {len(shown)} of {len(curves)}, by rank" if len(shown) < len(curves) else None
@@ -90,8 +90,9 @@ def overlay(curves: Sequence[Curves]) -> Figure:
 def by_value(points: Sequence[Point], axis: Axis) -> Figure:
     """Validation accuracy against one key: a dot a seed, and where it is the only key, mean and deviation."""
     with styled():
-        figure, axes = new_figure(7.4, 4.4)
         places = _places(points, axis)
+        # Few values stand close together, so that their difference is seen and not the emptiness between them.
+        figure, axes = new_figure(float(np.clip(2.6 + 0.9 * len(set(places)), 4.4, 7.4)), 4)
         alone = len(points[0].values) == 1
         for point, place in sorted(
             zip(points, places, strict=True), key=lambda pair: pair[0].rank == "winner"
@@ -106,7 +107,7 @@ def by_value(points: Sequence[Point], axis: Axis) -> Figure:
                 axes.errorbar([place], [mean], [deviation], fmt="o", markersize=8, capsize=5, **style)
         _draw_axis(axes, places, axis)
         axes.set(xlabel=axis.key, ylabel="validation accuracy")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
         note = "mean and standard deviation over the seeds" if alone else "a dot for each run"
         title(axes, f"Accuracy by {axis.key}", note)
         _legend(figure, points)
@@ -153,7 +154,7 @@ def importances(shares: Mapping[str, float]) -> Figure:
         bars = axes.barh(names, [shares[name] for name in names], color=TRAINING, height=0.6)
         axes.bar_label(bars, [f"{shares[name]:.0%}" for name in names], padding=4, color=INK, size=9)
         axes.set(xlim=(0, 1.05))
-        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.xaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(axis="y", visible=False)
         title(axes, "Importance of the keys", "share of the variance that each explains (fANOVA)")
     return figure
@@ -173,7 +174,7 @@ def _places(points: Sequence[Point], axis: Axis) -> list[float]:
 def _draw_axis(axes: Axes, places: Sequence[float], axis: Axis) -> None:
     if axis.names:
         axes.set_xticks(range(len(axis.names)), axis.names)
-        axes.margins(x=0.1)
+        axes.margins(x=max(0.1, 0.9 / len(axis.names) ** 2))
         if _longest(axis.names) * len(axis.names) > 70:
             axes.tick_params("x", rotation=20)
         return
@@ -184,6 +185,7 @@ def _draw_axis(axes: Axes, places: Sequence[float], axis: Axis) -> None:
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
         axes.margins(x=0.08)
     if len(set(places)) <= LEGIBLE:
+        axes.margins(x=max(0.08, 0.9 / len(set(places)) ** 2))
         axes.set_xticks(sorted(set(places)), [_plain(place) for place in sorted(set(places))])
 
 

@@ -3,11 +3,9 @@
 import base64
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from tenfold.core.files import atomic, explained_write, write_json, write_text
-from tenfold.findings.base import percent
-from tenfold.report.kit.numbers import duration
+from tenfold.core.numbers import duration, percent, readable
 from tenfold.report.kit.shell import page_style, render_page
 from tenfold.report.kit.style import adaptive, to_png, to_svg
 from tenfold.sweeps.results import Results
@@ -43,7 +41,12 @@ def save_results(results: Results) -> None:
 def write_page(results: Results, drawn: list[str]) -> None:
     """Write the page; `drawn` names the figures in `figures/`."""
     ledger = results.ledger
-    charts = [(_chart(results, name), _TEXTS[name.partition("_")[0]]) for name in drawn]
+    kinds = {name: name.partition("_")[0] for name in drawn}
+    shown = {name: (_chart(results, name), _TEXTS[kind]) for name, kind in kinds.items()}
+    charts = {
+        "wide": [shown[name] for name in drawn if kinds[name] != "accuracy"],
+        "beside": [shown[name] for name in drawn if kinds[name] == "accuracy"],
+    }
     page = render_page(
         Path(__file__).with_name("page.html.jinja"),
         styles=[page_style()],
@@ -52,8 +55,7 @@ def write_page(results: Results, drawn: list[str]) -> None:
         kicker=f"Sweep of {ledger.plan.title}: {ledger.plan.search} search over {len(ledger.candidates)} candidates"
         + (f" with {ledger.plan.seeds} seeds each" if ledger.plan.seeds > 1 else ""),
         findings=[
-            {"sentence": found.sentence, "numbers": {k: _number(v) for k, v in found.numbers.items()}}
-            for found in results.findings
+            {"sentence": found.sentence, "numbers": readable(found.numbers)} for found in results.findings
         ],
         tiles=_tiles(results),
         columns=results.columns,
@@ -64,7 +66,7 @@ def write_page(results: Results, drawn: list[str]) -> None:
             key: value if isinstance(value, str) else ", ".join(map(value_label, value))
             for key, value in ledger.plan.space.items()
         },
-        recipe=ledger.plan.recipe,
+        recipe=ledger.plan.base.unmeasured().to_toml(),
         version=version("tenfold"),
     )
     write_text(results.report, page)
@@ -92,9 +94,3 @@ def _tiles(results: Results) -> list[tuple[str, str, str]]:
 def _chart(results: Results, name: str) -> str:
     svg = adaptive((results.path / "figures" / f"{name}.svg").read_text(encoding="utf-8"))
     return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
-
-
-def _number(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return ", ".join(map(_number, value)) if isinstance(value, list | tuple) else str(value)

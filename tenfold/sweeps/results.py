@@ -12,9 +12,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tenfold.core.errors import InputError
-from tenfold.findings.base import Finding, percent
+from tenfold.core.numbers import duration, percent
+from tenfold.findings.base import Finding
 from tenfold.recipe import Stop
-from tenfold.report.kit.numbers import duration
 from tenfold.runs.folder import Run
 from tenfold.sweeps import figures
 from tenfold.sweeps.journal import Journal

@@ -111,6 +111,11 @@ def label(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value_label(value)}" for key, value in values.items()) or "the recipe as it is"
 
 
+def candidate_label(values: Mapping[str, Any]) -> str:
+    """A candidate within a sentence: in brackets where it has a comma of its own."""
+    return f"({label(values)})" if len(values) > 1 else label(values)
+
+
 def value_label(value: Any) -> str:
     """A value for people."""
     if isinstance(value, float):

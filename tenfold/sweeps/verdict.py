@@ -10,10 +10,10 @@ from functools import cache
 
 import numpy as np
 
-from tenfold.findings.base import Finding, interval, listed, percent, points
-from tenfold.report.kit.numbers import duration
+from tenfold.core.numbers import duration, percent, points
+from tenfold.findings.base import Finding, interval, listed
 from tenfold.sweeps.ledger import Candidate, Ledger
-from tenfold.sweeps.space import is_number, label, value_label
+from tenfold.sweeps.space import candidate_label, is_number, label, value_label
 
 LEVEL = 0.05
 # A candidate that cannot be told from the winner is worth a sentence if it is so much smaller.
@@ -57,7 +57,7 @@ def judge(ledger: Ledger, importance: Mapping[str, float]) -> list[Finding]:
         _differences(ledger, complete, noise),
         _cheaper(complete, noise),
         _edge(ledger, complete, noise),
-        _importance(importance),
+        _importance(importance if _apart(complete, noise) else {}),
         _left_behind(ledger),
         _failed(ledger),
     )
@@ -67,6 +67,11 @@ def judge(ledger: Ledger, importance: Mapping[str, float]) -> list[Finding]:
 def told_apart(better: Candidate, worse: Candidate, noise: Noise | None) -> bool:
     """Whether a difference is larger than the noise between seeds explains."""
     return noise is not None and _score(better) - _score(worse) > noise.margin
+
+
+def _apart(complete: Sequence[Candidate], noise: Noise | None) -> bool:
+    """Whether any candidate is told from the best: otherwise no key can matter more than another."""
+    return any(told_apart(complete[0], candidate, noise) for candidate in complete[1:])
 
 
 def _winner(ledger: Ledger) -> Iterator[Finding]:
@@ -83,7 +88,7 @@ def _winner(ledger: Ledger) -> Iterator[Finding]:
         else (f" (standard deviation {points(winner.deviation)} over {len(winner.scores)} seeds)")
     )
     yield Finding(
-        f"{label(winner.values)} wins with a validation accuracy of {percent(_score(winner))}{spread}.",
+        f"{candidate_label(winner.values)} wins with a validation accuracy of {percent(_score(winner))}{spread}.",
         "winner",
         "verdict",
         {"accuracy": _score(winner), "scores": winner.scores},
@@ -135,10 +140,10 @@ def _differences(ledger: Ledger, complete: Sequence[Candidate], noise: Noise | N
         )
         return
     alike = [candidate for candidate in others if candidate not in worse]
-    rest = f"; it cannot be told from {listed([label(c.values) for c in alike])}" if alike else ""
+    rest = f"; it cannot be told from {listed([candidate_label(c.values) for c in alike])}" if alike else ""
     yield Finding(
-        f"It is better than {listed([label(c.values) for c in worse])} by more than the noise between seeds explains "
-        f"({points(noise.margin)}){rest}.",
+        f"It is better than {listed([candidate_label(c.values) for c in worse])} by more than the noise between "
+        f"seeds explains ({points(noise.margin)}){rest}.",
         "differences",
         "verdict",
         numbers,
@@ -154,9 +159,9 @@ def _cheaper(complete: Sequence[Candidate], noise: Noise | None) -> Iterator[Fin
     if _parameters(smallest) > WORTHWHILE * _parameters(best):
         return
     yield Finding(
-        f"{label(smallest.values)} cannot be told from it and is smaller: {_parameters(smallest):,.0f} parameters "
-        f"instead of {_parameters(best):,.0f}. Its training took {duration(smallest.mean('seconds') or 0)}, the "
-        f"winner's {duration(best.mean('seconds') or 0)}.",
+        f"{candidate_label(smallest.values)} cannot be told from it and is smaller: {_parameters(smallest):,.0f} "
+        f"parameters instead of {_parameters(best):,.0f}. Its training took "
+        f"{duration(smallest.mean('seconds') or 0)}, the winner's {duration(best.mean('seconds') or 0)}.",
         "cheaper",
         "verdict",
         {"difference": _score(best) - _score(smallest), "margin": noise.margin},

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, TaskID, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Column
 
+from tenfold.core.numbers import interval, percent
 from tenfold.core.progress import Progress
 from tenfold.core.terminal import is_live, make_console
 from tenfold.core.text import plural
@@ -273,13 +274,12 @@ def _best(training: Mapping[str, Any]) -> str:
 
 
 def _result(test: dict[str, Any], folds: Sequence[Mapping[str, Any]] = ()) -> list[tuple[str, str]]:
-    low, high = test["accuracy_ci95"]
     groups = f" in {test['groups']:,} groups" if "groups" in test else ""
-    interval = f"(95 % interval {low:.2%} to {high:.2%}, n = {test['n']:,}{groups})"
+    ends = f"(95 % interval {interval(test['accuracy_ci95'], 2)} %, n = {test['n']:,}{groups})"
     if folds:
-        interval += f", each image by one of {len(folds)} models that never saw it"
+        ends += f", each image by one of {len(folds)} models that never saw it"
     return [
-        ("test accuracy", f"[bold]{test['accuracy']:.2%}[/] {interval}"),
+        ("test accuracy", f"[bold]{percent(test['accuracy'], 2)}[/] {ends}"),
         ("macro F1", f"{test['f1_macro']:.4f}"),
     ]
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from small import SHAPES, Answer, draw_pictures
 
 from tenfold.core.errors import InputError
+from tenfold.findings import answers
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import load_run
 
@@ -18,6 +20,7 @@ BENCH = Path(__file__).parents[2] / "bench"
 sys.path.insert(0, str(BENCH))
 
 import common  # noqa: E402
+import null_rates  # noqa: E402
 import time_to_accuracy  # noqa: E402
 from choosing import halve  # noqa: E402
 from peer_output import Outcome, read_outcomes  # noqa: E402
@@ -278,3 +281,27 @@ def test_ideas_are_compared_on_validation_images_in_turn(notebook_folders, bench
     assert [line.split("seed ")[1][0] for line in lines[:4]] == ["0", "0", "1", "1"]
     assert lines[4].startswith("| change | n |")
     assert [row.split(" | ")[1] for row in lines[6:]] == ["2", "2"]
+
+
+@pytest.mark.parametrize("size", [(10, 1), (50, 3)])
+@pytest.mark.parametrize(
+    "rule", ["classes_apart", "confused_pairs", "false_positives", "areas_under_roc", "calibration", "gap"]
+)
+def test_rules_seldom_speak_where_there_is_nothing_to_find(rule, size):
+    random = np.random.default_rng(1)
+    alarms = sum(null_rates.RULES[rule](*size, random) for _ in range(40))
+    assert alarms <= 6, "binomial: more than 6 of 40 at 5 % has a chance of 0.3 %"
+
+
+def test_rules_speak_where_there_is_something_to_find():
+    random = np.random.default_rng(1)
+    good = null_rates.drawn(10, 100, random)
+    wrong = (good.labels == 3) & (random.random(1000) < 0.5)
+    probabilities = good.probabilities.copy()
+    probabilities[wrong] = np.eye(10)[4]
+    told = null_rates.evidence_of(replace(good, probabilities=probabilities))
+    first = next(iter(answers.classes_apart(told)))
+    assert list(first.numbers["recall"]) == ["3"]
+    assert next(iter(answers.confused_pairs(told))).numbers["pair"] == ["3", "4"]
+    assert "4" in next(iter(answers.false_positives(told))).numbers["rates"]
+    assert next(iter(answers.areas_under_roc(told))).numbers["worst"] == ["3"]

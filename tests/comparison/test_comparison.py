@@ -43,10 +43,10 @@ def test_the_paired_interval_is_narrower_than_the_unpaired():
 def test_the_interval_covers_as_often_as_it_says():
     random = np.random.default_rng(0)
     covered = 0
-    for number in range(200):
+    for _ in range(200):
         shared = random.random(300) < 0.6
         a, b = shared & (random.random(300) < 0.9), shared | (random.random(300) < 0.2)
-        low, high = compare_correct(a[None], b[None], seed=number).ci95
+        low, high = compare_correct(a[None], b[None]).ci95
         covered += low <= (0.6 + 0.4 * 0.2) - 0.6 * 0.9 <= high
     assert 0.90 <= covered / 200 <= 0.99
 
@@ -139,7 +139,7 @@ def test_runs_that_differ_only_in_their_seed_are_pooled(tmp_path):
     row = next(row for row in found.rows if row["name"] == "plain (3 seeds)")
     assert row["runs"] == ["plain-0", "plain-1", "plain-2"]
     assert row["seeds_deviation"] > 0
-    assert found.pairs[0].accuracy.test == "seeds and images resampled"
+    assert found.pairs[0].accuracy.test == "t over images and seeds"
 
 
 def test_seeds_of_one_recipe_make_a_page_without_pairs(tmp_path):
@@ -202,3 +202,24 @@ def test_the_images_of_real_runs_are_in_the_page(tmp_path):
     page = compare([tmp_path / "weak", tmp_path / "strong"], tmp_path / "out").page.read_text()
     assert "image/webp" in page
     assert "strong right, weak wrong" in page
+
+
+def test_a_trial_is_named_with_its_sweep(tmp_path):
+    for number, sweep in enumerate(("one", "two"), 1):
+        answered_run(tmp_path / sweep / "trial-000", rights(60, 0.7, number), lr=0.01 * number)
+        (tmp_path / sweep / "sweep.jsonl").touch()
+    found = compare([tmp_path / "one" / "trial-000", tmp_path / "two" / "trial-000"], tmp_path / "out")
+    assert sorted(row["name"] for row in found.rows) == ["one/trial-000", "two/trial-000"]
+
+
+def test_several_seeds_widen_less_the_more_images_agree():
+    same = np.tile(rights(1000, 0.9, 0), (3, 1))
+    apart = np.stack([rights(1000, share, k) for k, share in enumerate((0.88, 0.9, 0.92))])
+    near, far = (mean_interval(correct) for correct in (same, apart))
+    assert far[1] - far[0] > near[1] - near[0]
+    assert near == pytest.approx(mean_interval(same[:1]))
+
+
+def test_three_seeds_that_agree_on_one_image_prove_nothing():
+    a, b = np.zeros((3, 1), bool), np.ones((3, 1), bool)
+    assert compare_correct(a, b).p_value > 0.05

@@ -149,9 +149,11 @@ def test_corruptions_grow_with_their_strength(name, channels):
     assert result.dtype == np.uint8
 
 
-def test_an_overlay_is_warm_where_the_heat_is():
+def test_an_overlay_keeps_the_image_where_the_heat_is_and_pales_the_rest():
     heat = np.zeros((200, 100), np.float32)
     heat[:100] = 1
-    picture = overlay(np.full((200, 100, 3), 100, np.uint8), heat)
+    colour = np.array([200, 100, 0], np.uint8)
+    picture = overlay(np.broadcast_to(colour, (200, 100, 3)), heat)
     assert picture.shape == (96, 48, 3)
-    assert picture[:40].mean() > 2 * picture[60:].mean()
+    assert picture[10, 10].tolist() == colour.tolist()
+    assert picture[80, 10].tolist() == [200, 200, 200], "grey, and nearer to white"

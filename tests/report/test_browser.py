@@ -82,6 +82,48 @@ def test_pages_open_silently_and_fit_the_screen(visit, name, viewport, scheme):
     assert broken == 0
 
 
+def test_layers_and_recipe_are_folded_and_open(visit):
+    page = visit("large")
+    folds = page.locator("details.fold")
+    assert folds.count() >= 2
+    assert page.locator("details.fold[open]").count() == 0
+    height = page.evaluate("document.documentElement.scrollHeight")
+    folds.first.locator("summary").click()
+    assert page.evaluate("document.documentElement.scrollHeight") > height + 100
+
+
+def test_the_verdict_and_its_numbers_stand_side_by_side_on_a_desk_and_above_each_other_on_a_phone(visit):
+    for viewport, beside in ((DESK, True), (PHONE, False)):
+        page = visit("report", viewport)
+        lead, tiles = (page.locator(f"#verdict {part}").bounding_box() for part in (".lead", ".tiles"))
+        assert (tiles["x"] >= lead["x"] + lead["width"]) == beside
+        assert (tiles["y"] >= lead["y"] + lead["height"]) != beside
+        main = page.locator("main").bounding_box()
+        right = max(lead["x"] + lead["width"], tiles["x"] + tiles["width"])
+        assert main["x"] + main["width"] - right < 30, "nothing is left empty on the right"
+
+
+def test_a_figure_wider_than_a_phone_says_so(visit):
+    hint = "getComputedStyle(document.querySelector('.wide'), '::after').content"
+    assert "swipe" in visit("report", PHONE).evaluate(hint)
+    assert visit("report", DESK).evaluate(hint) == "none"
+
+
+def test_the_matrix_sets_right_apart_from_wrong_and_shades_every_share(visit):
+    page = visit("report")
+    colours, wrong = (
+        page.locator(f".matrix td.{kind}").evaluate_all(
+            "(cells) => cells.map((cell) => getComputedStyle(cell).backgroundColor)"
+        )
+        for kind in ("hit", "miss")
+    )
+    assert len(colours) == 10
+    assert len(set(colours)) > 4, "no steps"
+    hue = [set(colour.split(",")[0] for colour in each) for each in (colours, wrong)]
+    assert not hue[0] & hue[1]
+    assert page.locator(".matrix .key").is_visible()
+
+
 def test_a_cell_opens_its_images_and_closes_again(visit):
     page = visit("report")
     cell = page.locator(".matrix [data-cell]").first
@@ -93,6 +135,14 @@ def test_a_cell_opens_its_images_and_closes_again(visit):
     assert dialog.locator(".t").count() == shown > 0
     background = dialog.locator(".t").first.evaluate("(element) => getComputedStyle(element).backgroundImage")
     assert background.startswith('url("data:image/webp')
+    close = dialog.get_by_role("button", name="Close")
+    title = dialog.locator("h2").bounding_box()
+    box = close.bounding_box()
+    assert box["height"] < 45, "on one line"
+    assert box["x"] >= title["x"] + title["width"]
+    close.click()
+    assert not dialog.is_visible()
+    cell.click()
     page.keyboard.press("Escape")
     assert not dialog.is_visible()
 
@@ -139,6 +189,8 @@ def test_dark_mode_is_dark_and_print_is_light(visit, tmp_path):
     assert _brightness(page) > 240
     assert page.locator("nav").is_hidden()
     assert page.locator(".matrix table").is_visible()
+    assert page.get_by_text("Arrow keys move").is_hidden()
+    assert page.get_by_text("a heading sorts").first.is_hidden()
 
 
 def _brightness(page):

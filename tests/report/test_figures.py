@@ -12,10 +12,11 @@ from PIL import Image
 from tenfold.comparison import figures as versus
 from tenfold.findings import Evidence
 from tenfold.report import figures
-from tenfold.report.draw import CURVE_POINTS, draw_figures, thinned
+from tenfold.report.draw import CURVE_POINTS, draw_figures, merged, thinned
+from tenfold.report.kit import style
 from tenfold.report.kit.style import DARK, adaptive, settle, to_png, to_svg
 from tenfold.runs.folder import Run
-from tenfold.runs.metrics import confusion_matrix, measure, reliability, wilson_interval
+from tenfold.runs.metrics import confusion_matrix, exact_interval, measure, reliability
 from tenfold.runs.predictions import Predictions
 
 HOSTILE = ["$\\frac{1}{", "<script>alert(1)</script>", "line\nbreak", "猫" * 40, ""]
@@ -75,10 +76,10 @@ def test_many_classes_show_shades_instead_of_counts():
     assert len(to_svg(figure)) < 400_000
 
 
-def test_classes_are_coloured_by_whether_their_interval_excludes_the_average():
+def test_classes_are_coloured_where_they_differ_by_more_than_chance():
     right, support = np.array([50, 90, 99]), np.array([100, 100, 100])
-    low, high = wilson_interval(right, support)
-    figure = figures.class_scores(right / support, low, high, ["bad", "usual", "good"], 0.9)
+    ends, apart = exact_interval(right, support), np.array([True, False, True])
+    figure = figures.class_scores(right / support, ends, apart, ["bad", "usual", "good"], 0.9)
     colours = [to_hex(colour) for colour in figure.axes[0].collections[1].get_facecolors()]
     assert colours == [figures.VALIDATION, figures.MUTED, figures.TRAINING]
 
@@ -89,8 +90,51 @@ def test_roc_legend_starts_with_the_worst():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["0.800  b", "0.990  a"]
 
 
+def test_a_class_has_one_colour_in_roc_and_precision_recall():
+    curve = (np.array([0, 0.1, 1]), np.array([0, 0.9, 1]))
+    curves = {"a": curve, "b": curve}
+    colours = []
+    for figure in (
+        figures.roc(curves, {"a": 0.9, "b": 0.8}),
+        figures.precision_recall(curves, {"a": 0.8, "b": 0.9}),
+    ):
+        lines = {line.get_label()[-1]: line.get_color() for line in figure.axes[0].get_lines()}
+        colours.append((lines["a"], lines["b"]))
+    assert colours[0] == colours[1]
+    assert colours[0][0] != colours[0][1]
+
+
+def test_an_axis_repeats_no_percentage():
+    records = [
+        {**record, "accuracy": 0.991 + 0.001 * n, "validation_accuracy": 0.99}
+        for n, record in enumerate(NOTEBOOK_01[:6])
+    ]
+    figure = figures.learning_curves(records)
+    figure.draw_without_rendering()
+    labels = [text.get_text() for text in figure.axes[1].get_yticklabels()]
+    assert len(set(labels)) == len(labels) > 2
+
+
+def test_bins_of_few_images_are_joined_and_have_intervals():
+    confidence = np.concatenate([np.full(3, 0.55), np.full(40, 0.7), np.full(4, 0.99)])
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    labels = np.zeros(47, int)
+    labels[:10] = 1
+    table = merged(reliability(labels, probabilities))
+    assert table["count"].tolist() == [47]
+    assert table["accuracy"] == pytest.approx([37 / 47])
+    assert [table["low"][0], table["high"][0]] == pytest.approx([*map(float, exact_interval(37, 47))])
+
+
+def test_letters_without_a_font_are_spelt_out(monkeypatch):
+    monkeypatch.setattr(style, "_letters", lambda: frozenset(map(ord, "cat ")))
+    assert style.drawable("cat 猫") == "cat \\u732b"
+    assert style.drawable("猫犬鳥 cat") == "\\u732b\\u72ac…"
+    assert style.drawable("cat") == "cat"
+
+
 def test_coverage_and_reliability_plot_what_they_are_given():
-    table = reliability(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]]))
+    table = merged(reliability(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]])))
     figure = figures.reliability({"as trained": table}, {"as trained": 0.123})
     assert "as trained: error 0.123" in texts_of(figure)
     figure = figures.coverage((np.array([0.5, 1.0]), np.array([1.0, 0.8])), 0.8)

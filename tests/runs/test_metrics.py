@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
 from sklearn import metrics as sk
 
 from tenfold.core.errors import InputError
@@ -67,34 +68,42 @@ def test_a_single_class_in_the_labels_leaves_auc_undefined():
     assert got["roc_auc_macro"] is None
 
 
-def test_intervals_agree_with_the_plain_bootstrap_over_images():
+def test_intervals_of_averages_agree_with_the_plain_bootstrap_over_images():
     labels, probabilities = predictions(400, 4, seed=3)
     predicted = probabilities.argmax(axis=1)
     random = np.random.default_rng(1)
-    scores, of_b = [], []
+    scores = []
     for _ in range(600):
         rows = random.integers(0, len(labels), len(labels))
-        matrix = metrics.confusion_matrix(labels[rows], predicted[rows], 4)
-        f1 = sk.f1_score(labels[rows], predicted[rows], average=None)
-        scores.append((np.trace(matrix) / 400, np.mean(f1)))
-        of_b.append(f1[1])
+        scores.append(sk.f1_score(labels[rows], predicted[rows], average="macro"))
     plain = np.percentile(scores, [2.5, 97.5], axis=0)
     got = metrics.measure(labels, probabilities, list("abcd"))
-    assert got["accuracy_ci95"] == pytest.approx(plain[:, 0], abs=0.01)
-    assert got["f1_macro_ci95"] == pytest.approx(plain[:, 1], abs=0.01)
-    assert got["per_class"]["b"]["f1_ci95"] == pytest.approx(np.percentile(of_b, [2.5, 97.5]), abs=0.015)
+    assert got["f1_macro_ci95"] == pytest.approx(plain, abs=0.01)
     for name in ("precision", "recall", "f1"):
         for average in ("macro", "weighted"):
             low, high = got[f"{name}_{average}_ci95"]
             assert low < got[f"{name}_{average}"] < high
-    assert got["recall_weighted_ci95"] == pytest.approx(got["accuracy_ci95"])
+    assert got["recall_weighted_ci95"] == got["accuracy_ci95"]
+
+
+def test_intervals_of_proportions_are_exact():
+    labels, probabilities = predictions(60, 3, seed=2)
+    predicted = probabilities.argmax(axis=1)
+    got = metrics.measure(labels, probabilities, list("abc"))
+    hits = binomtest(int((labels == predicted).sum()), 60).proportion_ci(0.95, method="exact")
+    assert got["accuracy_ci95"] == pytest.approx([hits.low, hits.high])
+    both, either = ((labels == 1) & (predicted == 1)).sum(), ((labels == 1) | (predicted == 1)).sum()
+    ends = binomtest(int(both), int(either)).proportion_ci(0.95, method="exact")
+    expected = [2 * ends.low / (1 + ends.low), 2 * ends.high / (1 + ends.high)]
+    assert got["per_class"]["b"]["f1_ci95"] == pytest.approx(expected)
 
 
 def test_the_bootstrap_depends_on_the_seed_only():
     labels, probabilities = predictions(200, 3)
     first, again, other = (metrics.measure(labels, probabilities, "abc", seed) for seed in (0, 0, 1))
     assert first == again
-    assert first["accuracy_ci95"] != other["accuracy_ci95"]
+    assert first["f1_macro_ci95"] != other["f1_macro_ci95"]
+    assert first["accuracy_ci95"] == other["accuracy_ci95"]
 
 
 def test_groups_that_are_right_or_wrong_as_a_whole_count_as_one_trial_each():
@@ -166,17 +175,24 @@ def test_what_does_not_fit_together_is_refused(labels, probabilities, message):
 
 
 @given(st.integers(0, 400), st.integers(1, 400))
-def test_the_wilson_interval_contains_the_proportion(successes, trials):
+def test_the_exact_interval_is_scipys_and_contains_the_proportion(successes, trials):
     successes = min(successes, trials)
-    low, high = metrics.wilson_interval(successes, trials)
+    low, high = metrics.exact_interval(successes, trials)
     assert 0 <= low <= successes / trials <= high <= 1
+    expected = binomtest(successes, trials).proportion_ci(0.95, method="exact")
+    assert (low, high) == pytest.approx((expected.low, expected.high))
 
 
-def test_the_wilson_interval_matches_scipy():
-    from scipy.stats import binomtest
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.97, 0.995])
+@pytest.mark.parametrize("n", [10, 179, 1000])
+def test_the_interval_of_an_accuracy_covers_at_least_as_often_as_it_says(n, share):
+    right = np.arange(n + 1)
+    low, high = metrics.exact_interval(right, n)
+    assert binom.pmf(right, n, share)[(low <= share) & (share <= high)].sum() >= 0.95
 
-    expected = binomtest(37, 50).proportion_ci(0.95, method="wilson")
-    assert metrics.wilson_interval(37, 50) == pytest.approx((expected.low, expected.high))
+
+def test_without_trials_nothing_is_known():
+    assert metrics.exact_interval(0, 0) == (0, 1)
 
 
 @settings(max_examples=30, deadline=None)
@@ -246,8 +262,3 @@ def test_accuracy_by_coverage_answers_the_confident_first():
     coverage, accuracy = metrics.accuracy_by_coverage(np.array([1, 0, 1]), probabilities)
     assert coverage == pytest.approx([1 / 3, 2 / 3, 1])
     assert accuracy == pytest.approx([1, 1, 2 / 3])
-
-
-def test_holm_is_between_no_correction_and_bonferroni():
-    p_values = np.array([0.01, 0.04, 0.03, 0.5])
-    assert metrics.holm(p_values) == pytest.approx([0.04, 0.09, 0.09, 0.5])

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from tenfold.report.kit.numbers import interval, percent, plain, raw
+from tenfold.core.numbers import interval, percent, plain, raw
 
 
 def page_style() -> str:

@@ -9,12 +9,15 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager, get_font
+from matplotlib.text import Text
 
 INK, MUTED, GRID, PAPER = "#1b2127", "#5a6570", "#e2e6ea", "#ffffff"
 TRAINING, VALIDATION, BEST, WARNING = "#0072b2", "#d55e00", "#007a5a", "#a8456f"
@@ -47,10 +50,24 @@ DARK = {
     "#717581": "#9aa0ad",
 }
 
+# Fonts of the scripts that DejaVu lacks, on Linux, macOS and Windows; those that are here are used.
+_SCRIPTS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC"),
+    *(
+        "Hiragino Sans",
+        "Microsoft YaHei",
+        "Malgun Gothic",
+        "Arial Unicode MS",
+        "Noto Sans Arabic",
+        "Geeza Pro",
+    ),
+    *("Noto Sans Devanagari", "Noto Sans Thai", "Nirmala UI", "Noto Emoji", "Segoe UI Emoji", "Unifont"),
+)
+# So many letters of a name are spelt out where no font has them.
+_SPELT = 2
+
 _STYLE: Any = {
     "font.family": "sans-serif",
-    # Verdana and the fonts after it stand in where an SVG is shown on a machine without DejaVu.
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif"],
     "font.size": 10,
     "text.color": INK,
     "text.parse_math": False,  # A class may be called "$5".
@@ -88,10 +105,36 @@ _STYLE: Any = {
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw or save figures in the shared style; nothing outside the block changes."""
-    with rc_context(_STYLE), warnings.catch_warnings():
-        # A name in a script that DejaVu lacks: browsers have the glyphs, and a box in the PNG is no failure.
+    with rc_context(_STYLE | {"font.sans-serif": list(_families())}), warnings.catch_warnings():
+        # A name in a script that no font here has: a browser has one for the SVG, and the PNG spells it out.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
+
+
+@cache
+def _families() -> tuple[str, ...]:
+    """DejaVu and the fonts of other scripts that are here; the last stand in where an SVG is shown without DejaVu."""
+    here = set(fontManager.get_font_names())
+    present = (name for name in _SCRIPTS if name in here)
+    return ("DejaVu Sans", *present, "Verdana", "Segoe UI", "Helvetica Neue", "Arial", "sans-serif")
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """The code points that the fonts here can draw."""
+    here = set(fontManager.get_font_names())
+    fonts = [get_font(fontManager.findfont(name)) for name in _families() if name in here]
+    return frozenset(code for font in fonts for code in font.get_charmap())
+
+
+def drawable(text: str) -> str:
+    """The text with escapes, as in a terminal, for letters that no font here has: \\u72ac instead of a box."""
+    missing = [letter for letter in text if ord(letter) not in _letters() and letter != "\n"]
+    spelt = {letter: letter.encode("unicode_escape").decode() for letter in missing[:_SPELT]}
+    if len(missing) > len(spelt):
+        kept = text[: text.index(missing[_SPELT])] + "…"
+        return "".join(spelt.get(letter, letter) for letter in kept)
+    return "".join(spelt.get(letter, letter) for letter in text)
 
 
 class Picture(Figure):
@@ -128,10 +171,15 @@ def to_svg(figure: Figure) -> str:
 
 
 def to_png(figure: Figure, dpi: int = 120) -> bytes:
-    """The figure as a PNG."""
+    """The figure as a PNG, whose letters are those that the fonts here can draw."""
     image = io.BytesIO()
+    texts = [(part, part.get_text()) for part in figure.findobj(Text) if isinstance(part, Text)]
     with styled():
+        for part, text in texts:
+            part.set_text(drawable(text))
         figure.savefig(image, format="png", dpi=dpi, metadata={"Software": None})
+        for part, text in texts:
+            part.set_text(text)
     return image.getvalue()
 
 
