@@ -95,7 +95,7 @@ def pretrained_backbone(evidence: Evidence) -> Iterator[Finding]:
 
 
 def weak_small_classes(evidence: Evidence) -> Iterator[Finding]:
-    """When small classes are found clearly less often, and nothing makes them count more: an adjustment."""
+    """When small classes are found clearly less often than others, and nothing makes them count more: weights."""
     counts, validation = evidence.counts.get("train", {}), evidence.validation
     if evidence.recipe is None or not validation or not counts or evidence.emphasis is not None:
         return
@@ -112,10 +112,10 @@ def weak_small_classes(evidence: Evidence) -> Iterator[Finding]:
         yield _advice(
             evidence,
             f"Of the classes with few training images, {listed(named)} {'are' if len(weak) > 1 else 'is'} found "
-            f"clearly less often than the average of {percent(average)} on validation: adjusting logits so that "
-            "every class counts the same is likely to find more of them, perhaps at some cost to the large ones.",
+            f"clearly less often than the average of {percent(average)} on validation: weights that make every class "
+            "count the same are likely to find more of them, at some cost to the large classes.",
             "weak_small_classes",
-            "fit.logit_adjustment=1",
+            "fit.class_weights=balanced",
         )
 
 

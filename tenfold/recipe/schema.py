@@ -29,26 +29,18 @@ from tenfold.recipe.components import (
 
 
 def _class_weights(value: object) -> object:
-    if isinstance(value, str) and value in {"none", "balanced"}:
+    if isinstance(value, str) and value in {"auto", "none", "balanced"}:
         return value
     numbers = tuple(value) if isinstance(value, list | tuple) else ()
     if len(numbers) >= 2 and all(type(one) in {int, float} and 0 < one < math.inf for one in numbers):
         return tuple(map(float, numbers))
-    raise ValueError("expected none, balanced, or a number above 0 for each class, such as [1, 2.5, 4]")
+    raise ValueError("expected auto, none, balanced, or a number above 0 for each class, such as [1, 2.5, 4]")
 
 
-def _adjustment(value: object) -> object:
-    if value == "auto":
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return float(value)
-    raise ValueError("expected auto, 0 for none, or a number such as 1")
-
-
-# "none", "balanced", or a number for each class, in the order of the class names.
+# "auto", "none", "balanced", or a number for each class, in the order of the class names.
 ClassWeights = Annotated[str | tuple[float, ...], BeforeValidator(_class_weights)]
-# How many times the logarithm of the classes' shares, or "auto".
-Adjustment = Annotated[float | str, BeforeValidator(_adjustment)]
+# The keys for which "none" is a word, and does not remove what was said before.
+_NONE_IS_SAID = {"fit": "class_weights"}
 
 
 class Table(BaseModel):
@@ -127,7 +119,7 @@ class Fit(Table):
     the class names, or "balanced" by what gives every class the same sum; `sampler = "balanced"` draws as many images
     of every class into an epoch; `logit_adjustment` adds so many times the logarithm of the classes' shares to the
     logits that are learned from (Menon et al., ICLR 2021); `focal_gamma` is that of the focal loss (Lin et al., ICCV
-    2017). With "auto", `tenfold.training.balance` decides.
+    2017). With class_weights = "auto", `tenfold.training.balance` decides.
 
     A checkpoint is written after each epoch and, within long ones, every `checkpoint_minutes`.
 
@@ -144,9 +136,9 @@ class Fit(Table):
     hardest: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
     scales: Annotated[tuple[Part, ...], Field(min_length=1, strict=False)] = (1.0,)
     label_smoothing: Share = 0.0
-    class_weights: ClassWeights = "none"
+    class_weights: ClassWeights = "auto"
     sampler: Literal["shuffled", "balanced"] = "shuffled"
-    logit_adjustment: Adjustment = "auto"
+    logit_adjustment: NonNegative = 0.0
     focal_gamma: NonNegative = 0.0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     batch_norm: Literal["global", "local"] = "global"
@@ -157,13 +149,8 @@ class Fit(Table):
     @property
     def balances(self) -> bool:
         """Whether anything is said about classes of unequal size."""
-        said = self.class_weights != "none", self.sampler == "balanced"
-        return any((*said, self.adjustment, self.focal_gamma))
-
-    @property
-    def adjustment(self) -> float:
-        """How many times the logarithm of the classes' shares is added to the logits; 0 where that is left open."""
-        return self.logit_adjustment if isinstance(self.logit_adjustment, float) else 0.0
+        said = self.class_weights not in ("auto", "none"), self.sampler == "balanced"
+        return any((*said, self.logit_adjustment, self.focal_gamma))
 
     def weights(self, counts: Sequence[int]) -> tuple[float, ...]:
         """What `class_weights` multiplies each class's losses by, for training images of those `counts`.
@@ -190,7 +177,7 @@ class Fit(Table):
         factors = [
             weight
             * (total / (classes * count) if self.sampler == "balanced" else 1.0)
-            * (count / total) ** -self.adjustment
+            * (count / total) ** -self.logit_adjustment
             for weight, count in zip(self.weights(counts), counts, strict=True)
         ]
         mean = sum(factor * count for factor, count in zip(factors, counts, strict=True)) / total
@@ -274,12 +261,18 @@ def check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
 
 
 def _without_none(tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables without the values that are removed; where a key knows "none" as a word, it is meant."""
     return {
-        name: {key: value for key, value in table.items() if value is not None}
+        name: {key: value for key, value in _meant(name, table).items() if value is not None}
         if isinstance(table, dict)
         else table
         for name, table in tables.items()
     }
+
+
+def _meant(name: str, table: dict[str, Any]) -> dict[str, Any]:
+    key = _NONE_IS_SAID.get(name)
+    return table | {key: "none"} if key in table and table[key] is None else table
 
 
 def _sentence(fault: Any, model: type[BaseModel]) -> str:

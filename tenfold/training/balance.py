@@ -1,21 +1,21 @@
-"""What is done about classes of unequal size where the recipe leaves it open (`fit.logit_adjustment = "auto"`)."""
+"""What is done about classes of unequal size where the recipe leaves it open (`fit.class_weights = "auto"`)."""
 
 from tenfold.data import Splits, class_counts
 from tenfold.recipe import Recipe
 
-# From so many times as many training images in the largest class as in the smallest on, logits are adjusted: what
-# that is worth, and what other ways were, was measured by bench/imbalance.py (docs/log.md).
+# From so many times as many training images in the largest class as in the smallest on, classes are weighed: what
+# that is worth, and costs, was measured by bench/imbalance.py (docs/log.md).
 RATIO = 10.0
 
 
 def balanced(recipe: Recipe, splits: Splits) -> Recipe:
-    """The recipe with logits adjusted by the classes' shares, where it leaves that open and they are far from equal.
+    """The recipe with balanced class weights, where it leaves them open and the classes are far from equal.
 
     Nothing is done where the recipe says anything about such classes.
     """
-    if recipe.fit.logit_adjustment != "auto" or recipe.fit.balances or ratio_of(splits) < RATIO:
+    if recipe.fit.class_weights != "auto" or recipe.fit.balances or ratio_of(splits) < RATIO:
         return recipe
-    return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"logit_adjustment": 1.0})})
+    return recipe.model_copy(update={"fit": recipe.fit.model_copy(update={"class_weights": "balanced"})})
 
 
 def ratio_of(splits: Splits) -> float:
@@ -26,9 +26,9 @@ def ratio_of(splits: Splits) -> float:
 
 def balanced_words(recipe: Recipe, splits: Splits) -> str:
     """What `balanced` did, in one line; empty where nothing was to do."""
-    if recipe.fit.adjustment != 1 or ratio_of(splits) < RATIO:
+    if recipe.fit.class_weights != "balanced" or ratio_of(splits) < RATIO:
         return ""
     return (
-        f"classes of unequal size (1 to {ratio_of(splits):.0f}): fit.logit_adjustment=1 makes each count the same in "
-        "training; fit.logit_adjustment=0 leaves them as they are"
+        f"classes of unequal size (1 to {ratio_of(splits):.0f}): fit.class_weights=balanced makes each count the "
+        "same in training; fit.class_weights=none leaves them as they are"
     )

@@ -32,10 +32,10 @@ class Criterion:
         if whole and fit.sampler == "balanced":
             weights = weights / (shares * len(counts))
         self.weights = weights.float().to(device)
-        self.shift = (fit.adjustment * shares.log()).float().to(device)
+        self.shift = (fit.logit_adjustment * shares.log()).float().to(device)
         self.gamma, self.smoothing = fit.focal_gamma, smoothing
         weighted = float((weights - 1).abs().max()) > 0
-        self.plain = not (weighted or fit.adjustment or fit.focal_gamma)
+        self.plain = not (weighted or fit.logit_adjustment or fit.focal_gamma)
 
     def __call__(self, logits: Tensor, targets: Tensor, reduction: Literal["mean", "sum"] = "mean") -> Tensor:
         """The mean or the sum () of the images' losses."""

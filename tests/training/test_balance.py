@@ -34,11 +34,11 @@ def test_classes_are_weighed_from_the_ratio_on_and_only_where_nothing_else_is_sa
     below, above = cut(digits, 11), cut(digits, 10)
     assert ratio_of(below) < RATIO <= ratio_of(above)
     assert balanced(recipe, below) == recipe
-    assert balanced(recipe, above).fit.logit_adjustment == 1
+    assert balanced(recipe, above).fit.class_weights == "balanced"
     for said in (
-        "fit.logit_adjustment=0",
+        "fit.class_weights=none",
         "fit.sampler=balanced",
-        "fit.class_weights=balanced",
+        "fit.logit_adjustment=1",
         "fit.focal_gamma=2",
     ):
         own = load_recipe("digits", [said])
@@ -89,7 +89,7 @@ def test_a_run_says_what_was_done_and_its_probabilities_are_for_equal_classes(tm
         "digits", data=tmp_path / "p", overrides=recipe, out=tmp_path / "runs", progress=False
     )
     train = run.data["splits"]["train"]["classes"]
-    assert run.recipe.fit.logit_adjustment == 1
+    assert run.recipe.fit.class_weights == "balanced"
     emphasis = run.contract["calibration"]["emphasis"]
     assert emphasis[1] / emphasis[0] == pytest.approx(train["a"] / train["b"])
     assert "times calibration.emphasis" in run.contract["calibration"]["note"]

@@ -93,10 +93,6 @@ def test_weights_that_do_not_fit_the_classes_are_refused():
     with pytest.raises(InputError, match="a number above 0 for each class"):
         load_recipe("digits", ["fit.class_weights=[1,0]"])
     assert load_recipe("digits", ["fit.class_weights=none"]).fit.class_weights == "none"
-    with pytest.raises(InputError, match="expected auto, 0 for none, or a number"):
-        load_recipe("digits", ["fit.logit_adjustment=-1"])
-    assert load_recipe("digits", ["fit.logit_adjustment=1"]).fit.adjustment == 1
-    assert load_recipe("digits").fit.adjustment == 0
 
 
 def test_a_balanced_epoch_has_as_many_images_of_every_class(few_digits):
