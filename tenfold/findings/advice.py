@@ -12,6 +12,8 @@ from tenfold.runs.metrics import exact_interval
 WIDE_GAP, NARROW_GAP = 0.08, 0.03
 # A pretrained backbone is worth a try with fewer training images than this, and where more than this share is wrong.
 FEW_IMAGES, MUCH_WRONG = 20_000, 0.03
+# What makes every class count the same in a network, which may leave out no image then.
+_SAMPLING = ("fit.sampler=balanced", "fit.hardest=[1.0]")
 AUGMENTATIONS = '[{name = "translation", factor = 0.1}, {name = "rotation", factor = 0.03}]'
 
 
@@ -112,10 +114,10 @@ def weak_small_classes(evidence: Evidence) -> Iterator[Finding]:
         yield _advice(
             evidence,
             f"Of the classes with few training images, {listed(named)} {'are' if len(weak) > 1 else 'is'} found "
-            f"clearly less often than the average of {percent(average)} on validation: weights that make every class "
-            "count the same are likely to find more of them, at some cost to the large classes.",
+            f"clearly less often than the average of {percent(average)} on validation: making every class count the "
+            "same is likely to find more of them, at some cost to the large classes.",
             "weak_small_classes",
-            "fit.class_weights=balanced",
+            *(["fit.class_weights=balanced"] if evidence.recipe.solves_head else _SAMPLING),
         )
 
 
@@ -123,7 +125,7 @@ def strength_at_the_edge(evidence: Evidence) -> Iterator[Finding]:
     """When the head's best strength of regularisation was the first or the last one tried: a wider path."""
     options = evidence.recipe.model.options if evidence.recipe else {}
     best = evidence.training.get("best_epoch")
-    if not best or options.get("head") != "logistic" or options.get("unfreeze"):
+    if not best or evidence.recipe is None or not evidence.recipe.solves_head:
         return
     strengths = [float(strength) for strength in options["strengths"]]
     if 1 < best < len(strengths):
@@ -190,10 +192,10 @@ def _gap(evidence: Evidence) -> float | None:
     return None
 
 
-def _advice(evidence: Evidence, sentence: str, rule: str, override: str) -> Finding:
-    return Finding(
-        sentence, rule, "next", {"override": override}, command=f"{evidence.command} {quote(override)}"
-    )
+def _advice(evidence: Evidence, sentence: str, rule: str, *overrides: str) -> Finding:
+    said = " ".join(overrides)
+    command = f"{evidence.command} {' '.join(map(quote, overrides))}"
+    return Finding(sentence, rule, "next", {"override": said}, command=command)
 
 
 RULES = (

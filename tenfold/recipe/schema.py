@@ -227,6 +227,12 @@ class Recipe(Table):
     fit: Fit = Fit()
     sweep: Sweep | None = None
 
+    @property
+    def solves_head(self) -> bool:
+        """Whether all that is fitted is a logistic head on a frozen backbone's features, which has one optimum."""
+        options = self.model.options
+        return options.get("head") == "logistic" and not options.get("unfreeze")
+
     def to_tables(self) -> dict[str, Any]:
         """The recipe as plain tables of TOML's types, made anew each time."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -13,7 +13,7 @@ from tenfold.data.feeds import feed
 from tenfold.inference.evaluation import predict_split, score
 from tenfold.recipe import load_recipe
 from tenfold.runs.metrics import averages, confusion_matrix
-from tenfold.training.balance import RATIO, balanced, ratio_of
+from tenfold.training.balance import RATIO, balanced, balanced_words, ratio_of
 from tenfold.training.begin import new_model
 from tenfold.training.learner import Learner
 
@@ -29,20 +29,37 @@ def cut(splits: Splits, small: int) -> Splits:
     return replace(splits, train=splits.train.part(np.sort(np.concatenate(kept))))
 
 
-def test_classes_are_weighed_from_the_ratio_on_and_only_where_nothing_else_is_said(digits):
-    recipe = load_recipe("digits")
+def test_heads_weigh_classes_from_the_ratio_on_and_only_where_nothing_else_is_said(digits):
     below, above = cut(digits, 11), cut(digits, 10)
     assert ratio_of(below) < RATIO <= ratio_of(above)
-    assert balanced(recipe, below) == recipe
-    assert balanced(recipe, above).fit.class_weights == "balanced"
+    head = load_recipe("backbone")
+    assert balanced(head, below) == head
+    assert balanced_words(head, below) == ""
+    weighed = balanced(head, above)
+    assert weighed.fit.class_weights == "balanced"
+    assert balanced_words(weighed, above).startswith(
+        "classes of unequal size (1 to 10): fit.class_weights=balanced"
+    )
     for said in (
         "fit.class_weights=none",
         "fit.sampler=balanced",
         "fit.logit_adjustment=1",
         "fit.focal_gamma=2",
     ):
-        own = load_recipe("digits", [said])
+        own = load_recipe("backbone", [said])
         assert balanced(own, above) == own
+        assert balanced_words(own, above) == ""
+
+
+def test_networks_learn_as_always_and_what_helps_is_said(digits):
+    for recipe in (
+        load_recipe("digits"),
+        load_recipe("backbone", ["model.head=mlp"]),
+        load_recipe("fine-tune"),
+    ):
+        assert balanced(recipe, cut(digits, 10)) == recipe
+        assert "fit.sampler=balanced fit.hardest=[1.0]" in balanced_words(recipe, cut(digits, 10))
+    assert load_recipe("fast-72", ["fit.sampler=balanced", "fit.hardest=[1.0]"]).fit.balances
 
 
 @pytest.mark.parametrize("way", ["class_weights=balanced", "sampler=balanced", "logit_adjustment=1"])
@@ -84,12 +101,11 @@ def test_an_epoch_is_judged_by_what_metrics_of_its_predictions_are(few_digits):
 def test_a_run_says_what_was_done_and_its_probabilities_are_for_equal_classes(tmp_path):
     draw_pictures(tmp_path / "p", ("a",), 40)
     draw_pictures(tmp_path / "p", ("b",), 4)
-    recipe = ["fit.epochs=1", *SMALL[:3]]
+    recipe = ["fit.epochs=1", *SMALL[:3], "fit.logit_adjustment=1"]
     run = tenfold.train(
         "digits", data=tmp_path / "p", overrides=recipe, out=tmp_path / "runs", progress=False
     )
     train = run.data["splits"]["train"]["classes"]
-    assert run.recipe.fit.class_weights == "balanced"
     emphasis = run.contract["calibration"]["emphasis"]
     assert emphasis[1] / emphasis[0] == pytest.approx(train["a"] / train["b"])
     assert "times calibration.emphasis" in run.contract["calibration"]["note"]
