@@ -108,7 +108,7 @@ def compare(new: Candidate, old: Candidate) -> Verdict:
         f"{new.right.mean():.1%} of {len(new.right):,} validation images after {old.right.mean():.1%} "
         f"(p = {by_right:.2g}), loss {new.losses.mean():.3f} after {old.losses.mean():.3f} (p = {by_loss:.2g})"
     )
-    return Verdict(better, f"{found}: {'kept' if better else 'not beyond chance, left'}")
+    return Verdict(better, f"{found}: {'kept' if better else 'not better beyond chance, left'}")
 
 
 def _paired_p(differences: np.ndarray) -> float:
