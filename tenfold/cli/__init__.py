@@ -8,7 +8,7 @@ import typer
 
 from tenfold.cli import looking, training, using
 from tenfold.cli.options import with_groups
-from tenfold.core.errors import TenfoldError
+from tenfold.core.errors import TenfoldError, is_out_of_memory
 from tenfold.core.signals import Stopped, raised
 from tenfold.core.terminal import forgiving_output
 from tenfold.core.text import printable
@@ -80,6 +80,16 @@ def _run() -> None:
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(training.STOPPED)
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not is_out_of_memory(error):
+            raise
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        print(
+            f"tenfold: the memory is used up ({printable(said)}). Halve fit.batch_size or data.image_size, choose a "
+            "smaller model, or allow the process more memory; PyTorch alone takes an address space of 4 GiB.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def _wait_politely() -> None:

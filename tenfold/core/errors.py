@@ -13,6 +13,20 @@ class InputError(TenfoldError):
     exit_status = 2
 
 
+_NO_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "cannot allocate memory",
+    "failed to map segment",
+    "bad_alloc",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the system had no memory left for what was tried: Python says so, or PyTorch, or the loader."""
+    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in _NO_MEMORY)
+
+
 def nearest(word: str, valid: "list[str] | tuple[str, ...]") -> str:
     """' (did you mean X?)' for the valid word closest to a mistyped one, or '' when none is close."""
     import difflib

@@ -49,6 +49,16 @@ def explained_write(path: Path) -> Iterator[None]:
         raise
 
 
+def check_room(path: Path, needed: int) -> None:
+    """Raise TenfoldError where the disk of `path`, whose folder is there, has less than `needed` bytes free."""
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise TenfoldError(
+            f"{path}: the disk is full: {needed / 2**20:,.1f} MiB are needed, and {free / 2**20:,.1f} MiB are free. "
+            "Free some space there, or choose another folder with TENFOLD_CACHE."
+        )
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well, sync it and rename it into place.

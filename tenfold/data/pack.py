@@ -8,6 +8,7 @@ old one.
 
 import hashlib
 import json
+import math
 import os
 import zipfile
 import zlib
@@ -24,6 +25,7 @@ from tenfold.core.checksums import block_hashes, damaged_blocks, sealed, some_bl
 from tenfold.core.errors import InputError, nearest
 from tenfold.core.files import (
     cache_folder,
+    check_room,
     explained_write,
     put_folder,
     remove_folder,
@@ -256,6 +258,7 @@ def _decode_to(path: Path, parts: Sequence[Part], target: Target, progress: Prog
     total = sum(len(part.paths) for part in parts)
     outcomes: list[Original | str] = ["not in the source any more"] * total
     shape = (total, target.height, target.width, target.channels)
+    check_room(path, math.prod(shape))
     file = np.lib.format.open_memmap(path, "w+", np.uint8, shape)  # writes the header, and makes room
     done = 0
     for decoded in decode_into(path, file.offset, chunks(_rows(parts)), target):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tenfold.core.devices import choose_device
-from tenfold.core.errors import TenfoldError
+from tenfold.core.errors import TenfoldError, is_out_of_memory
 from tenfold.data import Source, Splits
 from tenfold.models import named_model
 from tenfold.recipe import Data, parse_recipe
@@ -112,7 +112,7 @@ def _failed(error: str) -> Report:
 
 def _explained(error: RuntimeError, memory: int | None) -> str:
     text = str(error)
-    if "can't allocate memory" not in text and "out of memory" not in text:
+    if not is_out_of_memory(error):
         return f"{type(error).__name__}: {text}"
     limit = f" than --memory {memory} allows" if memory else " than there is"
     return f"needs more memory{limit}: {text.splitlines()[0]}"

@@ -14,6 +14,7 @@ from tenfold.core.errors import TenfoldError
 from tenfold.core.files import (
     atomic,
     cache_folder,
+    check_room,
     explained_write,
     put_folder,
     remove_folder,
@@ -92,6 +93,12 @@ def test_files_follow_the_umask(umask, tmp_path):
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o666 & ~umask
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o777 & ~umask
+
+
+def test_what_cannot_fit_is_refused_before_it_is_begun(tmp_path):
+    check_room(tmp_path / "pixels.npy", 1000)
+    with pytest.raises(TenfoldError, match=r"pixels\.npy: the disk is full: 1,099,511,627,776\.0 MiB are"):
+        check_room(tmp_path / "pixels.npy", 2**60)
 
 
 # The limit on the size of a file makes the kernel refuse the write in the same way as a full disk does.
