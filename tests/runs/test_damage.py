@@ -126,10 +126,10 @@ def test_weights_of_other_names_or_none_at_all_are_refused(run):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda rows: [*rows[:-1], rows[-1][:3]], "line 3 has 3 values, expected 7"),
+        (lambda rows: [*rows[:-1], rows[-1][:3]], "line 3 has 3 values, expected 9"),
         (lambda rows: [rows[0], rows[2]], "line 2 is of epoch '2', expected 1"),
-        (lambda rows: [rows[0], rows[1], ["2", *["x"] * 6]], "line 3: could not convert"),
-        (lambda rows: [rows[0], rows[1], ["2", *["nan"] * 6]], "line 3 holds numbers that are not finite"),
+        (lambda rows: [rows[0], rows[1], ["2", *["x"] * 8]], "line 3: could not convert"),
+        (lambda rows: [rows[0], rows[1], ["2", *["nan"] * 8]], "line 3 holds numbers that are not finite"),
         (lambda rows: rows[1:], "its first line must be epoch,loss"),
         (lambda rows: [*rows, rows[1]], "line 4 is of epoch '1', expected 3"),
     ],

@@ -14,7 +14,7 @@ import tenfold
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.inference.evaluation import predict_split
 from tenfold.recipe import load_recipe
-from tenfold.runs.folder import HISTORY, Run, load_run
+from tenfold.runs.folder import HISTORY, HISTORY_SINCE, Run, load_run
 from tenfold.runs.metrics import measure
 from tenfold.runs.predictions import Predictions, read_predictions
 
@@ -62,7 +62,7 @@ def test_a_run_reads_back_what_was_trained(finished, pictures):
 
 def test_the_history_has_the_contracts_columns_and_numbers(finished):
     run = load_run(finished[0])
-    assert [tuple(record) for record in run.history] == [HISTORY] * 2
+    assert [tuple(record) for record in run.history] == [HISTORY + HISTORY_SINCE] * 2
     assert [record["epoch"] for record in run.history] == [1, 2]
     assert all(isinstance(record["loss"], float) for record in run.history)
     best = min(run.history, key=lambda record: record["validation_loss"])
