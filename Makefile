@@ -5,10 +5,13 @@ READY := .venv/.ready
 TESTABLE := .venv/.testable
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test lint docs dist clean
+.PHONY: demo test lint docs dist notebooks clean
 
 demo: $(READY)
 	$(BIN)/tenfold train digits --name demo --overwrite
+	@echo "a seven that was drawn for this, not one of the data set's:"
+	$(BIN)/tenfold predict runs/demo docs/pictures/seven.png
+	@echo "the report: open runs/demo/report.html in a browser"
 	@echo "to use tenfold in this shell: . $(BIN)/activate"
 
 test: $(TESTABLE)
@@ -22,6 +25,10 @@ lint: $(TESTABLE)
 docs: $(TESTABLE)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --clean
 	@echo "the site begins at site/index.html"
+
+notebooks: $(TESTABLE)
+	@$(INSTALL) nbclient ipykernel
+	$(BIN)/python examples/execute.py
 
 dist: $(TESTABLE)
 	$(BIN)/python -m build --no-isolation --outdir dist
