@@ -6,13 +6,14 @@ defined) or a NumPy array, so that it can go into JSON without NaN.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import InputError
-from tenfold.runs.resampling import Margins, clusters_of, margins_of, ratio, resampled
+from tenfold.runs.resampling import Margins, clusters_of, margins_of, ratio, resampled, widening
 
 Array = NDArray[Any]
 
@@ -52,7 +53,7 @@ def measure(
     trials = None if clusters is None else int(clusters.max()) + 1
     intervals = average_intervals(matrix, margins, trials)
     per_class = class_metrics(
-        matrix, roc_aucs(labels, probabilities), class_names, None if trials is None else margins
+        matrix, roc_aucs(labels, probabilities), class_names, None if trials is None else margins, trials or 0
     )
     return {
         "n": len(labels),
@@ -131,9 +132,13 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def class_metrics(
-    matrix: Array, aucs: list[float | None], class_names: Sequence[str], drawn: Margins | None = None
+    matrix: Array,
+    aucs: list[float | None],
+    class_names: Sequence[str],
+    drawn: Margins | None = None,
+    groups: int = 0,
 ) -> dict[str, dict[str, Any]]:
-    """The metrics of each class, by its name; intervals are exact, or those of the resampled margins `drawn`.
+    """The metrics of each class, by its name; intervals are exact, or of margins `drawn` with `groups`.
 
     F1 rises with right / (images of the class or taken for it), which is a proportion, so that the ends of that one's
     exact interval give F1's.
@@ -145,8 +150,9 @@ def class_metrics(
         f1 = list(map(_f1_ends, right, support + predicted - right))
     else:
         hits, ours, theirs = drawn
-        precision, recall = (list(map(_resampled_share, hits.T, sizes.T)) for sizes in (theirs, ours))
-        f1 = list(map(_resampled_share, 2 * hits.T, (ours + theirs).T))
+        share = partial(_resampled_share, wider=widening(groups))
+        precision, recall = (list(map(share, hits.T, sizes.T)) for sizes in (theirs, ours))
+        f1 = list(map(share, 2 * hits.T, (ours + theirs).T))
     return {
         name: {
             "precision": _share(right[k], predicted[k], 0.0 if support[k] else None),
@@ -163,10 +169,15 @@ def class_metrics(
     }
 
 
-def _resampled_share(hits: Array, drawn: Array) -> list[float] | None:
-    """The interval of a share over those resamples in which there is something to share."""
+def _resampled_share(hits: Array, drawn: Array, wider: float) -> list[float] | None:
+    """The interval of a share over those resamples in which there is something to share, so much `wider`."""
     there = drawn > 0
-    return _proper(_percentiles(hits[there] / drawn[there])) if there.any() else None
+    if not there.any():
+        return None
+    shares = hits[there] / drawn[there]
+    low, middle, high = np.percentile(shares, [2.5, 50, 97.5])
+    ends = middle + np.array([low - middle, high - middle]) * min(wider, 1e9)
+    return _proper(np.clip(ends, 0, 1))
 
 
 def _proper(ends: Array) -> list[float] | None:
@@ -235,21 +246,19 @@ def effective_interval(estimate: float, variance: float, images: int) -> list[fl
 def average_intervals(matrix: Array, drawn: Margins, groups: int | None = None) -> dict[str, list[float]]:
     """95 % intervals, [low, high], of each average by its name: exact for the accuracy, else `effective_interval`.
 
-    Their variances are those of the resampled margins `drawn`. Where images come in `groups`, so is the accuracy's.
+    Their variances are those of the resampled margins `drawn`. Where images come in `groups`, so is the accuracy's,
+    and they are enlarged by the little that a few groups say of them.
     """
     estimates, total = _averages(*margins_of(matrix)), int(matrix.sum())
+    enlarged = 1.0 if groups is None else widening(groups) ** 2
     intervals = {
-        name: effective_interval(float(estimates[name]), float(values.var()), groups or total)
+        name: effective_interval(float(estimates[name]), float(values.var()) * enlarged, groups or total)
         for name, values in _averages(*drawn).items()
     }
     if groups is not None:
         return intervals
     low, high = exact_interval(np.trace(matrix), total)
     return intervals | {name: [float(low), float(high)] for name in ("accuracy", "recall_weighted")}
-
-
-def _percentiles(values: Array) -> Array:
-    return np.percentile(values, [2.5, 97.5], axis=0)
 
 
 # Calibration ------------------------------------------------------------------------------------------------

@@ -84,3 +84,17 @@ def _sums(draws: Array, classes_of_cells: Array, classes: int) -> Array:
     sums = np.zeros((len(draws), classes))
     sums[:, present] = np.add.reduceat(draws[:, order], starts, axis=1)
     return sums
+
+
+def widening(clusters: int) -> float:
+    """How many times wider than their percentiles the intervals of so few clusters should be.
+
+    Resampled clusters vary by (G - 1) / G of the variance, and a few of them know it badly: so the quantile of
+    Student's t with G - 1 degrees of freedom in the place of the normal one (A. C. Cameron, J. B. Gelbach and
+    D. L. Miller, "Bootstrap-based improvements for inference with clustered errors", Rev. Econ. Stat. 90 (2008)).
+    """
+    from scipy.stats import norm, t
+
+    if clusters < 2:
+        return np.inf
+    return float(t.ppf(0.975, clusters - 1) / norm.ppf(0.975) * np.sqrt(clusters / (clusters - 1)))
