@@ -56,12 +56,19 @@ def taken_up(
 ) -> Fitting:
     """What is fitted in a run's folder: `model`, or the one that was saved, or a new one."""
     if model is None:
-        # A model that was saved needs no pretrained weights a second time; the checkpoint says the rest.
-        try:
-            model = run.model()
-        except FolderFileError:  # Missing or damaged: it is written anew from the checkpoint.
-            model = world.in_line(lambda: new_model(run.recipe, splits, run.own))
+        model = _saved_model(run) or world.in_line(lambda: new_model(run.recipe, splits, run.own))
     return what_is_fitted(run, model, splits, run.recipe, device, progress, world)
+
+
+def _saved_model(run: Run) -> Classifier | None:
+    """The run's model, which needs no pretrained weights a second time; the checkpoint says the rest.
+
+    Without a checkpoint a kill came between the first epoch's model and it, and training begins with a new one.
+    """
+    try:
+        return run.model() if run.has(Run.state) else None
+    except FolderFileError:  # Missing or damaged: it is written anew from the checkpoint.
+        return None
 
 
 def what_is_fitted(
