@@ -210,7 +210,7 @@ def fetched(place: str | None) -> str | None:
 
 def recipe_and_overrides(words: list[str] | None) -> tuple[str | None, list[str]]:
     """The first word without '=' is the recipe; the others are overrides, or the recipe loader's faults."""
-    if words and "=" not in words[0]:
+    if words and ("=" not in words[0] or "://" in words[0].partition("=")[0]):
         return words[0], words[1:]
     return None, words or []
 

@@ -238,7 +238,7 @@ def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display:
     model = run.model()
     channels, height, _ = model.image_shape
     wanted = run.recipe.data.model_copy(
-        update={"image_size": height, "channels": "grayscale" if channels == 1 else "rgb"}
+        update={"image_size": height, "channels": "grayscale" if channels == 1 else "rgb", "group": None}
     )
     with display.decoding() as note:
         try:

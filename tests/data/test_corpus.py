@@ -553,7 +553,9 @@ def test_exact_copies_across_splits_are_said_before_the_first_epoch(tmp_path, co
     assert copied[0] in text
     assert text.index(copied[0]) < text.index("epoch")
     verdict = [finding.sentence for finding in find(gather(load_run("run"))) if finding.section == "verdict"]
-    assert [line for line in verdict if line.startswith("3 of 8 test images are also training or validation")]
+    assert [
+        line for line in verdict if line.startswith("3 of 11 test images are also training or validation")
+    ]
 
 
 def test_white_borders_make_no_copies(tmp_path):

@@ -18,7 +18,10 @@ from tenfold.data.sources.reader import BY_ENDING, Reader
 
 
 def _read(tree, names, data):
-    texts = [tree.open(name).read().decode().split() for name in names]
+    texts = []
+    for name in names:
+        with tree.open(name) as file:
+            texts.append(file.read().decode().split())
     images = np.array([[[int(digit) * 28 for digit in row] for row in text[1:]] for text in texts], np.uint8)
     return [array_part(None, "texts", images[..., None], [text[0] for text in texts])]
 
