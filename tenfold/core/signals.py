@@ -51,7 +51,7 @@ class Held:
 
     def __init__(self) -> None:
         self._came: int | None = None
-        self._before: dict[int, Any] = {}
+        self._before: dict[signal.Signals, Any] = {}
 
     @property
     def came(self) -> bool:
@@ -78,7 +78,7 @@ class Held:
             self.release()
 
 
-def _handle(numbers: tuple[signal.Signals, ...], handler: Any) -> dict[int, Any]:
+def _handle(numbers: tuple[signal.Signals, ...], handler: Any) -> dict[signal.Signals, Any]:
     """Have `handler` called for those signals that are not ignored; what was called before."""
     if threading.current_thread() is not threading.main_thread():
         return {}
@@ -89,6 +89,6 @@ def _handle(numbers: tuple[signal.Signals, ...], handler: Any) -> dict[int, Any]
     return before
 
 
-def _restore(before: dict[int, Any]) -> None:
+def _restore(before: dict[signal.Signals, Any]) -> None:
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -146,10 +146,13 @@ def joined(device: torch.device) -> Iterator[World]:
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {device.type}: processes learn together on a CPU or on CUDA GPUs only.")
     patience = timedelta(seconds=_patience())
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
+
     with _explained(World(int(os.environ.get("RANK", "0")), processes_meant())):
-        store, rank, size = next(torch.distributed.rendezvous("env://", timeout=patience))
+        store, rank, size = next(rendezvous("env://", timeout=patience))
         # What processes that were lost have left in the store must not be taken for these ones' words.
-        store = torch.distributed.PrefixStore(f"tenfold {_restarts()}", store)
+        store = PrefixStore(f"tenfold {_restarts()}", store)
         torch.distributed.init_process_group(
             backend, store=store, rank=rank, world_size=size, timeout=patience
         )
@@ -200,8 +203,7 @@ _agreements = 0
 
 def _told(world: World, make: Callable[[], Made]) -> Made:
     """Through the store that the processes met by, because a wait for a message has an end."""
-    from torch.distributed import PrefixStore
-    from torch.distributed.distributed_c10d import _get_default_store
+    from torch.distributed.distributed_c10d import PrefixStore, _get_default_store
 
     global _agreements
     _agreements += 1
@@ -210,13 +212,13 @@ def _told(world: World, make: Callable[[], Made]) -> Made:
         try:
             made = make()
         except BaseException:
-            store.set(key, b"")
+            store.set(key, "")
             raise
-        store.set(key, pickle.dumps(made))
+        store.set(key, pickle.dumps(made).hex())
         return made
     while not store.check([key]):
         time.sleep(LOOK)
     told = store.get(key)
     if not told:
         raise SystemExit(1)
-    return pickle.loads(told)
+    return pickle.loads(bytes.fromhex(told.decode()))

@@ -148,7 +148,7 @@ def classes_apart(evidence: Evidence) -> Iterator[Finding]:
     for word, chosen, sign in (("below", recall < average, 1), ("above", recall > average, -1)):
         found = sorted(np.flatnonzero(differ & chosen).tolist(), key=lambda k: sign * recall[k])
         if found:
-            parts = [f"{called(names[tested[k]])} ({percent(recall[k])})" for k in found]
+            parts = [f"{called(names[int(tested[k])])} ({percent(recall[k])})" for k in found]
             yield Finding(
                 f"Clearly {word} the average of {percent(average)}: {listed(parts)}.",
                 "classes_apart",

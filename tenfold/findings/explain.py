@@ -98,10 +98,16 @@ class MapsOf:
     def hook(self, keep: Callable[[Tensor], Tensor]) -> RemovableHandle:
         """Show each map to `keep`, and go on with what that returns."""
         if self.given:
-            return self.layer.register_forward_pre_hook(
-                lambda _, given: (keep(given[0]), *given[1:]) if given else None
-            )
-        return self.layer.register_forward_hook(lambda _, __, output: keep(output))
+
+            def shown(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+                return (keep(given[0]), *given[1:]) if given else None
+
+            return self.layer.register_forward_pre_hook(shown)
+
+        def given_on(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            return keep(output)
+
+        return self.layer.register_forward_hook(given_on)
 
 
 def last_maps(model: nn.Module) -> MapsOf | None:

@@ -20,7 +20,8 @@ from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, IDLE_SECONDS, IN
 from tenfold.data.formats import Encoded
 from tenfold.inference.pictures import Picture
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)

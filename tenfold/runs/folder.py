@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tenfold.data import Splits
-    from tenfold.data.sources.given import Pair
+    from tenfold.data.sources.given import Frame, Pair
     from tenfold.models import Classifier, OwnModel
     from tenfold.models.own import Make
     from tenfold.recipe import Recipe
@@ -352,7 +352,7 @@ class Run(Folder):
 def load_run(
     path: "str | Path | Run",
     model: "nn.Module | Make | OwnModel | None" = None,
-    data: "str | Path | Pair | Mapping[str, Pair] | None" = None,
+    data: "str | Path | Frame | Pair | Mapping[str, Pair] | None" = None,
 ) -> Run:
     """Open a run folder, or a run's name below `runs/`. Raises InputError where it is not one.
 
@@ -378,7 +378,7 @@ def _given(model: "nn.Module | Make | OwnModel") -> "OwnModel":
     return given_model(model)
 
 
-def _place(data: "str | Path | Pair | Mapping[str, Pair]") -> str:
+def _place(data: "str | Path | Frame | Pair | Mapping[str, Pair]") -> str:
     from tenfold.data.sources.given import place_of
     from tenfold.data.sources.opening import said_source
 

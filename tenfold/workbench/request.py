@@ -54,11 +54,10 @@ def make_source(**words: Unpack[SourceOptions]) -> Source:
         if name not in SourceOptions.__annotations__:
             raise TypeError(f"there is no keyword {name!r}")
     data, labels = place_of(words.get("data"), words.get("labels"))
-    folders = [_listed(words.get("train", ())), _listed(words.get("validation", ()))]
-    folders.append(_listed(words.get("test", ())))
-    if data is None and labels is None and not any(folders):
+    train, validation, test = (_listed(words.get(name, ())) for name in ("train", "validation", "test"))
+    if data is None and labels is None and not (train or validation or test):
         data = "digits"
-    source = Source(None if data is None else said_source(data), *folders, labels=labels)
+    source = Source(None if data is None else said_source(data), train, validation, test, labels=labels)
     return source.meant_from_here() if source.data not in NAMED_SOURCES else source
 
 

@@ -80,7 +80,6 @@ def test_norms_of_their_own_are_averaged(alone, world):
     )
 
 
-def test_rows_and_words_go_round(world):
-    size = max(world["rows"]) + 1
-    assert world["rows"] == [rank for rank in range(size) for _ in range(rank + 1)]
+def test_what_is_dealt_out_comes_back_in_order_and_the_first_says_what_holds(world):
+    assert world["dealt"] == [0, 1, 2, 3, 4]
     assert world["agreed"] == 10
