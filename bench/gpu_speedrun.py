@@ -177,6 +177,8 @@ def all_for_training(splits: Splits) -> Splits:
         labels=np.concatenate([one.labels, other.labels]),
         paths=[*one.paths, *other.paths],
         folders=(len(one) + len(other),),
+        pictures=np.concatenate([one.pictures, other.pictures]),
+        groups=np.concatenate([one.groups, other.groups]),
     )
     return replace(splits, train=joined)
 
@@ -184,9 +186,7 @@ def all_for_training(splits: Splits) -> Splits:
 def some(split: Split, count: int) -> Split:
     """`count` images of a split, drawn."""
     generator = np.random.default_rng(seed_for("gpu_speedrun", split.name))
-    kept = generator.permutation(len(split))[:count]
-    paths = [split.paths[position] for position in kept]
-    return replace(split, rows=split.rows[kept], labels=split.labels[kept], paths=paths, folders=(len(kept),))
+    return split.part(generator.permutation(len(split))[:count])
 
 
 def noise(split: Split) -> Split:

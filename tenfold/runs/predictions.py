@@ -121,12 +121,16 @@ def _check_about(text: bytes | None, predictions: Predictions) -> None:
     """Raise ValueError where the file is of a newer version, or has changed since it was written."""
     if text is None:  # Version 0.1 wrote none.
         return
-    about = json.loads(text)
-    if about["version"] != VERSION:
+    try:
+        about = json.loads(text)
+        version, written = about["version"], about["blake2b"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("is damaged: what it says of itself cannot be read") from None
+    if version != VERSION:
         raise ValueError(
-            f"was written in format {about['version']}, this tenfold reads format {VERSION}; install a newer tenfold"
+            f"was written in format {version}, this tenfold reads format {VERSION}; install a newer tenfold"
         )
-    if about["blake2b"] != predictions.hash:
+    if written != predictions.hash:
         raise ValueError("is damaged: it has changed since it was written")
 
 

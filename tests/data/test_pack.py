@@ -171,7 +171,7 @@ def test_a_changed_byte_anywhere_is_found_when_all_is_verified(tmp_path, own_cac
     assert pixels.stat().st_size > 6 * BLOCK
     flip_byte(pixels, 4 * BLOCK + 5)
     assert damaged_blocks(pixels, np.load(pixels.with_name("index.npz"))["blocks"]) == [4]
-    assert verify_packs(Source(str(folder))) == 0
+    assert verify_packs(Data(), Source(str(folder))) == 0
     assert not pixels.exists()
     assert load(folder).fingerprint == before
     assert not damaged_blocks(pixels, np.load(pixels.with_name("index.npz"))["blocks"])

@@ -129,7 +129,7 @@ def test_every_way_to_name_pictures_gives_the_same_answers(trained, tmp_path, as
     assert [Path(path).name for path in expected.paths] == names
     ways = {
         "files": [str(flat / name) for name in names],
-        "glob": [str(flat / "*.*g*"), str(flat / "*.bmp"), str(flat / "*.webp")],
+        "glob": [str(flat / "*.*g*"), str(flat / "*.bmp"), str(flat / "*.webp"), str(flat / "rare.*")],
         "zip": [str(tmp_path / "flat.zip")],
         "tar": [str(tmp_path / "flat.tar.gz")],
     }

@@ -29,9 +29,8 @@ class Elsewhere(importlib.abc.MetaPathFinder):
 OWNERS = packages_distributions()
 sys.meta_path.insert(0, Elsewhere())
 from tenfold import cli
-from tenfold.serving.verb import make_server
-with make_server(folder, port=0, corrections=corrections) as server:
-    server.start()
+from tenfold.serving.verb import serve
+with serve(folder, port=0, corrections=corrections) as server:
     for path in ("", "ready", "metrics", "openapi.json", "model"):
         urlopen(server.url + path).read()
     for path in ("predict", "explain"):

@@ -224,7 +224,7 @@ def _bomb():
     ("name", "contents", "words"),
     [
         ("notes.txt", b"hello", "no picture"),
-        ("fake.png", b"hello", "no picture"),
+        ("fake.png", b"hello", "not a picture in a known format"),
         ("empty.png", b"", "empty"),
         ("half.png", encoded(noise(64))[:900], "cannot be read"),
         ("bomb.png", _bomb(), "megapixels"),
