@@ -124,6 +124,7 @@ def test_the_token_of_the_environment(started):
 
 
 def test_from_python(exported, tmp_path):
+    before = set(threading.enumerate())
     with tenfold.serve(exported, port=0, corrections=tmp_path) as server:
         assert Client(server.port).predict(GOOD).json["predicted"] in "0123456789"
         assert server.url in repr(server)
@@ -131,7 +132,8 @@ def test_from_python(exported, tmp_path):
         waiting.start()
     waiting.join(30)
     assert not waiting.is_alive()
-    wait_for(lambda: not {"model", "serve"} & {thread.name for thread in threading.enumerate()}, seconds=10)
+    begun = [thread for thread in threading.enumerate() if thread not in before]
+    wait_for(lambda: not any(one.is_alive() for one in begun if one.name in {"model", "serve"}), seconds=10)
 
 
 def test_two_servers_in_one_process(serve):
