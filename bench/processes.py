@@ -1,6 +1,6 @@
 """How fast two processes with a thread each learn, beside one process with two threads, in turn.
 
-    python bench/processes.py --data CIFAR10 [--rounds 3] [--recipes model-s-baseline fast-86] [--json FILE]
+    python bench/processes.py --data CIFAR10 [--rounds 3] [--recipes model-s-baseline fast-86] [--set KEY=VALUE]
 
 Figures are training images a second of `metrics.json`, and the ratio of the two ways in each round.
 """
@@ -39,6 +39,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--recipes", nargs="+", default=["model-s-baseline", "fast-86"])
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="such as fit.batch_norm=local"
+    )
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args()
     found: dict[str, dict[str, list[float]]] = {}
@@ -46,7 +49,7 @@ def main() -> None:
         rates: dict[str, list[float]] = {way: [] for way in WAYS}
         for _ in range(asked.rounds):
             for way, (processes, threads) in WAYS.items():
-                rates[way].append(rate(asked.data, recipe, processes, threads, ["fit.epochs=2"]))
+                rates[way].append(rate(asked.data, recipe, processes, threads, ["fit.epochs=2", *asked.set]))
         one, two = rates.values()
         ratios = [b / a for a, b in zip(one, two, strict=True)]
         found[recipe] = {**rates, "ratio": ratios}
