@@ -91,7 +91,7 @@ class World:
     def agree(self, make: Callable[[], Made]) -> Made:
         """What `make` gives in the first process, which the others wait for, as long as it takes.
 
-        Where it raises there, the others end quietly with exit status 1: the first one says why.
+        Where it raises there, the others end quietly with the same exit status: the first one says why.
         """
         return make() if self.alone else _told(self, make)
 
@@ -211,14 +211,30 @@ def _told(world: World, make: Callable[[], Made]) -> Made:
     if world.first:
         try:
             made = make()
-        except BaseException:
-            store.set(key, "")
+        except BaseException as error:
+            _tell(store, key, world, _Ended(error.exit_status if isinstance(error, TenfoldError) else 1))
             raise
-        store.set(key, pickle.dumps(made).hex())
+        _tell(store, key, world, made)
         return made
     while not store.check([key]):
         time.sleep(LOOK)
-    told = store.get(key)
-    if not told:
-        raise SystemExit(1)
-    return pickle.loads(bytes.fromhex(told.decode()))
+    told = pickle.loads(bytes.fromhex(store.get(key).decode()))
+    store.add(f"{key} heard", 1)
+    if isinstance(told, _Ended):
+        raise SystemExit(told.status)
+    return told
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What the others are told where the first process ends, with its exit status."""
+
+    status: int
+
+
+def _tell(store: Any, key: str, world: World, what: Any) -> None:
+    """Say it, and wait until all have heard: the store may end with this process."""
+    store.set(key, pickle.dumps(what).hex())
+    end = time.monotonic() + _patience()
+    while store.add(f"{key} heard", 0) < world.size - 1 and time.monotonic() < end:
+        time.sleep(LOOK)
