@@ -1,18 +1,27 @@
 import io
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from accounts import accounted
+from corpus import (
+    bomb,
+    damaged,
+    pets,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-from images import random_pixels, save
+from images import load, random_pixels, save
 from odd_pictures import odd_pictures
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from tenfold.core.errors import InputError
 from tenfold.data.decode import Misfit, Target, decode, decode_pixels
 from tenfold.data.formats import Unreadable, _tiny_png
 from tenfold.data.limits import BadPicture
+from tenfold.recipe import Data
 
 PIXELS = random_pixels(1, 10, 12)
 
@@ -252,7 +261,7 @@ def test_garbled_png_files_are_refused_or_read_but_never_worse(garbage, where, d
     assert pixels.dtype == np.uint8
 
 
-def damaged(name: str) -> bytes:
+def broken(name: str) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(random_pixels(5, 64, 64)).save(stream, "JPEG" if name == "cut.jpg" else "PNG")
     contents = stream.getvalue()
@@ -267,9 +276,71 @@ def damaged(name: str) -> bytes:
 @pytest.mark.parametrize("name", ["cut.jpg", "cut.png", "empty", "text"])
 def test_damaged_files_are_refused(name):
     with pytest.raises(BadPicture):
-        decode(damaged(name), None)
+        decode(broken(name), None)
 
 
 def test_what_could_not_be_fetched_is_refused_with_its_reason():
     with pytest.raises(ValueError, match="a link to nothing"):
         decode(Unreadable("a link to nothing"), None)
+
+
+def test_pictures_that_promise_too_many_pixels(tmp_path):
+    pets(tmp_path)
+    bomb(tmp_path / "cat" / "00.png")
+    bomb(tmp_path / "cat" / "01.png", 8200, 8200)  # below Pillow's own limit
+    splits = load(tmp_path, bad_files_limit=0.5)
+    reasons = {bad.path: bad.reason for bad in splits.bad_files}
+    assert reasons.keys() == {"cat/00.png", "cat/01.png"}
+    assert "too much memory" in reasons["cat/00.png"]
+    assert "it has 8200 x 8200 pixels; more than 67,108,864 are not decoded" in reasons["cat/01.png"]
+
+
+@pytest.mark.parametrize("at", [16, 30, 45, 60, -12])
+def test_garbled_chunks_are_bad_files(tmp_path, at):
+    pets(tmp_path)
+    source = tmp_path / "cat" / "0.png"
+    damaged(source, tmp_path / "cat" / "000.png", at % source.stat().st_size)
+    splits = load(tmp_path, bad_files_limit=0.5)
+    assert accounted(splits) == 25
+    assert {bad.path for bad in splits.bad_files} <= {"cat/000.png"}
+
+
+def test_a_bmp_with_flipped_header_bits(tmp_path):
+    pets(tmp_path)
+    good = save(tmp_path / "good.bmp", random_pixels(1))
+    for at in range(10, 34, 2):
+        damaged(good, tmp_path / "cat" / f"0{at}.bmp", at, 2)
+    good.unlink()
+    splits = load(tmp_path, bad_files_limit=1)
+    assert accounted(splits) == 24 + 12
+    assert splits.bad_files
+
+
+def test_damage_among_the_first_images_does_not_stop_a_plan(tmp_path):
+    from tenfold.data import Source
+    from tenfold.data.loading import typical_size
+
+    pets(tmp_path)
+    bomb(tmp_path / "cat" / "000.png")
+    damaged(tmp_path / "cat" / "0.png", tmp_path / "cat" / "001.png", 30)
+    assert typical_size(Data(), Source(str(tmp_path))) == 8
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such files there")
+def test_only_regular_files_are_read(tmp_path):
+    pets(tmp_path)
+    (tmp_path / "cat" / "kernel.png").symlink_to("/proc/kmsg")
+    (tmp_path / "cat" / "zero.png").symlink_to("/dev/zero")
+    (tmp_path / "cat" / "gone.png").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    splits = load(tmp_path, bad_files_limit=0.5)
+    assert {bad.path for bad in splits.bad_files} == {
+        f"cat/{name}.png" for name in ("kernel", "zero", "gone", "pipe")
+    }
+    assert sum(map(len, splits)) == 24
+
+
+@pytest.mark.parametrize("data", ["", "  "])
+def test_an_empty_source_is_said(data):
+    with pytest.raises(InputError, match="--data is empty"):
+        load(data)

@@ -1,15 +1,22 @@
 import numpy as np
 import pytest
+from corpus import (
+    pets,
+)
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from images import class_folders, load
+from images import class_folders, load, random_pixels, refused, save
+from PIL import Image
+from small import SMALL
 
 from tenfold.core.errors import InputError
 from tenfold.data import Source, Splits
 from tenfold.data.pack import identity_key
 from tenfold.data.reading import ImageTable
 from tenfold.data.splits import make_splits
+from tenfold.findings import find, gather
 from tenfold.recipe import Data
+from tenfold.runs.folder import load_run
 
 COUNTS = st.lists(st.integers(10, 60), min_size=2, max_size=6)
 FRACTIONS = st.floats(0.05, 0.4)
@@ -165,3 +172,73 @@ def test_a_part_of_a_split_is_a_split_of_those_images(digits):
     assert part.paths == [digits.test.paths[position] for position in (7, 2, 5)]
     assert np.array_equal(part.labels, digits.test.labels[[7, 2, 5]])
     assert np.array_equal(part.images(slice(None)), digits.test.images(np.array([7, 2, 5])))
+
+
+def test_exact_copies_across_splits_are_said_before_the_first_epoch(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pets(tmp_path / "data" / "train")
+    class_folders(tmp_path / "data" / "test", {"cat": 4, "dog": 4}, seed=500)
+    for i in range(3):
+        # The same pixels in another file.
+        Image.open(tmp_path / "data" / "train" / "cat" / f"{i}.png").save(
+            tmp_path / "data" / "test" / "cat" / f"copy{i}.bmp"
+        )
+    splits = load(tmp_path / "data", validation_fraction=0.1)
+    assert [splits.test.paths[i] for i in splits.copies("test", "train", "validation")] == [
+        f"test/cat/copy{i}.bmp" for i in range(3)
+    ]
+    copied = [
+        notice for notice in splits.notices if "test images (" in notice and "are also in the" in notice
+    ]
+    assert sum(int(notice.split()[0]) for notice in copied) == 3
+    said = command("train", "digits", "--data", "data", *SMALL, "--name", "run")
+    assert said.status == 0, said.err
+    text = said.out + said.err
+    assert copied[0] in text
+    assert text.index(copied[0]) < text.index("epoch")
+    verdict = [finding.sentence for finding in find(gather(load_run("run"))) if finding.section == "verdict"]
+    assert [
+        line for line in verdict if line.startswith("3 of 11 test images are also training or validation")
+    ]
+
+
+def test_white_borders_make_no_copies(tmp_path):
+    for number, name in enumerate(("cat", "dog")):
+        for i in range(10):
+            pixels = np.full((40, 40, 3), 255, np.uint8)
+            pixels[16:24, 2:6] = random_pixels(100 * number + i, 8, 4)
+            save(tmp_path / name / f"{i}.png", pixels)
+    splits = load(tmp_path, image_size=8)
+    assert splits.notices == ()
+
+
+def test_training_and_testing_on_the_same_folder_is_said(tmp_path):
+    from tenfold.data import Source, read_splits
+
+    pets(tmp_path)
+    splits = read_splits(Data(), Source(train=(str(tmp_path),), test=(str(tmp_path),)))
+    assert splits.notices[0].startswith("22 of 24 test images (91.7%) are also in the train split")
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_class_that_a_split_lacks_is_said(tmp_path, split):
+    pets(tmp_path / "train")
+    class_folders(tmp_path / split, {"cat": 4}, seed=500)
+    assert (
+        f"the {split} split has no image of class 'dog': nothing can be said about it there"
+        in load(tmp_path).notices
+    )
+
+
+def test_no_images_at_all(tmp_path):
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.svg").write_text("<svg/>")
+    refused(tmp_path, "it holds no images, only 1 file(s) of other kinds (.svg)")
+
+
+def test_all_classes_that_are_too_small_are_named_with_what_helps(tmp_path):
+    class_folders(tmp_path, {"cat": 12, "cow": 2, "dog": 1})
+    refused(tmp_path, "class 'cow' has 2 image(s)", "Too small as well: 'dog'", "at least 3 a class")
+    with pytest.raises(InputError) as error:
+        load(tmp_path)
+    assert "fraction" not in str(error.value), "no fraction helps"

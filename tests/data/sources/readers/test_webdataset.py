@@ -41,4 +41,4 @@ def test_one_shard_and_what_is_missing(tmp_path):
     refused(lacking, "just one picture and one class (.cls), for instance 000003")
     shard(tmp_path / "s" / "train-0.tar", range(4))
     shard(tmp_path / "s" / "more.tar", range(4, 8))
-    refused(tmp_path / "s", "the name of more.tar says no split")
+    refused(tmp_path / "s", "the name of more.tar does not say its split")
