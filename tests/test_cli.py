@@ -45,7 +45,7 @@ def test_digits_are_trained_tested_and_reported_without_naming_recipe_data_or_fo
     assert answer.out.splitlines()[-1].startswith(
         f"next           tenfold predict {Path('runs') / 'digits-1'} "
     )
-    assert f"test accuracy  {run.metrics['test']['accuracy']:.2%} (95 % interval" in answer.out
+    assert f"test accuracy  {run.metrics['test']['accuracy']:.2%} (95% interval" in answer.out
     assert run.report.stat().st_size > 10_000
 
 

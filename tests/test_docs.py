@@ -109,6 +109,18 @@ def test_lines_of_the_readme_and_the_guide_are_short():
     assert long == []
 
 
+def test_lines_of_prose_are_short_in_every_document():
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    long = [
+        f"{page.name}:{number}"
+        for page in documents
+        for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1)
+        if len(line) > 120 and not line.startswith("|")  # a row of a table cannot be broken
+    ]
+    assert len(documents) > 15
+    assert long == []
+
+
 def test_every_environment_variable_is_in_its_table():
     code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tenfold").rglob("*.py"))
     table = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ To add a rule, write the function in the module of its kind and name it in that 
 
 from tenfold.findings import advice, answers, training, trust
 from tenfold.findings.base import Evidence, Finding, gather, short
-from tenfold.findings.training import best_epoch, learning_rate_drops, overfitting_epoch
+from tenfold.findings.training import best_epoch, learning_rate_drops, overfits_from
 from tenfold.findings.trust import label_suspects
 
 RULES = (*answers.RULES, *training.RULES, *trust.RULES, *advice.RULES)
@@ -22,7 +22,7 @@ __all__ = [
     "gather",
     "label_suspects",
     "learning_rate_drops",
-    "overfitting_epoch",
+    "overfits_from",
     "short",
 ]
 

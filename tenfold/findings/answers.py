@@ -301,17 +301,17 @@ def areas_under_roc(evidence: Evidence) -> Iterator[Finding]:
     if not worst and not best:
         yield Finding(
             f"The AUC of no class{_with_enough(len(present), len(answers.class_names))} differs from their mean of "
-            f"{mean:.3f} by more than chance explains.",
+            f"{mean:.4f} by more than chance explains.",
             "areas_under_roc",
             "roc",
             numbers,
         )
         return
-    shown = {name: f"{called(name)} ({value:.3f})" for name, value in zip(names, area, strict=True)}
+    shown = {name: f"{called(name)} ({value:.4f})" for name, value in zip(names, area, strict=True)}
     groups = [("lowest", worst), ("highest", best)]
     parts = [f"{word} {listed([shown[name] for name in group])}" for word, group in groups if group]
     yield Finding(
-        f"AUC apart from the mean of {mean:.3f} by more than chance: {'; '.join(parts)}.",
+        f"AUC apart from the mean of {mean:.4f} by more than chance: {'; '.join(parts)}.",
         "areas_under_roc",
         "roc",
         numbers,

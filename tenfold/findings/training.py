@@ -57,6 +57,23 @@ def overfitting_epoch(history: History) -> int | None:
     return int(known[last]["epoch"]) if fell else None
 
 
+def overfits_from(history: History) -> int | None:
+    """The epoch from which validation loss rises beyond chance while training loss still falls; else None."""
+    at = _record(history, overfitting_epoch(history))
+    return at["epoch"] if at is not None and _rises(at, _later_losses(history, at)) else None
+
+
+def _later_losses(history: History, at: Mapping[str, Any]) -> list[float]:
+    """The validation losses after an epoch's record."""
+    return [record["validation_loss"] for record in history if record["epoch"] > at["epoch"]]
+
+
+def _rises(at: Mapping[str, Any], later: list[float]) -> bool:
+    """Whether the validation losses after an epoch's record are notably higher, and rise by more than chance."""
+    higher = float(np.mean(later[-FOLLOWING:])) > at["validation_loss"] * (1 + NOTABLE)
+    return higher and rising_p(np.array(later)) < LEVEL
+
+
 def best_and_restored(evidence: Evidence) -> Iterator[Finding]:
     """Which epoch was best, by what, and that its weights are the ones tested."""
     epoch = evidence.training.get("best_epoch") or best_epoch(evidence.history, evidence.monitor)
@@ -127,9 +144,8 @@ def overfitting(evidence: Evidence) -> Iterator[Finding]:
     at, last = _record(evidence.history, epoch), evidence.history[-1] if evidence.history else None
     if at is None or last is None:
         return
-    later = [record["validation_loss"] for record in evidence.history if record["epoch"] > at["epoch"]]
-    higher = float(np.mean(later[-FOLLOWING:])) > at["validation_loss"] * (1 + NOTABLE)
-    rises = higher and rising_p(np.array(later)) < LEVEL
+    later = _later_losses(evidence.history, at)
+    rises = _rises(at, later)
     opening = (
         f"The model overfits from about epoch {epoch}"
         if rises

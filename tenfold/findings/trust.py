@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.numbers import percent, points
+from tenfold.core.text import plural
 from tenfold.findings.base import Evidence, Finding, called, interval
 from tenfold.runs import metrics
 from tenfold.runs.significance import LEVEL, two_shares_p
@@ -162,8 +163,10 @@ def confident_mistakes(evidence: Evidence) -> Iterator[Finding]:
     if not len(sure):
         return
     ranked = sure[np.argsort(-confidence[sure], kind="stable")]
+    was = "was" if len(sure) == 1 else "were"
     yield Finding(
-        f"{len(sure):,} of {wrong.sum():,} mistakes were made with a confidence of {CONFIDENT:.0%} or more.",
+        f"{len(sure):,} of {plural(int(wrong.sum()), 'mistake')} {was} made with a confidence of "
+        f"{CONFIDENT:.0%} or more.",
         "confident_mistakes",
         "mistakes",
         {"confident": len(sure), "mistakes": int(wrong.sum())},

@@ -79,7 +79,7 @@ def _header(run: Run, licence: str | None) -> str:
             dataset_name=_dataset(run),
             dataset_split="test",
             metric_type=kind,
-            metric_name=f"{words} (95 % interval {test[f'{key}_ci95'][0]:.4f} to {test[f'{key}_ci95'][1]:.4f})",
+            metric_name=f"{words} (95% interval {test[f'{key}_ci95'][0]:.4f} to {test[f'{key}_ci95'][1]:.4f})",
             metric_value=round(test[key], 6),
         )
         for kind, key, words in (("accuracy", "accuracy", "Accuracy"), ("f1", "f1_macro", "Macro F1"))
@@ -159,7 +159,7 @@ _FILTERS: dict[str, Any] = {
     "md": _md,
     "percent": lambda share: percent(share, 2),
     "share": lambda share: "none" if share is None else percent(share),
-    "interval": lambda ends: f"{interval(ends, 2)} %",
+    "interval": lambda ends: f"{interval(ends, 2)}%",
     "thousands": lambda count: f"{count:,}",
     "whole": lambda number: f"{number:,.0f}",
 }

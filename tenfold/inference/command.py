@@ -110,7 +110,7 @@ def accuracy_line(right: int, labelled: int) -> str:
     if labelled < ENOUGH:
         return f"{counted}; these are too few to state an accuracy"
     ends = interval(map(float, exact_interval(right, labelled)))
-    return f"accuracy {percent(right / labelled)} (95 % interval {ends} %): {counted}"
+    return f"accuracy {percent(right / labelled)} (95% interval {ends}%): {counted}"
 
 
 def _prepare(model: Model) -> None:

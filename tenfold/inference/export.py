@@ -80,12 +80,12 @@ class Export:
                 )
         if cost := proof.get("int8"):
             before, after = (
-                f"{percent(found['accuracy'], 2)} ({interval(found['accuracy_ci95'], 2)} %)"
+                f"{percent(found['accuracy'], 2)} ({interval(found['accuracy_ci95'], 2)}%)"
                 for found in (cost["before"], cost["after"])
             )
             images = cost["after"]["images"]
             lines.append(
-                f"int8: accuracy {after} on {images:,} validation images, before {before}; 95 % intervals"
+                f"int8: accuracy {after} on {images:,} validation images, before {before}; 95% intervals"
             )
         return [*lines, f"exported to {self.path}"]
 

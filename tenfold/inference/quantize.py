@@ -114,4 +114,4 @@ def _judge(path: Path, split: Split, positions: np.ndarray) -> tuple[Accuracy, f
 
 
 def _words(accuracy: Accuracy) -> str:
-    return f"{percent(accuracy.accuracy, 2)} (95 % interval {interval(accuracy.accuracy_ci95, 2)} %)"
+    return f"{percent(accuracy.accuracy, 2)} (95% interval {interval(accuracy.accuracy_ci95, 2)}%)"

@@ -23,7 +23,7 @@ class Named:
     def words(self) -> str:
         """All of it in a line."""
         return (
-            f"{self.backbone}: {self.licence}, {self.mebibytes} MiB; by timm's tables {self.accuracy} % of ImageNet, "
+            f"{self.backbone}: {self.licence}, {self.mebibytes} MiB; by timm's tables {self.accuracy}% of ImageNet, "
             f"{self.rate} images/s"
         )
 

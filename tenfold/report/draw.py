@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tenfold.core.files import atomic, explained_write
-from tenfold.findings import Evidence, learning_rate_drops, overfitting_epoch
+from tenfold.findings import Evidence, learning_rate_drops, overfits_from
 from tenfold.findings.answers import ENOUGH, class_p_values
 from tenfold.report import figures
 from tenfold.report.kit.style import settle, to_png, to_svg
@@ -58,7 +58,7 @@ def _learning_curves(evidence: Evidence) -> Figure:
         history,
         evidence.training.get("best_epoch"),
         learning_rate_drops(history),
-        None if evidence.left_out or "strength" in evidence.training else overfitting_epoch(history),
+        None if evidence.left_out or "strength" in evidence.training else overfits_from(history),
         "training, hardest images" if evidence.left_out else "training",
         f"validation, {evidence.judges:,} images" if evidence.judges < held_out else "validation",
         "strength" if "strength" in evidence.training else "epoch",

@@ -230,7 +230,7 @@ class Display:
         return Bar(
             TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis")),
             *bar,
-            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
+            TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True)),
             console=self.console,
             transient=True,
             disable=not self.live,
@@ -275,7 +275,7 @@ def _best(training: Mapping[str, Any]) -> str:
 
 def _result(test: dict[str, Any], folds: Sequence[Mapping[str, Any]] = ()) -> list[tuple[str, str]]:
     groups = f" in {test['groups']:,} groups" if "groups" in test else ""
-    ends = f"(95 % interval {interval(test['accuracy_ci95'], 2)} %, n = {test['n']:,}{groups})"
+    ends = f"(95% interval {interval(test['accuracy_ci95'], 2)}%, n = {test['n']:,}{groups})"
     if folds:
         ends += f", each image by one of {len(folds)} models that never saw it"
     return [

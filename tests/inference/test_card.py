@@ -17,6 +17,6 @@ def test_the_card_has_the_hubs_header_and_the_runs_numbers(shapes):
     assert result["metrics"][0]["value"] == pytest.approx(accuracy, abs=1e-6)
     assert result["dataset"]["name"] == "shapes"
     low, high = run.metrics["test"]["accuracy_ci95"]
-    assert f"| accuracy | {accuracy:.2%} | {100 * low:.2f} to {100 * high:.2f} % |" in page
+    assert f"| accuracy | {accuracy:.2%} | {100 * low:.2f} to {high:.2%} |" in page
     assert "## Intended use" in page
     assert "## Limits" in page

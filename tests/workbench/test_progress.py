@@ -126,7 +126,7 @@ def test_the_remaining_time_knows_of_epochs_that_leave_images_out(shown):
 def test_a_terminal_of_80_columns_shows_a_live_bar_with_the_remaining_time(shown):
     text = shown(lambda display: display.step(step(5)), terminal=True)
     assert "\x1b[" in text
-    assert re.search(r"epoch  1/12  loss 1.5000  accuracy 25.00%  1,234 images/s  \d+:\d\d left .*50 %", text)
+    assert re.search(r"epoch  1/12  loss 1.5000  accuracy 25.00%  1,234 images/s  \d+:\d\d left .*50%", text)
 
 
 def test_a_log_has_no_escape_codes(shown):
@@ -151,7 +151,7 @@ def test_the_result_and_the_place_of_the_report_are_the_last_lines(finished):
     metrics = load_run(folder).metrics
     test, best = metrics["test"], metrics["training"]["best_epoch"]
     assert lines[0] == f"stopped        all 2 epochs done; best epoch {best}, restored"
-    assert lines[2].startswith(f"test accuracy  {test['accuracy']:.2%} (95 % interval")
+    assert lines[2].startswith(f"test accuracy  {test['accuracy']:.2%} (95% interval")
     assert lines[-2] == f"report         {folder / 'report.html'}"
     assert lines[-1] == f"next           tenfold predict {folder} picture.jpg says what is on a picture"
 

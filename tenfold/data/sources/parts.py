@@ -4,8 +4,11 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from tenfold.core.errors import InputError
 from tenfold.data.formats import Encoded
+from tenfold.data.source import SPLIT_NAMES
 
 # What folders of splits are called, in English and in some other languages, without accents.
 ALIASES = {
@@ -80,6 +83,22 @@ def split_of_file(name: str) -> str | None:
     *folders, file = name.split("/")
     parts = (*folders, re.split(r"[-_.]", file)[0])
     return next((split for part in parts if (split := split_named(part))), None)
+
+
+def in_split_order(place: Path, names: Sequence[str]) -> list[tuple[str | None, str]]:
+    """(split, name) of each file, the splits in their order, each in the order of its names.
+
+    Raises InputError where only some of the names say a split.
+    """
+    splits = {name: split_of_file(name) for name in names}
+    if any(splits.values()) and not all(splits.values()):
+        strange = next(name for name, split in splits.items() if not split)
+        raise InputError(
+            f"{place}: the name of {strange} does not say its split, as the others' do (train-*, validation-*, "
+            "test-*, or folders of such names). Rename it or move it elsewhere."
+        )
+    order = (None, *SPLIT_NAMES)
+    return sorted(((splits[name], name) for name in names), key=lambda pair: (order.index(pair[0]), pair[1]))
 
 
 def wrapping(images: list[str]) -> str:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from tenfold.core.errors import InputError
 from tenfold.data.formats import Encoded, Unreadable
-from tenfold.data.sources.parts import Part, split_of_file
+from tenfold.data.sources.parts import Part, in_split_order
 from tenfold.data.sources.tree import Tree
 
 BATCH_ROWS = 256
@@ -42,17 +42,7 @@ def read_rows(tree: Tree, names: list[str]) -> list[Part]:
     The split is told by names such as `train-00000-of-00002.parquet` and `train/data-00000-of-00001.arrow`.
     Raises InputError for a file without an image or a label column, or with unlabelled images.
     """
-    splits = {name: split_of_file(name) for name in names}
-    known = [split for split in splits.values() if split]
-    if known and len(known) < len(names):
-        strange = next(name for name, split in splits.items() if not split)
-        raise InputError(
-            f"{tree.path}: the name of {strange} does not say its split, as the others' do (train-*, "
-            "validation-*, test-*, or folders of such names). Rename it or move it elsewhere."
-        )
-    order = (None, "train", "validation", "test")
-    ordered = sorted(names, key=lambda name: (order.index(splits[name]), name))
-    return [_read_file(tree, name, splits[name]) for name in ordered]
+    return [_read_file(tree, name, split) for split, name in in_split_order(tree.path, names)]
 
 
 def _read_file(tree: Tree, name: str, split: str | None) -> Part:

@@ -7,7 +7,7 @@ from tenfold.core.errors import InputError
 from tenfold.core.text import printable
 from tenfold.data.formats import Encoded, ending, is_picture
 from tenfold.data.sources.archives import open_archive
-from tenfold.data.sources.parts import Part, split_of_file
+from tenfold.data.sources.parts import Part, in_split_order, split_of_file
 from tenfold.data.sources.reader import BY_NAME, Reader
 from tenfold.data.sources.tree import Tree
 
@@ -33,16 +33,8 @@ def _shard(tree: Tree, name: str) -> Tree:
 def _read(tree: Tree, names: list[str], data: recipe.Data) -> list[Part]:
     if tree.path.is_file():
         return [_part(tree, split_of_file(tree.path.name), tree.path.name, "")]
-    splits = {name: split_of_file(name) for name in names}
-    known = [split for split in splits.values() if split]
-    if known and len(known) < len(names):
-        strange = next(name for name, split in splits.items() if not split)
-        raise InputError(
-            f"{tree.path}: the name of {strange} says no split, as the others' do. Rename or move it."
-        )
-    order = (None, "train", "validation", "test")
-    ordered = sorted(names, key=lambda name: (order.index(splits[name]), name))
-    return [_part(_shard(tree, name), splits[name], name, f"{name}/") for name in ordered]
+    ordered = in_split_order(tree.path, names)
+    return [_part(_shard(tree, name), split, name, f"{name}/") for split, name in ordered]
 
 
 def _part(shard: Tree, split: str | None, name: str, above: str) -> Part:
