@@ -49,6 +49,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def own_cache(tmp_path_factory, monkeypatch) -> Path:
+    """A cache folder of the test's own."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("TENFOLD_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture(scope="session")
 def digits(cache):
     """The bundled handwritten digits as splits."""

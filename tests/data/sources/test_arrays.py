@@ -1,5 +1,9 @@
+import io
+import zipfile
+
 import numpy as np
-from images import all_paths, load, refused
+import pytest
+from images import all_paths, load, random_pixels, refused
 
 
 def batch(count: int, *shape: int, seed: int = 0) -> np.ndarray:
@@ -83,3 +87,42 @@ def test_bad_npz_files(tmp_path):
     refused(write(images=np.array([{}] * 30), labels=y), "cannot be read as .npz", "it holds Python objects")
     path.write_bytes(b"PK no")
     refused(path, "cannot be read as .npz")
+
+
+IMAGES = np.stack([random_pixels(seed) for seed in range(30)])
+
+
+LABELS = np.arange(30) % 2
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"y_train": np.array([b"\xff", b"a"] * 15)}, ("y_train", "no UTF-8", "as text")),
+        ({"class_names": np.array("cat")}, ("class_names has the shape ()", "a text for each class")),
+        ({"class_names": np.arange(2)}, ("class_names has the shape (2,) and the type int64",)),
+        ({"y_train": np.array(["a", {}] * 15, object)}, ("Python objects", "labels as integers")),
+    ],
+)
+def test_arrays_that_hold_something_else_are_refused(tmp_path, more, words):
+    np.savez(tmp_path / "a.npz", **{"x_train": IMAGES, "y_train": LABELS, **more})
+    refused(tmp_path / "a.npz", "a.npz", *words)
+    with pytest.raises(Exception) as error:  # noqa: PT011
+        load(tmp_path / "a.npz")
+    assert "allow_pickle" not in str(error.value)
+
+
+def test_class_names_in_bytes(tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=IMAGES, y_train=LABELS, class_names=np.array([b"dog", b"cat"]))
+    assert load(tmp_path / "a.npz").class_names == ("cat", "dog")
+
+
+def test_a_header_of_terabytes(tmp_path):
+    header, labels = io.BytesIO(), io.BytesIO()
+    shape = (1_000_000, 1000, 1000, 3)
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.save(labels, LABELS)
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as file:
+        file.writestr("x_train.npy", header.getvalue() + b"abc")
+        file.writestr("y_train.npy", labels.getvalue())
+    refused(tmp_path / "huge.npz", "huge.npz")

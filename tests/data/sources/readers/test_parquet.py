@@ -1,8 +1,7 @@
-"""Tables and arrays that say something else than they hold: an explained refusal, never a traceback."""
+"""Parquet files that say something else than they hold: an explained refusal, never a traceback."""
 
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,39 +20,6 @@ WORDS = ["cat" if label else "dog" for label in LABELS.tolist()]
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch) -> None:
     monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.mark.parametrize(
-    ("more", "words"),
-    [
-        ({"y_train": np.array([b"\xff", b"a"] * 15)}, ("y_train", "no UTF-8", "as text")),
-        ({"class_names": np.array("cat")}, ("class_names has the shape ()", "a text for each class")),
-        ({"class_names": np.arange(2)}, ("class_names has the shape (2,) and the type int64",)),
-        ({"y_train": np.array(["a", {}] * 15, object)}, ("Python objects", "labels as integers")),
-    ],
-)
-def test_arrays(tmp_path, more, words):
-    np.savez(tmp_path / "a.npz", **{"x_train": IMAGES, "y_train": LABELS, **more})
-    refused(tmp_path / "a.npz", "a.npz", *words)
-    with pytest.raises(Exception) as error:  # noqa: PT011
-        load(tmp_path / "a.npz")
-    assert "allow_pickle" not in str(error.value)
-
-
-def test_class_names_in_bytes(tmp_path):
-    np.savez(tmp_path / "a.npz", x_train=IMAGES, y_train=LABELS, class_names=np.array([b"dog", b"cat"]))
-    assert load(tmp_path / "a.npz").class_names == ("cat", "dog")
-
-
-def test_a_header_of_terabytes(tmp_path):
-    header, labels = io.BytesIO(), io.BytesIO()
-    shape = (1_000_000, 1000, 1000, 3)
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    np.save(labels, LABELS)
-    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as file:
-        file.writestr("x_train.npy", header.getvalue() + b"abc")
-        file.writestr("y_train.npy", labels.getvalue())
-    refused(tmp_path / "huge.npz", "huge.npz")
 
 
 def parquet(path: Path, labels: Any, about: Any = None) -> Path:
