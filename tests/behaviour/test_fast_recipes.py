@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional as F
 
 import tenfold
-from tenfold.core.devices import choose_precision
 from tenfold.core.errors import InputError
 from tenfold.data.feeds import MappedFeed
 from tenfold.models import build_model
@@ -20,7 +19,7 @@ from tenfold.runs.state import Within
 from tenfold.training import learner
 from tenfold.training.loop import fit
 from tenfold.training.method import Learned
-from tenfold.training.steps import GradientSteps, reduced
+from tenfold.training.steps import GradientSteps
 
 CPU = torch.device("cpu")
 
@@ -152,19 +151,6 @@ def test_an_epochs_images_are_reduced_before_they_are_learned_from_and_judged_as
     assert {size[1:] for seen in sizes[2:] for size in seen if not size[0]} == {(8, 8)}
 
 
-def test_reducing_averages_and_keeps_the_memory_format():
-    images = torch.randint(0, 256, (3, 5, 8, 12)).float().contiguous(memory_format=torch.channels_last)
-    half = reduced(images, 0.5)
-    assert half.shape == (3, 5, 4, 6)
-    assert half.is_contiguous(memory_format=torch.channels_last)
-    # A triangle four pixels wide, of 1, 3, 3 and 1 parts, stands at every second pixel.
-    inner = images[:, :, 1:5, 1:5]
-    weights = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
-    by_hand = torch.einsum("nchw,h,w->nc", inner, weights, weights)
-    torch.testing.assert_close(half[:, :, 1, 1], by_hand)
-    assert reduced(images, 1.0) is images
-
-
 def test_a_model_of_one_size_refuses_smaller_images(few_digits, tmp_path):
     recipe = load_recipe("model-s-baseline", ["fit.scales=[0.75, 1]", "model.filters=[4]"])
     model = build_model(recipe.model, (1, 8, 8), 10)
@@ -175,25 +161,6 @@ def test_a_model_of_one_size_refuses_smaller_images(few_digits, tmp_path):
 
 
 # Precision ---------------------------------------------------------------------------------------------------
-
-
-def test_a_precision_that_is_named_is_taken_and_auto_depends_on_the_units():
-    for name in ("float32", "bfloat16"):
-        assert choose_precision(name, CPU) == choose_precision(name, torch.device("cuda")) == name
-    with pytest.MonkeyPatch.context() as patch:
-        for units, expected in ((True, "bfloat16"), (False, "float32")):
-            patch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, units=units: units)
-            assert choose_precision("auto", torch.device("cuda")) == expected
-        for amx, avx512, expected in (
-            (1, 1, "bfloat16"),
-            (1, 0, "bfloat16"),
-            (0, 1, "bfloat16"),
-            (0, 0, "float32"),
-        ):
-            patch.setattr(torch.cpu, "_is_amx_tile_supported", lambda there=bool(amx): there)
-            patch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda there=bool(avx512): there)
-            assert choose_precision("auto", CPU) == expected
-    assert choose_precision("auto", torch.device("mps")) == "float32"
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

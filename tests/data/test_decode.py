@@ -17,11 +17,9 @@ from odd_pictures import odd_pictures
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tenfold.core.errors import InputError
 from tenfold.data.decode import Misfit, Target, decode, decode_pixels
 from tenfold.data.formats import Unreadable, _tiny_png
 from tenfold.data.limits import BadPicture
-from tenfold.recipe import Data
 
 PIXELS = random_pixels(1, 10, 12)
 
@@ -316,16 +314,6 @@ def test_a_bmp_with_flipped_header_bits(tmp_path):
     assert splits.bad_files
 
 
-def test_damage_among_the_first_images_does_not_stop_a_plan(tmp_path):
-    from tenfold.data import Source
-    from tenfold.data.loading import typical_size
-
-    pets(tmp_path)
-    bomb(tmp_path / "cat" / "000.png")
-    damaged(tmp_path / "cat" / "0.png", tmp_path / "cat" / "001.png", 30)
-    assert typical_size(Data(), Source(str(tmp_path))) == 8
-
-
 @pytest.mark.skipif(os.name == "nt", reason="no such files there")
 def test_only_regular_files_are_read(tmp_path):
     pets(tmp_path)
@@ -338,9 +326,3 @@ def test_only_regular_files_are_read(tmp_path):
         f"cat/{name}.png" for name in ("kernel", "zero", "gone", "pipe")
     }
     assert sum(map(len, splits)) == 24
-
-
-@pytest.mark.parametrize("data", ["", "  "])
-def test_an_empty_source_is_said(data):
-    with pytest.raises(InputError, match="--data is empty"):
-        load(data)

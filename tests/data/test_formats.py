@@ -12,8 +12,6 @@ from corpus import (
 from images import load, random_pixels
 from PIL import Image
 
-from tenfold.data.decode import decode
-
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 
@@ -53,25 +51,6 @@ def test_gray_and_black_and_white_maps(tmp_path, name):
     image = Image.fromarray(values)
     (image.convert("1") if name == "a.pbm" else image).save(tmp_path / "cat" / name)
     assert (pixels_of(load(tmp_path), f"cat/{name}")[..., 0] == values).all()
-
-
-def test_dicom_8_bits_and_inverted(tmp_path):
-    values = random_pixels(1)[..., 0]
-    plain = write_dicom(tmp_path / "plain.dcm", values)
-    inverted = write_dicom(tmp_path / "inverted.dcm", values, PhotometricInterpretation="MONOCHROME1")
-    assert (decode(str(plain), None)[0][..., 0] == values).all()
-    assert (decode(str(inverted), None)[0][..., 0] == 255 - values).all()
-
-
-def test_a_source_of_12_bit_dicom_keeps_its_levels(tmp_path):
-    for number, name in enumerate(("ill", "well")):
-        for i in range(12):
-            values = np.random.default_rng(100 * number + i).integers(0, 4096, (8, 8), np.uint16)
-            write_dicom(tmp_path / name / f"{i}.dcm", values, BitsStored=12, HighBit=11)
-    splits = load(tmp_path)
-    assert splits.reading is not None
-    assert splits.reading.target.whole_range == (0, 4095)
-    assert len(np.unique(splits.train.images(slice(None)))) > 200
 
 
 def test_what_an_extra_would_read_is_left_out_with_its_name(tmp_path, monkeypatch):

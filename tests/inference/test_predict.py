@@ -6,10 +6,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import time
 import unicodedata
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,6 @@ from small import words
 import tenfold
 from tenfold.core.errors import InputError
 from tenfold.inference.contract import read_contract
-from tenfold.inference.decoding import in_order
 from tenfold.inference.opening import open_model
 
 CLASSES = ("2", "10", "Ärger", "日本")
@@ -424,18 +421,3 @@ def test_many_batches_side_by_side_get_the_bits_that_one_thread_gives(trained):
         torch.set_num_threads(threads)
     assert found[0].paths == found[1].paths == [f"image {number}" for number in range(700)]
     np.testing.assert_array_equal(found[0].logits, found[1].logits)
-
-
-def test_results_come_in_order_and_what_nobody_waits_for_is_not_begun():
-    begun = []
-
-    def slow_first(number: int) -> int:
-        begun.append(number)
-        time.sleep(0.05 if number == 0 else 0)
-        return -number
-
-    with ThreadPoolExecutor(2) as pool:
-        results = in_order(lambda number: pool.submit(slow_first, number), iter(range(1000)), 3)
-        assert [next(results) for _ in range(3)] == [(0, 0), (1, -1), (2, -2)]
-        results.close()
-    assert len(begun) <= 7

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from tenfold.core.errors import InputError
 from tenfold.models import (
-    MODELS,
-    Network,
     OwnModel,
     Preprocessing,
     build_model,
@@ -26,15 +24,6 @@ def built(make, choice: Choice = OWN, seed: int = 0):
     return build_model(choice, SHAPE, 10, seed=seed, own=given_model(make))
 
 
-def test_every_built_in_model_is_a_network():
-    for name in MODELS:
-        if name != "own":
-            choice = Choice(
-                name=name, **({"backbone": "test_vit", "weights": "none"} if name == "backbone" else {})
-            )
-            assert isinstance(build_model(choice, (3, 32, 32), 4).network, Network), name
-
-
 def test_a_wrapped_module_sees_what_its_preprocessing_says():
     class Mean(nn.Module):
         def forward(self, images: Tensor) -> Tensor:
@@ -44,37 +33,6 @@ def test_a_wrapped_module_sees_what_its_preprocessing_says():
     assert torch.allclose(built(Mean())(images), torch.full((2, 10), 0.2))
     centred = wrap(Mean(), preprocessing=Preprocessing((50.0,), (2.0,)))
     assert torch.allclose(built(centred)(images), torch.full((2, 10), 0.5))
-
-
-def test_every_optional_behaviour_has_a_default():
-    network = wrap(own_models.make(SHAPE, 10))
-    assert network.penalty() is None
-    assert network.frozen is None
-    assert network.preprocessing == Preprocessing()
-    assert len(network.parameter_groups()) == 6
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    network.load_pretrained()
-    network.initialise(torch.zeros(2, *SHAPE))
-    network.begin_epoch(1)
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-
-
-def test_a_network_of_the_users_own_keeps_its_behaviour():
-    class Behaved(Network):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Linear(64, 10)
-
-        def forward(self, images: Tensor) -> Tensor:
-            return self.layer(images.flatten(1))
-
-        def penalty(self) -> Tensor:
-            return self.layer.weight.square().sum()
-
-    model = built(Behaved())
-    penalty = model.penalty()
-    assert penalty is not None
-    assert penalty.item() == pytest.approx(float(model.network.layer.weight.detach().square().sum()))  # pyright: ignore
 
 
 def test_weights_are_drawn_from_the_seed_and_a_given_module_is_copied():

@@ -5,15 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from small import first
 
 from tenfold.core.errors import InputError
 from tenfold.models import build_model
-from tenfold.recipe import Composition, builtin_recipes, load_recipe, parse_recipe, read_about
-from tenfold.recipe.components import COMPONENTS, components, options_of
-from tenfold.recipe.overrides import of_table
+from tenfold.recipe import builtin_recipes, load_recipe, parse_recipe, read_about
 from tenfold.runs.folder import Run
 from tenfold.training.loop import fit
 
@@ -143,20 +141,6 @@ def enlarged(splits):
     return replace(splits, **{split.name: replace(first(split, 20), pixels=pixels) for split in splits})
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in COMPONENTS for name in components(kind)])
-def test_every_component_says_the_type_of_each_option_and_has_a_default(kind, name, written):
-    table = f'augment = [{{name = "{name}"}}]' if kind == "augment" else f'[{kind}]\nname = "{name}"'
-    others = [f'[{other}]\nname = "{first}"' for other, first in MINIMUM.items() if other != kind]
-    recipe = load_recipe(written("\n".join([table, *others])))
-    choice = recipe.augment[0] if kind == "augment" else getattr(recipe, kind)
-    assert choice.name == name
-    options = options_of(components(kind)[name])
-    assert choice.options.keys() == {key for key, option in options.items() if option.default is not None}
-
-
-MINIMUM = {"model": "model-s", "optimizer": "sgd"}
-
-
 # Faults ------------------------------------------------------------------------------------------------------
 
 
@@ -205,45 +189,6 @@ def test_every_fault_is_reported_at_once_with_the_nearest_name(written):
 
 
 @pytest.mark.parametrize(
-    ("override", "reason"),
-    [
-        ("fit.epochs=1.5", "valid integer"),
-        ("fit.epochs=true", "valid integer"),
-        ("fit.epochs='3'", "valid integer"),
-        ("fit.epochs=[3]", "valid integer"),
-        ("fit.batches=foldr", "'split' or 'folder'"),
-        ("fit.hardest=0.5", "fit.hardest=0.5: input should be a list"),
-        ("fit.scales=[1, 1.5]", "fit.scales.1=1.5: input should be less than or equal to 1"),
-        ("fit.hardest=[1, 0.0]", "fit.hardest.1=0.0: input should be greater than 0"),
-        ("optimizer.nesterov=1", "valid boolean"),
-        ("optimizer.lr=fast", "valid number"),
-        ("optimizer.lr=inf", "finite number"),
-        ("optimizer.lr=nan", "finite number"),
-        ("optimizer.lr=0", "greater than 0"),
-        ("optimizer.lr=none", "valid number"),
-        ("optimizer.name=none", "there is no optimizer None"),
-        ("model.filters=32", "a list"),
-        ("model.filters=[]", "at least 1 item"),
-        ("model.filters=[16, 'a']", "valid integer"),
-        ("model.name=3", "there is no model 3"),
-        ("stop.monitor=accuracy", "valid: validation_loss, validation_accuracy, validation_f1_macro"),
-        ("augment=5", "expected tables, each under [[augment]]"),
-        ("augment=[5]", "expected tables, each under [[augment]]"),
-        ("augment.flip.p=1", "there is no such augmentation here; there are: none"),
-        ("augment.0.p=1", "there is no such augmentation here; there are: none"),
-        ("fit.a.b=1", "expected TABLE.KEY=VALUE"),
-        ("fit=1", "expected TABLE.KEY=VALUE"),
-        (".x=1", "expected TABLE.KEY=VALUE"),
-        ("fit.=1", "expected TABLE.KEY=VALUE"),
-    ],
-)
-def test_a_wrong_override_is_one_fault_that_names_key_and_reason(override, reason, written):
-    (fault,) = faults(written(BASE), override)
-    assert override.partition("=")[0] in fault
-    assert reason in fault
-
-
-@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ('model = "model-s"\n[optimizer]\nname = "sgd"', "model='model-s': expected a table, [model]"),
@@ -268,18 +213,6 @@ def test_an_unreadable_file_is_named(content, tmp_path):
         load_recipe(path)
 
 
-def test_a_recipe_that_is_not_there_is_named_with_its_neighbour(tmp_path):
-    with pytest.raises(
-        InputError, match=r"no recipe 'digit' \(did you mean 'digits'\?\), and no folder of that name"
-    ):
-        load_recipe("digit")
-    with pytest.raises(InputError, match=r"none\.toml: there is no such recipe file"):
-        load_recipe(tmp_path / "none.toml")
-
-
-# Overrides ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("given", "means"),
     [
@@ -296,94 +229,11 @@ def test_keras_names_of_metrics_are_understood(given, means):
     assert (recipe.stop.monitor, recipe.schedule.options["monitor"]) == (means, means)
 
 
-def test_changing_a_components_name_drops_what_the_new_one_lacks(written):
-    adam = written(BASE.replace('"sgd"', '"adam"\nlr = 0.5\nbeta1 = 0.8'))
-    optimizer = load_recipe(adam, ["optimizer.momentum=0.9", "optimizer.name=sgd"]).optimizer
-    assert optimizer.options == {"lr": 0.5, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
-    single = written('[model]\nname = "single-conv"\nfilters = 8\ndense = 9\n[optimizer]\nname = "sgd"')
-    model = load_recipe(single, ["model.name=model-s"]).model
-    assert model.options == {"filters": (16, 32, 64), "dense": 9}, "8 filters are no list of filters"
-    adam = written(BASE.replace('"sgd"', '"adam"\nlr = 0.5\nbeta1 = 0.8'))
-    (fault,) = faults(adam, "optimizer.name=sgd", "optimizer.beta1=0.7")
-    assert fault.startswith("optimizer.beta1: 'sgd' has no such option")
-
-
-def test_augmentations_are_reached_by_name_and_by_number():
-    recipe = load_recipe("digits", ["augment.rotation.factor=0.5", "augment.0.factor=0.25"])
-    assert [(choice.name, choice.options["factor"]) for choice in recipe.augment] == [
-        ("translation", 0.25),
-        ("rotation", 0.5),
-    ]
-    changed = load_recipe("digits", ["augment.rotation.name=flip", "augment.translation.factor=0.3"])
-    assert [choice.name for choice in changed.augment] == ["translation", "flip"]
-    assert (
-        load_recipe("digits", ["augment=[]"]).augment == load_recipe("digits", ["augment=none"]).augment == ()
-    )
-
-
-def test_a_mapping_and_a_recipe_do_as_well_as_texts_and_a_name():
-    texts = load_recipe("digits", ["model.filters=[4, 8]", "stop.patience=none", "optimizer.name=sgd"])
-    mapping = {"model.filters": (4, 8), "stop.patience": None, "optimizer.name": "sgd"}
-    assert load_recipe("digits", mapping) == texts
-    assert load_recipe(load_recipe("digits"), mapping) == texts
-    assert load_recipe(texts, {"optimizer.nesterov": True}).optimizer.options["nesterov"] is True
-    with pytest.raises(InputError, match=r"^the recipe cannot be used:\n  fit.epochs='5'"):
-        load_recipe(texts, {"fit.epochs": "5"})
-
-
 def test_the_work_of_an_epoch_is_its_share_of_the_pixels():
     settings = load_recipe("fast-86", ["fit.hardest=[1, 0.5]", "fit.scales=[0.5, 0.5, 1]"]).fit
     assert settings.shares(4) == (1.0, 0.5, 0.5, 0.5)
     assert settings.work(4) == (0.25, 0.125, 0.5, 0.5)
     assert [settings.scale(epoch) for epoch in (1, 2, 3, 9)] == [0.5, 0.5, 1.0, 1.0]
-
-
-def test_layers_come_one_over_the_other_and_are_checked_once_with_all_their_faults(written):
-    path = written(BASE)
-    asked = Composition(
-        path, iter(["fit.seed=1", "fit.epochs=3"]), 7, 2, {"fit.epochs": 9, "fit.batch_size": 5}
-    )
-    recipe = asked.resolve()
-    assert asked.resolve() == recipe, "an iterator of overrides is read once and kept"
-    assert (recipe.fit.seed, recipe.fit.epochs, recipe.fit.batch_size, recipe.fit.minutes) == (7, 3, 5, 2.0)
-    assert asked.name == "mine"
-    assert Composition(recipe).name == "recipe"
-    one_by_one = load_recipe(load_recipe(load_recipe(path, asked.beneath), asked.overrides), {"fit.seed": 7})
-    assert load_recipe(one_by_one, {"fit.minutes": 2.0}) == recipe
-    with pytest.raises(InputError) as caught:
-        Composition("digits", ["fit.epochs=few", "model.nonsense=1"], seed=-1, minutes=-2).resolve()
-    title, *lines = str(caught.value).splitlines()
-    assert title == "recipe 'digits' cannot be used:"
-    assert sorted(line.split("=")[0].split(":")[0].strip() for line in lines) == [
-        "fit.epochs",
-        "fit.minutes",
-        "fit.seed",
-        "model.nonsense",
-    ]
-
-
-def test_the_overrides_of_one_table_are_known_without_a_recipe():
-    assert of_table(["data.image_size=32", "fit.epochs=2", "nonsense"], "data") == ["data.image_size=32"]
-    assert of_table({"data.image_size": 32, "fit.epochs": 2}, "data") == {"data.image_size": 32}
-    with pytest.raises(ValueError, match="without a base"):
-        Composition().resolve()
-
-
-@pytest.mark.parametrize("name", builtin_recipes())
-def test_a_recipe_is_the_same_as_a_base_as_its_toml(name):
-    recipe = load_recipe(name)
-    assert load_recipe(recipe) == parse_recipe(recipe.to_toml()) == recipe
-
-
-@pytest.mark.parametrize(
-    "value", ["9" * 5000, "[" * 2000, "{" * 2000, "{a={a={a={}}}}", "1e999", "\0", '"""']
-)
-@pytest.mark.parametrize("key", ["fit.batch_size", "model.filters", "fit.hardest", "data.channels"])
-def test_absurd_values_are_faults_in_few_words(key, value):
-    with pytest.raises(InputError, match="cannot be used") as caught:
-        load_recipe("digits", [f"{key}={value}"])
-    assert key in str(caught.value)
-    assert len(str(caught.value)) < 12_000
 
 
 @pytest.mark.parametrize(
@@ -395,10 +245,3 @@ def test_absurd_texts_are_no_recipes(text, tmp_path):
     (tmp_path / "absurd.toml").write_text(text)
     with pytest.raises(InputError, match=r"absurd\.toml|recipe 'absurd'"):
         load_recipe(tmp_path / "absurd.toml")
-
-
-@given(st.text(max_size=30), st.sampled_from(["fit.batch_size", "augment", "model", "", "sweep.space"]))
-@settings(max_examples=60)
-def test_no_override_ends_in_a_traceback(text, key):
-    with suppress(InputError):
-        load_recipe("digits", [f"{key}={text}", text])

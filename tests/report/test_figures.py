@@ -3,21 +3,14 @@ import io
 import matplotlib
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from logged import NOTEBOOK_01
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from tenfold.comparison import figures as versus
-from tenfold.findings import Evidence
 from tenfold.report import figures
-from tenfold.report.draw import CURVE_POINTS, draw_figures, merged, thinned
-from tenfold.report.kit import style
-from tenfold.report.kit.style import DARK, adaptive, settle, to_png, to_svg
-from tenfold.runs.folder import Run
-from tenfold.runs.metrics import confusion_matrix, exact_interval, measure, reliability
-from tenfold.runs.predictions import Predictions
+from tenfold.report.draw import merged
+from tenfold.report.kit.style import settle, to_png, to_svg
+from tenfold.runs.metrics import confusion_matrix, exact_interval, reliability
 
 HOSTILE = ["$\\frac{1}{", "<script>alert(1)</script>", "line\nbreak", "猫" * 40, ""]
 
@@ -115,50 +108,12 @@ def test_an_axis_repeats_no_percentage():
     assert len(set(labels)) == len(labels) > 2
 
 
-def test_bins_of_few_images_are_joined_and_have_intervals():
-    confidence = np.concatenate([np.full(3, 0.55), np.full(40, 0.7), np.full(4, 0.99)])
-    probabilities = np.stack([confidence, 1 - confidence], axis=1)
-    labels = np.zeros(47, int)
-    labels[:10] = 1
-    table = merged(reliability(labels, probabilities))
-    assert table["count"].tolist() == [47]
-    assert table["accuracy"] == pytest.approx([37 / 47])
-    assert [table["low"][0], table["high"][0]] == pytest.approx([*map(float, exact_interval(37, 47))])
-
-
-def test_letters_without_a_font_are_spelt_out(monkeypatch):
-    monkeypatch.setattr(style, "_letters", lambda: frozenset(map(ord, "cat ")))
-    assert style.drawable("cat 猫") == "cat \\u732b"
-    assert style.drawable("猫犬鳥 cat") == "\\u732b\\u72ac…"
-    assert style.drawable("cat") == "cat"
-
-
 def test_coverage_and_reliability_plot_what_they_are_given():
     table = merged(reliability(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3]])))
     figure = figures.reliability({"as trained": table}, {"as trained": 0.123})
     assert "as trained: error 0.123" in texts_of(figure)
     figure = figures.coverage((np.array([0.5, 1.0]), np.array([1.0, 0.8])), 0.8)
     assert figure.axes[0].get_lines()[0].get_ydata().tolist() == [1.0, 0.8]
-
-
-@pytest.mark.parametrize("mistakes", [9, 10])
-def test_the_reliability_is_drawn_scaled_only_where_a_temperature_could_be_fitted(mistakes, tmp_path):
-    names, truth = ("a", "b"), np.arange(200) % 2
-    probabilities = np.where(truth[:, None] == [0, 1], 0.9, 0.1)
-    labels = np.where(np.arange(200) < mistakes, 1 - truth, truth)
-    answers = Predictions([str(k) for k in range(200)], labels, probabilities, names)
-    evidence = Evidence(
-        history=NOTEBOOK_01,
-        test=measure(labels, probabilities, names),
-        counts={"test": {"a": 100, "b": 100}},
-        class_names=names,
-        predictions=answers,
-        validation_predictions=answers,
-    )
-    draw_figures(Run(tmp_path), evidence)
-    drawn = (tmp_path / "figures" / "reliability.svg").read_text(encoding="utf-8")
-    assert "as trained: error 0.05" in drawn
-    assert ("scaled on validation: error 0.000" in drawn) == (mistakes == 10)
 
 
 def test_class_counts_of_few_and_many_classes():
@@ -175,57 +130,9 @@ def test_a_sample_grid_holds_each_image(channels):
     assert len(figure.axes[0].images) == 7
 
 
-def test_curves_of_many_runs_and_their_cost():
-    rows = [
-        {
-            "name": f"r{k}",
-            "accuracy": 0.7,
-            "accuracy_ci95": [0.6, 0.8],
-            "seconds": 10.0**k,
-            "parameters": 10**k,
-        }
-        for k in range(1, 4)
-    ]
-    assert len(versus.cost(rows).axes[0].collections) == 6
-    figure = versus.overlaid_curves({"a": [NOTEBOOK_01, NOTEBOOK_01], "b": [NOTEBOOK_01]})
-    assert len(figure.axes[0].get_lines()) == 3
-
-
 def test_names_in_any_form_are_drawn():
     figure = figures.confusion_matrix(matrix_of(5), HOSTILE)
     settle(figure)
     svg = to_svg(figure)
     assert "<script>" not in svg
     assert Image.open(io.BytesIO(to_png(figure))).width > 300
-
-
-def test_pictures_are_the_same_each_time_and_leave_pyplot_alone():
-    before = dict(matplotlib.rcParams)
-    one, two = (figures.confusion_matrix(matrix_of(3), "abc") for _ in range(2))
-    assert to_svg(one) == to_svg(two)
-    assert to_png(one) == to_png(two)
-    assert dict(matplotlib.rcParams) == before
-
-
-def test_an_adaptive_svg_turns_every_colour_of_ours():
-    svg = to_svg(figures.coverage((np.array([0.5, 1.0]), np.array([1.0, 0.8])), 0.8))
-    adapted = adaptive(svg)
-    style = adapted[adapted.index("<style>") : adapted.index("</style>")]
-    body = adapted.replace(style, "")
-    assert "prefers-color-scheme:dark" in style
-    assert not [colour for colour in DARK if colour in body]
-    assert "var(--c0)" in body
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(2, 3000), st.integers(0, 1000))
-def testthinned_curves_keep_their_ends_and_their_course(n, seed):
-    random = np.random.default_rng(seed)
-    x, y = np.sort(random.random(n)), np.sort(random.random(n))
-    thin_x, thin_y = thinned(x, y)
-    assert len(thin_x) <= max(CURVE_POINTS, 2)
-    assert (thin_x[0], thin_y[0]) == (x[0], y[0])
-    assert (thin_x[-1], thin_y[-1]) == (x[-1], y[-1])
-    assert np.abs(np.interp(x, thin_x, thin_y) - y).max() < 2.5 / min(n, CURVE_POINTS) + np.diff(y).max(
-        initial=0
-    )

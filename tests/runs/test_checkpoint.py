@@ -8,11 +8,9 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from small import edit_json
 
 from tenfold.core.errors import InputError
-from tenfold.models import Preprocessing, build_model
-from tenfold.recipe import load_recipe
+from tenfold.models import build_model
 from tenfold.recipe.components import Choice
 from tenfold.runs.checkpoint import (
     State,
@@ -20,7 +18,6 @@ from tenfold.runs.checkpoint import (
     read_state,
     save_checkpoint,
 )
-from tenfold.runs.folder import Run
 from tenfold.training.optimizers import OPTIMIZERS, build_optimizer
 
 SHAPE, CLASSES = (1, 8, 8), 3
@@ -211,51 +208,3 @@ def test_tensors_that_do_not_fit_are_counted_and_the_first_is_named(saved):
         load_checkpoint(folder, model, optimizer)
     assert "3 tensors do not fit the model" in str(caught.value)
     assert "first 'network.12.weight': expected (7, 24), found (5, 24)" in str(caught.value)
-
-
-# The finished model ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def model_folder(tmp_path):
-    model = build_model(
-        Choice(name="model-s", filters=(4,), dense=5),
-        SHAPE,
-        3,
-        preprocessing=Preprocessing((120.0,), (60.0,)),
-    )
-    Run(tmp_path).save_model(model, weights_of(model), ("ape", "bee", "cat"))
-    return tmp_path, model.eval()
-
-
-def test_a_saved_model_gives_the_same_logits(model_folder):
-    folder, model = model_folder
-    images = torch.randint(0, 256, (4, *SHAPE), dtype=torch.uint8)
-    loaded = Run(folder).model()
-    assert not loaded.training
-    assert torch.equal(loaded(images), model(images))
-    assert json.loads((folder / "model.json").read_text())["class_names"] == ["ape", "bee", "cat"]
-
-
-def test_a_model_whose_weights_do_not_fit_its_description_is_refused(model_folder):
-    folder, _ = model_folder
-    edit_json(folder / "model.json", lambda described: described["architecture"].update(dense=6))
-    with pytest.raises(InputError, match=r"model\.safetensors: 3 tensors do not fit .*expected \(6, 64\)"):
-        Run(folder).model()
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"architecture": {"name": "none"}}'])
-def test_a_damaged_description_is_named(content, model_folder):
-    folder, _ = model_folder
-    (folder / "model.json").write_text(content)
-    with pytest.raises(InputError, match=r"model\.json: "):
-        Run(folder).model()
-
-
-def test_a_run_without_a_model_says_how_to_get_one(tmp_path):
-    Run(tmp_path).recipe = load_recipe("digits")
-    with pytest.raises(
-        InputError,
-        match=r"model\.json: there is no such file\. The run has not got that far; `tenfold resume",
-    ):
-        Run(tmp_path).model()

@@ -5,7 +5,6 @@ import shutil
 from importlib.metadata import version
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from small import SHAPES
@@ -16,7 +15,6 @@ from tenfold.inference.evaluation import predict_split
 from tenfold.recipe import load_recipe
 from tenfold.runs.folder import HISTORY, HISTORY_SINCE, Run, load_run
 from tenfold.runs.metrics import measure
-from tenfold.runs.predictions import Predictions, read_predictions
 
 
 @pytest.fixture
@@ -96,38 +94,6 @@ def test_the_model_of_a_run_makes_its_predictions_again(finished):
     assert list(again.paths) == list(saved.paths) == list(splits.test.paths)
     assert again.labels.tolist() == saved.labels.tolist() == splits.test.labels.tolist()
     assert np.allclose(saved.probabilities.sum(1), 1, atol=1e-6)
-
-
-def test_predictions_are_plain_parquet(finished):
-    table = pq.read_table(finished[0] / "predictions" / "test.parquet").to_pydict()
-    assert list(table) == ["path", "label", "predicted", *(f"probability:{name}" for name in SHAPES)]
-    saved = load_run(finished[0]).predictions("test")
-    assert table["label"] == [SHAPES[label] for label in saved.labels]
-    assert table["predicted"] == [SHAPES[label] for label in saved.predicted]
-    assert all(
-        path.split("/")[-2] == label for path, label in zip(table["path"], table["label"], strict=True)
-    )
-
-
-def test_predictions_of_any_class_names_read_back_equal(tmp_path):
-    names = ("[bold]", "probability:x", "größe, 2\n", "")
-    probabilities = np.random.default_rng(0).dirichlet(np.ones(4), 5).astype(np.float32)
-    given = Predictions(["a", "b", "ü", "d", "e"], np.array([3, 1, 0, 2, 1]), probabilities, names)
-    given.write(tmp_path / "p.parquet")
-    read = read_predictions(tmp_path / "p.parquet")
-    assert read.class_names == names
-    assert list(read.paths) == given.paths
-    assert read.labels.tolist() == [3, 1, 0, 2, 1]
-    assert read.probabilities.tolist() == probabilities.tolist()
-    assert len(read) == 5
-
-
-@pytest.mark.parametrize("content", [b"", b"PAR1 not at all"])
-def test_damaged_predictions_are_named_with_the_remedy(content, copied):
-    path = copied.path / "predictions" / "test.parquet"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match=r"test\.parquet: .*`tenfold evaluate .*` makes it anew"):
-        copied.predictions("test")
 
 
 @pytest.mark.parametrize(

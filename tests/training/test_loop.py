@@ -17,12 +17,10 @@ from tenfold.inference.evaluation import score
 from tenfold.models import build_model
 from tenfold.runs.checkpoint import read_state
 from tenfold.runs.folder import Run
-from tenfold.runs.state import Within
 from tenfold.training.learner import Epoch
 from tenfold.training.loop import fit
-from tenfold.training.method import NonFiniteLossError, Step
+from tenfold.training.method import Step
 from tenfold.training.optimizers import KerasAdam
-from tenfold.training.steps import _Tally
 
 CPU = torch.device("cpu")
 
@@ -61,25 +59,6 @@ def test_the_same_seed_gives_identical_weights_whatever_was_drawn_before(trained
     again, records_again, _ = trained(*overrides)
     assert same_weights(model, again)
     assert without_seconds(records) == without_seconds(records_again)
-
-
-def test_a_tally_read_seldom_is_the_same_as_one_read_at_each_step():
-    steps = [(n, torch.rand(()), torch.randint(n, ())) for n in (8, 8, 5)]
-    often, seldom = _Tally(1, Within()), _Tally(1, Within())
-    for step in steps:
-        often.add(*step)
-        often.look()
-        seldom.add(*step)
-    seldom.look()
-    assert (often.loss, often.accuracy, often.within) == (seldom.loss, seldom.accuracy, seldom.within)
-
-
-def test_a_tally_read_seldom_still_names_the_first_bad_step():
-    tally = _Tally(4, Within())
-    for loss in (1.0, math.inf, math.nan):
-        tally.add(2, torch.tensor(loss), torch.tensor(0))
-    with pytest.raises(NonFiniteLossError, match="the loss became inf at step 2 of epoch 4"):
-        tally.look()
 
 
 def test_another_seed_gives_other_weights(trained):

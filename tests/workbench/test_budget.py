@@ -48,22 +48,6 @@ def photographs(tmp_path_factory):
     return crop_photographs(tmp_path_factory.mktemp("photographs"), 40)
 
 
-def test_the_typical_size_is_the_median_of_the_shorter_sides(pictures, photographs, tmp_path):
-    assert typical_size(Data(), Source(str(pictures))) == 16
-    assert typical_size(Data(), Source("digits")) == 8
-    assert typical_size(Data(), Source(str(photographs))) > 64
-    np.savez(tmp_path / "a.npz", images=np.zeros((9, 20, 30, 3), np.uint8), labels=np.arange(9) % 3)
-    assert typical_size(Data(), Source(str(tmp_path / "a.npz"))) == 20
-
-
-def test_a_source_without_a_readable_image_is_named(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "bad.png").write_bytes(b"no picture")
-    with pytest.raises(tenfold.core.errors.InputError, match="none of its first images can be read"):
-        typical_size(Data(), Source(str(tmp_path)))
-
-
 def test_the_digits_have_a_recipe_of_their_own():
     plan = suitable_plan(Source("digits"), CPU, 0, SILENT)
     assert (plan.name, plan.recipe) == ("digits", load_recipe("digits"))

@@ -9,9 +9,7 @@ from PIL import Image
 
 from tenfold.data import Source, read_splits
 from tenfold.recipe import load_recipe
-from tenfold.workbench.changes import without_mirroring
 from tenfold.workbench.probe import JUDGES, Evidence, Point, forecast, probe
-from tenfold.workbench.scaling import scaled_to
 
 CPU = torch.device("cpu")
 
@@ -78,12 +76,3 @@ def test_changes_that_helped_are_added_to_a_recipe_and_one_that_harms_is_taken_o
     assert changed.augment[0].options["padding"] == 4
     large = found.augmented(load_recipe("fast-90", {"data.image_size": 96}))
     assert large.augment[0].options["padding"] == 12
-
-
-def test_a_fast_recipe_is_scaled_to_few_images_and_left_as_it_is_for_many():
-    recipe = load_recipe("fast-90")
-    assert scaled_to(recipe, 40_000) == recipe
-    few = scaled_to(recipe, 2_000)
-    assert few.fit.epochs > recipe.fit.epochs
-    assert few.fit.batch_size < recipe.fit.batch_size
-    assert [one.name for one in without_mirroring(recipe).augment] == ["crop"]
