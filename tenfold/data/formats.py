@@ -159,17 +159,28 @@ def has_more_frames(image: Image.Image, contents: bytes) -> bool:
     return image.info.get("frames", 1) > 1
 
 
+def plain_png(head: bytes) -> tuple[int, int, str] | None:
+    """Width, height and mode (L, RGB) of an 8-bit PNG file, not interlaced, whose pixels follow its header at once.
+
+    `head`: at least its first 41 bytes. None for every other picture.
+    """
+    if head[:8] != b"\x89PNG\r\n\x1a\n" or head[37:41] != b"IDAT":
+        return None
+    width, height, depth, kind, _, _, interlaced = struct.unpack_from(">IIBBBBB", head, 16)
+    mode = {0: "L", 2: "RGB"}.get(kind)
+    return None if mode is None or depth != 8 or interlaced else (width, height, mode)
+
+
 def _tiny_png(contents: bytes) -> Image.Image | None:
     """A small 8-bit gray or RGB PNG file of nothing but pixels, or None for every other picture and damaged ones.
 
     Image.open takes nearly as long as the decoding of such pictures, which data sets for learning are full of.
     """
-    if contents[:8] != b"\x89PNG\r\n\x1a\n" or contents[37:41] != b"IDAT":
+    if (head := plain_png(contents)) is None:
         return None
-    width, height, depth, kind, _, _, interlaced, length = struct.unpack_from(">IIBBBBBxxxxI", contents, 16)
-    mode = {0: "L", 2: "RGB"}.get(kind)
-    ends = contents[length + 49 : length + 53] == b"IEND"
-    if mode is None or depth != 8 or interlaced or not ends or not 0 < width * height <= TINY:
+    width, height, mode = head
+    length = int.from_bytes(contents[33:37], "big")
+    if contents[length + 49 : length + 53] != b"IEND" or not 0 < width * height <= TINY:
         return None
     try:
         return Image.frombytes(mode, (width, height), contents[41 : 41 + length], "zip", mode, False)

@@ -1,9 +1,7 @@
 """What a model says of pictures: named classes with probabilities, as a table, JSON lines, CSV, Parquet or HTML."""
 
-import csv
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
 SHOWN = 20
 # Of a stated accuracy the answers fall short where `unsure`; see `tenfold.inference.calibrate`.
 ACCURACY = 0.95
+_FLAGS = {None: "", False: "false", True: "true"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +92,13 @@ class Answers:
 
         With `top`, only so many classes, most probable first. `set` follows where a coverage was asked for.
         """
+        likeliest = self.probability.tolist()
         for position, (path, predicted) in enumerate(zip(self.paths, self.predicted, strict=True)):
             chosen = self.top(position, top) if top else self._all(position)
             record: dict[str, Any] = {
                 "path": path,
                 "predicted": predicted,
-                "probability": float(self.probability[position]),
+                "probability": likeliest[position],
                 "probabilities": dict(chosen),
                 "unsure": _flag(self.unsure, position),
                 "unlike": _flag(self.unlike, position),
@@ -112,14 +112,15 @@ class Answers:
         return "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in self.records(top))
 
     def csv_lines(self, header: bool = True) -> str:
-        """CSV: path, predicted, probability, unsure, unlike (and set), and a column for each class."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        """CSV: path, predicted, probability, unsure, unlike (and set), and a column for each class.
+
+        Probabilities have the nine digits that tell every float32 from the next.
+        """
         columns = self.columns()
-        if header:
-            writer.writerow(columns)
-        writer.writerows(zip(*(map(_csv_cell, values) for values in columns.values()), strict=True))
-        return text.getvalue()
+        form = ",".join("%.9g" if name.startswith("probability") else "%s" for name in columns) + "\n"
+        rows = zip(*(_csv_cells(name, values) for name, values in columns.items()), strict=True)
+        heading = ",".join(map(_quoted, columns)) + "\n" if header else ""
+        return heading + "".join([form % row for row in rows])
 
     def columns(self) -> dict[str, list[Any]]:
         """The same as columns: `path` to `unlike`, `set` where a coverage was asked for, `probability:CLASS`."""
@@ -225,10 +226,20 @@ def _flag(values: np.ndarray | None, position: int) -> bool | None:
     return None if values is None else bool(values[position])
 
 
-def _csv_cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else json.dumps(value) if isinstance(value, list) else str(value)
+def _csv_cells(name: str, values: list[Any]) -> Iterable[Any]:
+    """A column's cells as text; probabilities stay numbers."""
+    if name.startswith("probability"):
+        return values
+    if name in {"unsure", "unlike"}:
+        return map(_FLAGS.__getitem__, values)
+    return map(_quoted, map(json.dumps, values) if name == "set" else values)
+
+
+def _quoted(text: str) -> str:
+    """A cell of CSV: in quotes where it holds what separates cells and rows (RFC 4180)."""
+    if '"' in text or "," in text or "\n" in text or "\r" in text:
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def _escaped(text: str) -> str:

@@ -1,11 +1,14 @@
-"""Decoding pictures in other processes while the model works, within bounded memory and in order."""
+"""Decoding pictures beside the model's work, within bounded memory and in order.
+
+Small PNG files are decoded in C, many in one call, by threads; whatever that cannot do, by processes with Pillow.
+"""
 
 import os
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -18,6 +21,7 @@ from tenfold.core.processes import for_parent
 from tenfold.data.decode import Target, decode_pixels
 from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, IDLE_SECONDS, INLINE_SECONDS
 from tenfold.data.formats import Encoded
+from tenfold.data.png import png_decoder, suits
 from tenfold.inference.pictures import Picture
 
 Item = TypeVar("Item")
@@ -45,13 +49,15 @@ def blocks(pictures: Iterable[Picture], target: Target, size: int) -> Iterator[B
         while ready >= size:
             whole = _joined(waiting)
             yield _cut(whole, 0, size)
-            waiting = [replace(_cut(whole, size, ready), unreadable=[])]
+            waiting = [replace(_cut(whole, size, ready), unreadable=[])] if ready > size else []
             ready -= size
     if waiting and (ready or any(block.unreadable for block in waiting)):
         yield _joined(waiting)
 
 
 def _joined(parts: list[Block]) -> Block:
+    if len(parts) == 1:
+        return parts[0]
     return Block(
         [name for part in parts for name in part.names],
         [label for part in parts for label in part.labels],
@@ -61,25 +67,76 @@ def _joined(parts: list[Block]) -> Block:
 
 
 def _cut(block: Block, start: int, stop: int) -> Block:
+    if stop - start == len(block.names):
+        return block
     return Block(
         block.names[start:stop], block.labels[start:stop], block.pixels[start:stop], block.unreadable
     )
 
 
 def _decoded(pictures: Iterable[Picture], target: Target) -> Iterator[Block]:
-    """Blocks as they come: the first ones from this process; where there are more, from others."""
+    """Blocks as they come: the first ones from here; of more, plain PNG files from threads, others from processes."""
     work = _chunks(pictures, max(8, min(CHUNK_IMAGES, CHUNK_BYTES // _bytes(target))))
+    plain = yield from _here(work, target)
+    for way in (_in_threads, _in_processes) if plain else (_in_processes,):
+        first = next(work, None)
+        if first is None:
+            return
+        work = chain([first], work)
+        yield from way(work, target)
+
+
+def _here(work: Iterator[list[Picture]], target: Target) -> Generator[Block, None, bool]:
+    """Blocks until something should be started for the rest; whether that seems to be plain PNG files."""
     start = time.perf_counter()
     for chunk in work:
         yield _block(chunk, *decode_all([picture.encoded for picture in chunk], target))
+        if suits(chunk[-1].encoded, target):
+            return True
         if time.perf_counter() - start > INLINE_SECONDS:
             break
-    first = next(work, None)
-    if first is not None:
-        yield from _in_processes(chain([first], work), target)
+    return False
 
 
-def _in_processes(work: Iterable[list[Picture]], target: Target) -> Iterator[Block]:
+def _in_threads(work: Iterator[list[Picture]], target: Target) -> Iterator[Block]:
+    """Blocks as long as half of the pictures are plain PNG files; none where there is nothing to decode them with."""
+    decoder = png_decoder()
+    if decoder is None:
+        return
+    share = 1.0
+
+    def mostly_plain() -> Iterator[list[Picture]]:
+        for chunk in work:
+            yield chunk
+            if share < 0.5:
+                return
+
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers, "decode") as pool:
+
+        def submit(chunk: list[Picture]) -> Future[Any]:
+            return pool.submit(decoder, [picture.encoded for picture in chunk], target)
+
+        for chunk, (pixels, done) in in_order(submit, mostly_plain(), 2 * workers):
+            share = done.mean()
+            yield _completed(chunk, pixels, done, target)
+
+
+def _completed(chunk: list[Picture], pixels: np.ndarray, done: np.ndarray, target: Target) -> Block:
+    """The block of pictures of which only some are `done` (n,), with the others decoded here."""
+    faults: list[str | None] = [None] * len(chunk)
+    if done.all():
+        return _block(chunk, pixels, faults)
+    others = np.flatnonzero(~done)
+    found, reasons = decode_all([chunk[position].encoded for position in others], target)
+    for position, reason in zip(others, reasons, strict=True):
+        faults[position] = reason
+    readable = np.array([fault is None for fault in faults])
+    pixels[~done & readable] = found
+    return _block(chunk, pixels[readable], faults)
+
+
+def _in_processes(work: Iterator[list[Picture]], target: Target) -> Iterator[Block]:
     """At most so many chunks are on their way that every process has one in hand and one waiting."""
     from joblib import cpu_count
     from joblib.externals.loky import get_reusable_executor

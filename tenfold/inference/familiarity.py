@@ -75,24 +75,45 @@ def pixel_statistics(pixels: np.ndarray) -> np.ndarray:
     """
     count, height, width, channels = pixels.shape
     down, across = max(1, height // LINES), max(1, width // LINES)
-    coarse = pixels[:, ::down, ::across]
-    values = coarse.reshape(count, coarse.shape[1] * coarse.shape[2], channels).astype(np.float32)
-    found = [values.mean(1), np.log1p(values.std(1))]
-    rows, columns = _brightness(pixels[:, ::down]), _brightness(pixels[:, :, ::across].swapaxes(1, 2))
-    for lines in (rows, columns):
+    coarse = np.moveaxis(pixels[:, ::down, ::across], 3, 1)
+    values = coarse.reshape(count, channels, coarse.shape[2] * coarse.shape[3]).astype(np.float32)
+    means = values.mean(2)
+    values -= means[..., None]
+    found = [means, np.log1p(np.sqrt(np.einsum("ncp,ncp->nc", values, values) / values.shape[2]))]
+    rows, columns = _brightness(pixels[:, ::down]), _brightness(pixels[:, :, ::across]).swapaxes(1, 2)
+    for lines in (rows, np.ascontiguousarray(columns)):
         for apart in DISTANCES:
             if apart < lines.shape[2]:
-                change = np.abs(lines[:, :, apart:] - lines[:, :, :-apart])
-                found.append(np.log1p(change.mean((1, 2), dtype=np.float32))[:, None])
+                found.append(np.log1p(_change(lines, apart))[:, None])
     return np.concatenate(found, axis=1).astype(np.float64)
 
 
-def _brightness(lines: np.ndarray) -> np.ndarray:
-    """Lines of pixels (n, lines, length, C) uint8 -> their brightness (n, lines, length), int16."""
-    if lines.shape[3] == 1:
-        return lines[..., 0].astype(np.int16)
-    red, green, blue = (lines[..., channel].astype(np.int16) for channel in range(3))
-    return (red + 2 * green + blue) >> 2
+def _change(lines: np.ndarray, apart: int) -> np.ndarray:
+    """The mean difference (n,) float32 between pixels so far `apart` on lines (n, lines, length) uint8.
+
+    All lines are taken for one, which is several times as fast, and what reaches from one into the next left out.
+    """
+    count, number, length = lines.shape
+    flat, changes = np.ascontiguousarray(lines).reshape(-1), np.zeros(lines.shape, np.uint8)
+    first, second = flat[:-apart], flat[apart:]
+    np.subtract(
+        np.maximum(first, second), np.minimum(first, second), out=changes.reshape(-1)[: len(flat) - apart]
+    )
+    changes[:, :, length - apart :] = 0
+    sums = changes.reshape(count, number * length).astype(np.float32).sum(1)
+    return sums / np.float32(number * (length - apart))
+
+
+def _brightness(pixels: np.ndarray) -> np.ndarray:
+    """Pixels (n, lines, length, C) uint8 -> their brightness (n, lines, length) uint8."""
+    if pixels.shape[3] == 1:
+        return pixels[..., 0]
+    found = pixels[..., 1].astype(np.uint16)
+    found <<= 1
+    found += pixels[..., 0]
+    found += pixels[..., 2]
+    found >>= 2
+    return found.astype(np.uint8)
 
 
 # Harmless changes ------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def test_json_lines_and_csv_say_the_same_as_the_arrays():
         assert np.float32(record["probability"]) == answers.probabilities[i, best]
         assert list(record["probabilities"]) == list(NAMES)
         for name in NAMES:
-            assert record["probabilities"][name] == float(row[f"probability:{name}"])
+            assert np.float32(record["probabilities"][name]) == np.float32(row[f"probability:{name}"])
         assert row["unsure"] == json.dumps(record["unsure"]) == json.dumps(bool(answers.unsure[i]))
         assert row["unlike"] == json.dumps(record["unlike"])
     assert 0 < answers.unsure.sum() < 300

@@ -12,18 +12,9 @@ from kernel_cases import LANES, features, needs_bfloat16, needs_kernels, norm_of
 from torch import nn
 from torch.nn import functional as F
 
+from tenfold.core.compiling import SWITCH, _loaded_or_compiled, find_compiler, place
 from tenfold.kernels import conv3x3, describe, dispatch, max_pool, rectified_norm
-from tenfold.kernels.library import (
-    FLAGS,
-    FOLDER,
-    HEADERS,
-    SOURCES,
-    SWITCH,
-    Library,
-    _loaded_or_compiled,
-    _place,
-    library,
-)
+from tenfold.kernels.library import FLAGS, FOLDER, HEADERS, SOURCES, Library, build_of, library
 from tenfold.kernels.pool import PoolProblem
 
 OWN = "tenfold's own where they suit"
@@ -71,7 +62,7 @@ def anew(tmp_path, monkeypatch):
 
     What is compiled for it is not optimised: that takes a third of the time.
     """
-    caches = (library, _loaded_or_compiled, _place)
+    caches = (library, find_compiler, _loaded_or_compiled, build_of)
     flags = tuple("-O0" if flag == "-O3" else flag for flag in FLAGS)
     monkeypatch.setattr(import_module("tenfold.kernels.library"), "FLAGS", flags)
 
@@ -159,15 +150,15 @@ def test_libraries_of_other_versions_are_removed_when_one_is_made_and_those_who_
     describe()
     (made,) = first.rglob("*.so")
     cache = anew("second")
-    here, _ = _place(library().compiler)
+    here, _ = place(library().compiler, build_of(library().variants[0]))
     older, oldest, other = (
         here / "0123456789abcdef-16.so",
         cache / "kernels" / "fedcba9876543210-16-half.so",
         cache / "kernels" / "another-processor" / "0123456789abcdef-16.so",
     )
-    for place in (older, oldest, other):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(made, place)
+    for old in (older, oldest, other):
+        old.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(made, old)
     user = ctypes.CDLL(str(older))
     assert older.exists()
     describe()
@@ -185,9 +176,9 @@ def test_libraries_of_other_versions_are_removed_when_one_is_made_and_those_who_
 def test_a_damaged_library_is_made_anew(anew):
     cache = anew()
     cache.joinpath("kernels").mkdir(parents=True)
-    place, version = _place(library().compiler)
-    place.mkdir()
-    damaged = place / f"{version}-{library().variants[0].lanes}.so"
+    folder, version = place(library().compiler, build_of(library().variants[0]))
+    folder.mkdir()
+    damaged = folder / f"{version}-{library().variants[0].lanes}.so"
     damaged.write_bytes(b"\x7fELF, and no more")
     assert describe() == OWN
     assert damaged.stat().st_size > 1000
