@@ -1,7 +1,6 @@
 """Names that come from elsewhere, as text that is safe to print: the one place where that is decided."""
 
 import codecs
-import os
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -18,20 +17,36 @@ def printable(name: str, keep: str = "") -> str:
     """
     if name.isprintable():
         return name
-    text = os.fsencode(name).decode("utf-8", "backslashreplace") if not name.isascii() else name
-    return "".join(_escaped(letter) if letter not in keep else letter for letter in text)
+    return "".join(_escaped(letter) if letter not in keep else letter for letter in name)
 
 
 def _escaped(letter: str) -> str:
-    if unicodedata.category(letter) in {"Cc", "Zl", "Zp"} or ord(letter) in _BIDI:
+    if _is_byte(letter):
+        return _byte(letter)
+    if unicodedata.category(letter) in {"Cc", "Cs", "Zl", "Zp"} or ord(letter) in _BIDI:
         return letter.encode("unicode_escape").decode()
     return letter
+
+
+def _is_byte(letter: str) -> bool:
+    """Whether it stands for a byte of a file's name that is no UTF-8, as `os.fsdecode` has it."""
+    return 0xDC80 <= ord(letter) <= 0xDCFF
+
+
+def _byte(letter: str) -> str:
+    return f"\\x{ord(letter) - 0xDC00:02x}"
 
 
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """A key that sorts names as people do: `c2` before `c10`."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
+    return [_number(part) if part.isdecimal() else (1, 0, part) for part in parts], name
+
+
+def _number(digits: str) -> tuple[int, int, str]:
+    """A key that sorts digits by their number, however many there are: `int` refuses more than 4,300."""
+    plain = digits.lstrip("0")
+    return 0, len(plain), plain
 
 
 def class_name(name: str) -> str:
@@ -60,8 +75,8 @@ def _plain(error: UnicodeError) -> tuple[str, int]:
     """An error handler of codecs: what cannot be encoded, in letters that every encoding has."""
     assert isinstance(error, UnicodeEncodeError)
     letter = error.object[error.start]
-    if 0xDC80 <= ord(letter) <= 0xDCFF:  # a byte of a file's name that is no UTF-8
-        return f"\\x{ord(letter) - 0xDC00:02x}", error.start + 1
+    if _is_byte(letter):
+        return _byte(letter), error.start + 1
     escaped = letter.encode("ascii", "backslashreplace").decode()
     return _PLAIN.get(letter, escaped), error.start + 1
 

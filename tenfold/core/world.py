@@ -115,8 +115,8 @@ class RankError(TenfoldError):
 
 
 def processes_meant() -> int:
-    """How many processes were started together, by this one's environment."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """How many processes were started together, by this one's environment. Raises InputError for no number."""
+    return max(1, _number("WORLD_SIZE", 1))
 
 
 def launch_name() -> str | None:
@@ -130,7 +130,17 @@ def restarted() -> bool:
 
 
 def _restarts() -> int:
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    return _number("TORCHELASTIC_RESTART_COUNT", 0)
+
+
+def _number(variable: str, usual: int) -> int:
+    """What a variable of the environment counts; `usual` where it is not set, or empty."""
+    text = os.environ.get(variable) or str(usual)
+    if not text.isdecimal():
+        raise InputError(
+            f"{variable}={text}: expected a whole number; unset it to work without other processes."
+        )
+    return int(text)
 
 
 @contextmanager
@@ -149,7 +159,7 @@ def joined(device: torch.device) -> Iterator[World]:
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
-    with _explained(World(int(os.environ.get("RANK", "0")), processes_meant())):
+    with _explained(World(_number("RANK", 0), processes_meant())):
         store, rank, size = next(rendezvous("env://", timeout=patience))
         # What processes that were lost have left in the store must not be taken for these ones' words.
         store = PrefixStore(f"tenfold {_restarts()}", store)
@@ -164,14 +174,14 @@ def joined(device: torch.device) -> Iterator[World]:
 
 def own_device(device: torch.device) -> torch.device:
     """The device of this process: where its machine has several GPUs, the one of its own."""
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if device.type == "cuda" else device
+    return torch.device("cuda", _number("LOCAL_RANK", 0)) if device.type == "cuda" else device
 
 
 def _present() -> World:
     if not torch.distributed.is_initialized():
         return ALONE
     rank, size = torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return World(rank, size, int(os.environ.get("LOCAL_RANK", "0")))
+    return World(rank, size, _number("LOCAL_RANK", 0))
 
 
 def _patience() -> float:

@@ -1,15 +1,13 @@
 """Training left between any two steps: a checkpoint is written, and what goes on from it ends with the same bits."""
 
-import os
 import signal
-import threading
 from dataclasses import replace
 
 import pytest
 from safetensors.torch import load_file
 from small import small_recipe
 
-from tenfold.core.signals import Held, Stopped, raised
+from tenfold.core.signals import Stopped, raised
 from tenfold.core.tensors import read_header
 from tenfold.models import build_model
 from tenfold.recipe import load_recipe
@@ -135,27 +133,3 @@ def test_checkpoints_within_an_epoch_come_with_the_clock_and_take_little_of_it(
     run = train("plain", tmp_path, None, "fit.checkpoint_minutes=1e-9")
     assert sum(within is not None for within in saved) >= STEPS["plain"]
     assert_same(run, whole["plain"])
-
-
-def test_a_second_signal_does_not_wait():
-    with Held() as held:
-        signal.raise_signal(signal.SIGINT)
-        assert held.came
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_what_is_ignored_stays_so_and_other_threads_hold_nothing():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with raised(), Held() as held:
-            os.kill(os.getpid(), signal.SIGHUP)
-            assert not held.came
-        found = []
-        thread = threading.Thread(target=lambda: found.append(Held().__enter__().came))
-        thread.start()
-        thread.join()
-        assert found == [False]
-    finally:
-        signal.signal(signal.SIGHUP, before)

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from tenfold.core.devices import choose_precision
+from tenfold.core.devices import (
+    DEVICES,
+    choose_device,
+    choose_precision,
+    device_name,
+    keep_freed_memory,
+    peak_memory_mib,
+    release_freed_memory,
+)
+from tenfold.core.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -25,3 +34,27 @@ def test_a_precision_that_is_named_is_taken_and_auto_depends_on_the_units():
             patch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda there=bool(avx512): there)
             assert choose_precision("auto", CPU) == expected
     assert choose_precision("auto", torch.device("mps")) == "float32"
+
+
+def test_a_device_is_named_or_chosen():
+    assert choose_device("cpu") == CPU
+    assert choose_device().type in DEVICES
+    with pytest.raises(InputError, match=r"--device cdua: there is no such device \(did you mean 'cuda'\?\)"):
+        choose_device("cdua")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "is_available", lambda: False)
+        patch.setattr(torch.backends.mps, "is_available", lambda: False)
+        assert choose_device("auto") == CPU
+        with pytest.raises(InputError, match=r"--device cuda: .* Use --device cpu"):
+            choose_device("cuda")
+        patch.setattr(torch.backends.mps, "is_available", lambda: True)
+        assert choose_device("auto") == torch.device("mps")
+        patch.setattr(torch.cuda, "is_available", lambda: True)
+        assert choose_device("auto") == torch.device("cuda")
+
+
+def test_memory_is_said_in_mib_and_what_was_freed_may_be_kept_or_given_back():
+    assert 10 < peak_memory_mib() < 1e6
+    keep_freed_memory()
+    release_freed_memory()
+    assert device_name(CPU) == "cpu"

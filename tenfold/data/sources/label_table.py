@@ -183,7 +183,7 @@ def _read_delimited(where: str, contents: bytes, tabs: bool = False) -> Columns:
 def _read_list(where: str, contents: bytes) -> Columns:
     """Lines of `path label` (ImageNet's lists), with blanks or a tab between; a path may hold blanks."""
     rows: list[list[str]] = []
-    for number, line in enumerate(_text(where, contents).splitlines(), 1):
+    for number, line in enumerate(_lines(_text(where, contents)), 1):
         row = line.split("\t") if "\t" in line else line.rsplit(maxsplit=1)
         if row and len(row) != 2:
             raise InputError(
@@ -218,15 +218,20 @@ def _text(where: str, contents: bytes) -> str:
         raise InputError(f"{where}: it is no UTF-8 text ({error}). Save it as UTF-8.") from None
 
 
+def _lines(text: str) -> list[str]:
+    """The lines of a text; unlike `splitlines`, which ends them also at letters that a name may hold (U+2028)."""
+    return re.split(r"\r\n|\r|\n", text)
+
+
 def _read_json_lines(where: str, contents: bytes) -> Columns:
     columns: Columns = {}
     count = 0
-    for number, line in enumerate(_text(where, contents).splitlines(), 1):
+    for number, line in enumerate(_lines(_text(where, contents)), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(
                 f"{where}: line {number} is no JSON ({error}). Expected an object a line."
             ) from None

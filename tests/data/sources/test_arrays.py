@@ -1,128 +1,110 @@
-import io
-import zipfile
+"""What arrays of images, labels and class names may be, and which arrays belong together."""
 
 import numpy as np
 import pytest
-from images import all_paths, load, random_pixels, refused
 
-
-def batch(count: int, *shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)
-
-
-def test_npz_with_training_and_test(tmp_path):
-    x, y = batch(30, 8, 8, 3), np.arange(30) % 3
-    np.savez(tmp_path / "a.npz", x_train=x, y_train=y[:, None], x_test=x[:6], y_test=y[:6])
-    splits = load(tmp_path / "a.npz")
-    np.testing.assert_array_equal(splits.test.images(slice(None)), x[:6])
-    assert splits.test.labels.tolist() == [0, 1, 2, 0, 1, 2]
-    assert splits.test.paths[1] == "a.npz:x_test#1"
-    assert len(splits.train) == 27
-
-
-def test_npz_of_medmnist(tmp_path):
-    parts = {"train": 30, "val": 6, "test": 9}
-    arrays = {f"{name}_images": batch(n, 8, 8, seed=n) for name, n in parts.items()}
-    np.savez(
-        tmp_path / "a.npz", **arrays, **{f"{name}_labels": np.arange(n) % 3 for name, n in parts.items()}
-    )
-    splits = load(tmp_path / "a.npz")
-    assert [len(split) for split in splits] == [30, 6, 9]
-    assert splits.image_shape == (1, 8, 8)
-
-
-def test_npz_unsplit_with_names(tmp_path):
-    np.savez(
-        tmp_path / "a.npz", images=batch(30, 8, 8), labels=np.arange(30) % 3, class_names=["z", "y", "x"]
-    )
-    splits = load(tmp_path / "a.npz")
-    assert splits.class_names == ("x", "y", "z")
-    assert "a.npz#0" in all_paths(splits)
-
-
-def test_npz_of_other_types_is_scaled(tmp_path):
-    x, y = batch(30, 8, 8), np.arange(30) % 3
-    for name, images in {
-        "f": x / 255,
-        "i": x.astype(np.int64),
-        "u": x.astype(np.uint16) * 257,
-        "b": x > 127,
-    }.items():
-        np.savez(tmp_path / f"{name}.npz", images=images, labels=y)
-        splits = load(tmp_path / f"{name}.npz", test_fraction=0.2)
-        expected = np.where(x > 127, 255, 0) if name == "b" else x
-        where = [int(path.partition("#")[2]) for path in splits.test.paths]
-        np.testing.assert_array_equal(splits.test.images(slice(None))[..., 0], expected[where])
-
-
-def test_channels_first_and_one_hot_labels(tmp_path):
-    pixels, y = batch(30, 8, 8, 3), np.arange(30) % 3
-    np.savez(tmp_path / "a.npz", images=np.moveaxis(pixels, -1, 1), labels=np.eye(3, dtype=np.float32)[y])
-    splits = load(tmp_path / "a.npz")
-    assert splits.class_names == ("0", "1", "2")
-    for split in splits:
-        for position, path in enumerate(split.paths):
-            number = int(path.partition("#")[2])
-            np.testing.assert_array_equal(split.images(slice(position, position + 1))[0], pixels[number])
-            assert split.labels[position] == y[number]
-
-
-def test_bad_npz_files(tmp_path):
-    path, y = tmp_path / "a.npz", np.arange(30) % 3
-
-    def write(**arrays):
-        np.savez(path, **arrays)
-        return path
-
-    refused(write(images=batch(30, 8), labels=y), "images has the shape (30, 8)", "height, width")
-    refused(
-        write(images=batch(30, 5, 8, 8), labels=y), "images has the shape (30, 5, 8, 8)", "3 or 4 channels"
-    )
-    refused(write(images=batch(30, 8, 8), labels=np.ones((30, 3))), "one integer or text for each")
-    refused(write(images=batch(30, 8, 8) * -1.5, labels=y), "float64", "from 0 to 1")
-    refused(write(images=batch(30, 8, 8), labels=y[:7]), "labels has the shape (7,)", "30 images")
-    refused(write(images=batch(30, 8, 8), labels=y / 2), "float64", "one integer or text")
-    refused(write(images=batch(30, 8, 8), labels=y, class_names=["a", "b"]), "class_names has 2 names")
-    refused(write(pictures=batch(30, 8, 8), y=y), "pictures, y", "x_train")
-    refused(write(images=np.array([{}] * 30), labels=y), "cannot be read as .npz", "it holds Python objects")
-    path.write_bytes(b"PK no")
-    refused(path, "cannot be read as .npz")
-
-
-IMAGES = np.stack([random_pixels(seed) for seed in range(30)])
-
-
-LABELS = np.arange(30) % 2
+from tenfold.core.errors import InputError
+from tenfold.data.sources.arrays import (
+    array_pairs,
+    array_part,
+    checked_classes,
+    checked_images,
+    checked_names,
+)
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("keys", "pairs"),
     [
-        ({"y_train": np.array([b"\xff", b"a"] * 15)}, ("y_train", "no UTF-8", "as text")),
-        ({"class_names": np.array("cat")}, ("class_names has the shape ()", "a text for each class")),
-        ({"class_names": np.arange(2)}, ("class_names has the shape (2,) and the type int64",)),
-        ({"y_train": np.array(["a", {}] * 15, object)}, ("Python objects", "labels as integers")),
+        (["x_test", "y_test", "x_train", "y_train"], ["train", "test"]),
+        (["train_images", "train_labels", "val_images", "val_labels"], ["train", "validation"]),
+        (["images", "labels"], [None]),
+        (["X", "y"], [None]),
+        (["X", "Y"], [None]),
+        (["x_more", "y_more"], []),
+        (["x_train"], []),
+        ([], []),
     ],
 )
-def test_arrays_that_hold_something_else_are_refused(tmp_path, more, words):
-    np.savez(tmp_path / "a.npz", **{"x_train": IMAGES, "y_train": LABELS, **more})
-    refused(tmp_path / "a.npz", "a.npz", *words)
-    with pytest.raises(Exception) as error:  # noqa: PT011
-        load(tmp_path / "a.npz")
-    assert "allow_pickle" not in str(error.value)
+def test_arrays_of_images_find_their_labels(keys, pairs):
+    found = list(array_pairs(keys))
+    assert [split for split, _, _ in found] == pairs
+    assert all(images in keys and labels in keys for _, images, labels in found)
 
 
-def test_class_names_in_bytes(tmp_path):
-    np.savez(tmp_path / "a.npz", x_train=IMAGES, y_train=LABELS, class_names=np.array([b"dog", b"cat"]))
-    assert load(tmp_path / "a.npz").class_names == ("cat", "dog")
+def test_a_part_names_its_images_by_their_places():
+    part = array_part("train", "a.npz", np.zeros((2, 4, 5, 3), np.uint8)[:, :, ::-1], ["x", "y"])
+    assert (part.split, part.paths, part.classes) == ("train", ["a.npz#0", "a.npz#1"], ["x", "y"])
+    for _, image in part.encoded():
+        assert isinstance(image, np.ndarray)
+        assert image.flags.c_contiguous
+        assert image.shape == (4, 5, 3)
 
 
-def test_a_header_of_terabytes(tmp_path):
-    header, labels = io.BytesIO(), io.BytesIO()
-    shape = (1_000_000, 1000, 1000, 3)
-    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    np.save(labels, LABELS)
-    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as file:
-        file.writestr("x_train.npy", header.getvalue() + b"abc")
-        file.writestr("y_train.npy", labels.getvalue())
-    refused(tmp_path / "huge.npz", "huge.npz")
+@pytest.mark.parametrize(
+    ("images", "shape", "value"),
+    [
+        (np.full((2, 5, 6), 7, np.uint8), (2, 5, 6, 1), 7),
+        (np.full((2, 5, 6, 3), 7, np.uint8), (2, 5, 6, 3), 7),
+        (np.full((2, 3, 5, 6), 7, np.uint8), (2, 5, 6, 3), 7),
+        (np.full((2, 1, 5, 6), 7, np.int32), (2, 5, 6, 1), 7),
+        (np.full((2, 5, 6), 257, np.uint16), (2, 5, 6, 1), 1),
+        (np.full((2, 5, 6), 0.5, np.float32), (2, 5, 6, 1), 128),
+        (np.full((2, 5, 6), True), (2, 5, 6, 1), 255),
+        (np.zeros((0, 5, 6), np.uint8), (0, 5, 6, 1), 0),
+    ],
+)
+def test_images_become_bytes_with_their_channels_last(images, shape, value):
+    found = checked_images("a.npz: images", images)
+    assert (found.shape, found.dtype) == (shape, np.uint8)
+    assert (found == value).all()
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (np.zeros((5, 6), np.uint8), r"has the shape \(5, 6\)"),
+        (np.zeros((2, 5, 6, 2), np.uint8), r"has the shape \(2, 5, 6, 2\)"),
+        (np.full((2, 5, 6), 256), "int64 and values from 256 to 256"),
+        (np.full((2, 5, 6), -1), "values from -1 to -1"),
+        (np.full((2, 5, 6), 1.01), "float64 and values from 1.01"),
+        (np.full((2, 5, 6), np.nan), "values from nan"),
+    ],
+)
+def test_what_is_no_array_of_images_is_refused(images, words):
+    with pytest.raises(InputError, match=words):
+        checked_images("a.npz: images", images)
+
+
+def test_labels_are_texts_numbers_numbers_of_names_or_ones_in_rows():
+    def classes(labels, names=None):
+        return checked_classes("a", np.array(labels), len(labels), names)
+
+    assert classes(["b", "a"]) == classes([b"b", b"a"]) == ["b", "a"]
+    assert classes([2, 0]) == classes([[2], [0]]) == classes([[0, 0, 1], [1, 0, 0]]) == ["2", "0"]
+    assert classes([1, 0], ["cat", "dog"]) == ["dog", "cat"]
+    assert classes(["x", "y"], ["cat", "dog"]) == ["x", "y"]
+    assert classes([True, False]) == ["True", "False"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (np.array([0, 2]), "reaches from 0 to 2, but class_names has 2 names"),
+        (np.array([-1, 0]), "reaches from -1"),
+        (np.array([0]), "one integer or text for each of the 2 images"),
+        (np.array([0.5, 1]), "float64"),
+        (np.ones((2, 3)), r"has the shape \(2, 3\)"),
+        (np.array([b"\xff", b"a"]), "no UTF-8"),
+    ],
+)
+def test_labels_that_say_no_class_are_refused(labels, words):
+    with pytest.raises(InputError, match=words):
+        checked_classes("a.npz: labels", labels, 2, ["cat", "dog"])
+
+
+def test_names_of_classes_are_texts():
+    assert checked_names("a", np.array([b"cat", b"dog"])) == checked_names("a", np.array(["cat", "dog"]))
+    for wrong in (np.array("cat"), np.arange(2), np.array([["a"]])):
+        with pytest.raises(InputError, match="expected a text for each class"):
+            checked_names("a", wrong)
