@@ -8,11 +8,12 @@ import typer
 
 from tenfold.cli.options import (
     FOLDERS,
+    MOVED,
     OWN,
     DataOption,
     DeviceOption,
     FolderWords,
-    MovedOption,
+    MovedWords,
     OwnWords,
     RunArgument,
     VerifyOption,
@@ -26,17 +27,17 @@ def report(
     corruptions: Annotated[
         bool, typer.Option("--corruptions", help="Also measure accuracy under noise, blur and the like.")
     ] = False,
-    data: MovedOption = None,
+    moved: MovedWords = MOVED,
     device: DeviceOption = "auto",
     own: OwnWords = OWN,
 ) -> None:
     """Draw a run's figures and report again.
 
-    With where the model looked in the telling images.
+    With where the model looked in the telling images. Where these are gone, from the saved predictions alone.
     """
     from tenfold.workbench.verbs import renew_report
 
-    print(renew_report(run, corruptions=corruptions, device=device, model=own.given, data=data))
+    print(renew_report(run, corruptions=corruptions, device=device, model=own.given, **moved.keywords))
 
 
 def compare(

@@ -32,10 +32,6 @@ DeviceOption = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Wh
 VerifyOption = Annotated[
     bool, typer.Option("--verify", help="First compare every image with what the cache was made from.")
 ]
-MovedOption = Annotated[
-    str | None,
-    typer.Option("--data", metavar="SOURCE", help="Where the run's images are now, if they have moved."),
-]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name below runs/.")]
 RunsFolder = Annotated[Path, typer.Option(metavar="DIR", help="The folder of run folders.")]
 
@@ -74,6 +70,25 @@ class SourceWords:
     def keywords(self) -> dict[str, Any]:
         """Those of `make_source`."""
         return {"data": fetched(self.data), **self.folders.keywords}
+
+
+@dataclass(frozen=True)
+class MovedWords:
+    """The words that say where a run's images and their labels are now."""
+
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="SOURCE", help="Where the run's images are now, if they have moved."),
+    ] = None
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", metavar="FILE", help="Where the table of their labels is now, if it has."),
+    ] = None
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """Those of `load_run`."""
+        return {"data": fetched(self.data), "labels": self.labels}
 
 
 @dataclass(frozen=True)
@@ -138,6 +153,7 @@ class ProcessWords:
 
 # What a verb's parameter is without any of its options.
 FOLDERS, SOURCE, OWN, PROCESSES = FolderWords(), SourceWords(), OwnWords(), ProcessWords()
+MOVED = MovedWords()
 _KIND = inspect.Parameter.KEYWORD_ONLY  # as typer calls a verb
 
 

@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from tenfold.cli.options import (
+    MOVED,
     OWN,
     PROCESSES,
     SOURCE,
     DataOption,
     DeviceOption,
     LabelsOption,
-    MovedOption,
+    MovedWords,
     OwnWords,
     ProcessWords,
     RunArgument,
@@ -75,7 +76,7 @@ def train(
 
 def resume(
     run: RunArgument,
-    data: MovedOption = None,
+    moved: MovedWords = MOVED,
     device: DeviceOption = "auto",
     own: OwnWords = OWN,
     processes: ProcessWords = PROCESSES,
@@ -83,11 +84,15 @@ def resume(
     """Go on with an interrupted run from its last checkpoint."""
     from tenfold.workbench.verbs import resume
 
-    resume(run, device=device, model=own.given, data=data)
+    resume(run, device=device, model=own.given, **moved.keywords)
 
 
 def evaluate(
     run: RunArgument,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[data.KEY=VALUE]...", help="How to read the images of --data."),
+    ] = None,
     data: DataOption = None,
     labels: LabelsOption = None,
     device: DeviceOption = "auto",
@@ -97,7 +102,8 @@ def evaluate(
     """Test a run's model again, on its data or on other images."""
     from tenfold.workbench.verbs import evaluate
 
-    evaluate(run, data=fetched(data), labels=labels, device=device, model=own.given)
+    given = words or []
+    evaluate(run, data=fetched(data), labels=labels, device=device, model=own.given, overrides=given)
 
 
 def sweep(

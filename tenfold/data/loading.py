@@ -12,7 +12,7 @@ from tenfold.core.progress import Progress
 from tenfold.data.decode import Target, decode
 from tenfold.data.limits import BadPicture
 from tenfold.data.pack import Pack, open_pack
-from tenfold.data.source import Source
+from tenfold.data.source import Moved, Source
 from tenfold.data.sources.opening import NAMED_SOURCES, open_source
 from tenfold.data.sources.parts import Part
 from tenfold.data.splits import Split, Splits, make_splits, make_test_split
@@ -53,10 +53,10 @@ def fold_splits(
     return tuple(read_splits(part, source, progress) for part in parts)
 
 
-def reload_splits(data: recipe.Data, facts: dict[str, Any], place: str | None = None) -> Splits:
+def reload_splits(data: recipe.Data, facts: dict[str, Any], moved: Moved | None = None) -> Splits:
     """The splits that a run's `data.json` (`facts`) describes, read as they were read then.
 
-    `place` is where its source has moved to: see `Source.moved_to`. Raises InputError where the source is gone.
+    `moved` says where its source is now: see `Source.moved`. Raises InputError where the source is gone.
 
     Runs of version 0.1 do not say how their images were decoded (cropped, and from the whole range of each format),
     nor what was kept together when splits were drawn (nothing).
@@ -66,19 +66,37 @@ def reload_splits(data: recipe.Data, facts: dict[str, Any], place: str | None = 
     if "together" not in facts:  # drawn before copies were kept together
         data = data.model_copy(update={"copies": "apart"})
     source = Source(**facts["source"])
-    known = source if place is None else source.moved_to(place)
-    if place is None and _is_gone(source):
-        raise InputError(
-            f"{source.data or source.train[0]}: the images are not there any more. Where they have moved, say so "
-            "once: `tenfold report RUN --data PLACE` for a finished run, else `tenfold resume RUN --data PLACE`; in "
-            "Python: tenfold.load_run(RUN, data=...), which also takes the arrays of a run on arrays."
-        )
+    moved = moved or Moved()
+    known = source.moved(moved)
+    if moved.data is None:
+        _check_images(known)
+    if moved.labels is None:
+        _check_labels(known)
     return read_splits(data, known, None, decoding_of(facts), tuple(facts["class_names"]))
 
 
-def _is_gone(source: Source) -> bool:
-    return source.data not in NAMED_SOURCES and not all(
-        source.located(path).exists() for path in source.paths
+def _check_images(source: Source) -> None:
+    """Raise InputError where the images are gone, with what helps."""
+    for path in source.paths if source.data not in NAMED_SOURCES else ():
+        if not source.located(path).exists():
+            raise InputError(
+                f"{path}: the images are not there any more. {_say_moved('data', 'they have')}, which also takes "
+                "the arrays of a run on arrays."
+            )
+
+
+def _check_labels(source: Source) -> None:
+    """Raise InputError where the table of the images' labels is gone, with what helps."""
+    if source.labels is not None and not source.located(source.labels).is_file():
+        raise InputError(
+            f"{source.labels}: the table of labels is not there any more. {_say_moved('labels', 'it has')}."
+        )
+
+
+def _say_moved(option: str, they_have: str) -> str:
+    return (
+        f"Where {they_have} moved, say so once: `tenfold report RUN --{option} PLACE` for a finished run, else "
+        f"`tenfold resume RUN --{option} PLACE`; in Python: tenfold.load_run(RUN, {option}=...)"
     )
 
 

@@ -5,7 +5,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tenfold.core.errors import InputError
+
 SPLIT_NAMES = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where a run's source is now: its images, its table of labels, or both; None for what stayed where it was."""
+
+    data: str | None = None
+    labels: str | None = None
+
+    def __bool__(self) -> bool:
+        return self != Moved()
+
+    @property
+    def said(self) -> str:
+        """Its places, for messages."""
+        return " with ".join(place for place in (self.data, self.labels) if place is not None)
 
 
 @dataclass(frozen=True)
@@ -54,8 +72,23 @@ class Source:
         based = Path(self.base) / path
         return based if based.exists() else Path(path)
 
-    def moved_to(self, place: str) -> "Source":
-        """The same source at `place`: its folder or file, or the folder above the folders of its splits."""
+    def moved(self, now: Moved) -> "Source":
+        """The same source where it is `now`.
+
+        `now.data` is its folder or file, or the folder above the folders of its splits. Raises InputError for labels
+        where it has no table of them.
+        """
+        if now.labels is not None and self.labels is None:
+            raise InputError(
+                f"--labels {now.labels}: the labels of this run's images came from no table that was named. Say "
+                "where the images are with --data."
+            )
+        if now.data is None:
+            return self if now.labels is None else replace(self, labels=str(Path(now.labels).absolute()))
+        moved = self._at(now.data)
+        return moved if now.labels is None else replace(moved, labels=now.labels).meant_from_here()
+
+    def _at(self, place: str) -> "Source":
         if self.data is not None or not self.folders:
             return Source(place, labels=self._moved_labels(place)).meant_from_here()
         places = [(split, self.located(path).absolute()) for split, path in self.folders]

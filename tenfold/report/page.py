@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tenfold.core.errors import TenfoldError
 from tenfold.core.files import write_text
 from tenfold.core.numbers import count, duration, interval, percent, plain, readable
 from tenfold.findings import Evidence, Finding, find, gather, short
@@ -65,25 +64,19 @@ CELL_IMAGES = 12
 MATRIX_CLASSES = 120
 
 
-def write_report(run: Run, splits: "Splits | None" = None) -> Path:
+def write_report(run: Run, splits: "Splits | None" = None, missing: str = "they were not given.") -> Path:
     """Draw a run's figures and write its report; both are made from saved files, so they can be made again.
 
-    `splits` are for the pictures; without them the run's own data are opened again, and where those are gone the
-    report says so and has no pictures. Raises InputError where the run has no metrics yet.
+    `splits` are for the pictures; without them the report says what it lacks, and that they are `missing` because of
+    that. Raises InputError where the run has no metrics yet.
     """
     evidence = gather(run)
-    note = ""
-    if splits is None:
-        try:
-            splits = run.splits()
-        except TenfoldError as error:
-            note = f"There are no pictures in this page, because the images could not be opened: {error}"
     draw_figures(run, evidence, splits)
-    write_text(run.report, _render(run, evidence, splits, note))
+    write_text(run.report, _render(run, evidence, splits, missing))
     return run.report
 
 
-def _render(run: Run, evidence: Evidence, splits: "Splits | None", note: str) -> str:
+def _render(run: Run, evidence: Evidence, splits: "Splits | None", missing: str) -> str:
     album = Album(evidence.predictions, tile_limit(run.image_shape)) if evidence.predictions else None
     found = find(evidence)
     verdict = _verdict(found)
@@ -111,7 +104,7 @@ def _render(run: Run, evidence: Evidence, splits: "Splits | None", note: str) ->
         data=about_data(run, splits),
         class_count=len(evidence.class_names),
         show_matrix=len(evidence.class_names) <= MATRIX_CLASSES,
-        pictures_note=note,
+        pictures_note="" if splits else _lacks(run, missing),
         command=evidence.command,
         predict_command=run.predict_command,
         recipe=run.recipe.to_toml(),
@@ -120,6 +113,20 @@ def _render(run: Run, evidence: Evidence, splits: "Splits | None", note: str) ->
         **about_model(run, evidence),
         **pictured,
     )
+
+
+def _lacks(run: Run, missing: str) -> str:
+    """What a page without the images leaves out, and why; what an earlier report saved of them stays."""
+    parts = {
+        "the images themselves": False,
+        "examples of the training images": (run.figures / "samples.svg").is_file(),
+        "where the model looked (Grad-CAM)": run.has(Run.gradcam),
+        "accuracy under corruptions": run.has(Run.robustness),
+    }
+    kept = [name for name, saved in parts.items() if saved]
+    without = ", ".join(name for name, saved in parts.items() if not saved)
+    rest = f" As an earlier report saved them: {', '.join(kept)}." if kept else ""
+    return f"This page was made without the images, so it leaves out: {without}. Why: {missing}{rest}"
 
 
 # What stands in the sections ---------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tenfold.data import Splits
+    from tenfold.data.source import Moved
     from tenfold.data.sources.given import Frame, Pair
     from tenfold.models import Classifier, OwnModel
     from tenfold.models.own import Make
@@ -100,13 +101,13 @@ class Run(Folder):
     """A run folder. A file that is missing or damaged is an InputError that names it and what helps.
 
     Each attribute is a file: reading it reads the file, setting it writes the file atomically. `run.saved(Run.x)`
-    gives None where the file is not there. `own` is the user's model, where the run's is one; `place` is where the
-    run's images have moved to.
+    gives None where the file is not there. `own` is the user's model, where the run's is one; `moved` is where the
+    run's images and their labels have moved to.
     """
 
-    def __init__(self, path: str | Path, own: "OwnModel | None" = None, place: str | None = None) -> None:
+    def __init__(self, path: str | Path, own: "OwnModel | None" = None, moved: "Moved | None" = None) -> None:
         super().__init__(path)
-        self.own, self.place = own, place
+        self.own, self.moved = own, moved
 
     # Written before training.
     recipe = RecipeFile("recipe.toml", stage=BEGUN, remedy=_ANEW)
@@ -231,11 +232,9 @@ class Run(Folder):
         """Open the run's data again. Raises InputError where the source is gone or has changed since."""
         from tenfold.data import reload_splits
 
-        splits = reload_splits(self.recipe.data, self.data, self.place)
+        splits = reload_splits(self.recipe.data, self.data, self.moved)
         if splits.fingerprint != self.data["fingerprint"]:
-            where = (
-                "have changed" if self.place is None else f"in {self.place} are other ones, or have changed"
-            )
+            where = f"in {self.moved.said} are other ones, or have changed" if self.moved else "have changed"
             raise InputError(
                 f"{self.path}: its data {where} since it began (fingerprint {splits.fingerprint} now, "
                 f"{self.data['fingerprint']} then). Restore them, or train a new run."
@@ -244,7 +243,7 @@ class Run(Folder):
 
     def remember_place(self, splits: "Splits") -> None:
         """Note in `data.json` where the run's data, opened as `splits`, are now."""
-        if self.place is not None:
+        if self.moved:
             Run.data.write(self, {**self.data, "source": splits.source.to_json()})
 
     def model(self) -> "Classifier":
@@ -353,18 +352,20 @@ def load_run(
     path: "str | Path | Run",
     model: "nn.Module | Make | OwnModel | None" = None,
     data: "str | Path | Frame | Pair | Mapping[str, Pair] | None" = None,
+    labels: "str | Path | Frame | None" = None,
 ) -> Run:
     """Open a run folder, or a run's name below `runs/`. Raises InputError where it is not one.
 
     `model` is needed where the run's model is a module of your own: that module again, or the function that makes it.
     `data` is needed where the run's images have moved (their folder or file, or the folder above those of its splits)
-    or were arrays that the cache has lost: whenever they are opened, they must be the same images.
+    or were arrays that the cache has lost, and `labels` where the table of their labels has: whenever they are
+    opened, they must be the same images with the same labels.
     """
     own = None if model is None else _given(model)
-    place = None if data is None else _place(data)
+    moved = None if data is None and labels is None else _moved(data, labels)
     if isinstance(path, Run):
-        return Run(path.path, own or path.own, place or path.place) if own or place else path
-    for candidate in (Run(path, own, place), Run(Path("runs") / path, own, place)):
+        return Run(path.path, own or path.own, moved or path.moved) if own or moved else path
+    for candidate in (Run(path, own, moved), Run(Path("runs") / path, own, moved)):
         if candidate.has(Run.recipe):
             return candidate
     raise InputError(
@@ -378,13 +379,13 @@ def _given(model: "nn.Module | Make | OwnModel") -> "OwnModel":
     return given_model(model)
 
 
-def _place(data: "str | Path | Frame | Pair | Mapping[str, Pair]") -> str:
+def _moved(data: "str | Path | Frame | Pair | Mapping[str, Pair] | None", labels: Any) -> "Moved":
+    from tenfold.data.source import Moved
     from tenfold.data.sources.given import place_of
     from tenfold.data.sources.opening import said_source
 
-    place, _ = place_of(data)
-    assert place is not None
-    return said_source(place)
+    place, table = place_of(data, labels)
+    return Moved(None if place is None else said_source(place), table)
 
 
 def find_runs(folder: Path) -> list[Run]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from torch import nn
 
@@ -17,6 +17,16 @@ from tenfold.recipe import Data as DataTable
 
 # How a module of the user's own is trained where no recipe is named.
 PLAIN_RECIPE = "model-s-baseline"
+
+_CONTRACT = "images are brought to the model's input as its training images were"
+_DRAWN = "nothing is drawn: the source's test split is tested, or all of it"
+# Why some of `[data]` cannot be changed where a finished model is tested.
+_NOT_READING = {
+    **dict.fromkeys(("image_size", "unequal_size", "channels", "fit"), _CONTRACT),
+    **dict.fromkeys(
+        ("test_fraction", "validation_fraction", "split_seed", "copies", "folds", "fold"), _DRAWN
+    ),
+}
 
 # A module of the user's own, or what makes one.
 Model = nn.Module | Make | OwnModel
@@ -87,6 +97,26 @@ def compose(
 def data_options(overrides: Overrides) -> DataTable:
     """What overrides say of a recipe's `[data]`, checked as a recipe's are. Raises InputError for its faults."""
     return load_recipe(load_recipe("digits"), overrides).data  # the recipe itself does not matter
+
+
+def reading_options(overrides: Overrides) -> dict[str, Any]:
+    """Those of `[data]` that overrides set, of which each must be a matter of reading a source to test a model on it.
+
+    Raises InputError for others, with the reason.
+    """
+    overrides = overrides if isinstance(overrides, Mapping) else tuple(overrides)
+    keys = [text.partition("=")[0].strip() for text in overrides]  # of a mapping, these are its keys
+    for key in keys:
+        table, _, name = key.partition(".")
+        if table != "data":
+            raise InputError(
+                f"{key}: only data.KEY=VALUE changes how images are read; a model is tested as it is."
+            )
+        if name in _NOT_READING:
+            raise InputError(f"{key}: {_NOT_READING[name]}. Leave it out.")
+    options, said = data_options(overrides), {key.removeprefix("data.") for key in keys}
+    said |= {"group"} if "group_column" in said else set()  # its earlier name
+    return {name: value for name, value in options.model_dump().items() if name in said}
 
 
 def _listed(folders: Folders) -> tuple[str, ...]:

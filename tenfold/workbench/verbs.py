@@ -8,21 +8,24 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import torch
+from rich.markup import escape
 
 from tenfold.core.devices import choose_device
-from tenfold.core.errors import InputError
+from tenfold.core.errors import InputError, TenfoldError
+from tenfold.core.terminal import make_console
 from tenfold.core.world import joined, own_device, restarted
 from tenfold.data import Source, Splits, decoding_of, load_test_split, read_splits, verify_packs
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split
 from tenfold.models import given_model
 from tenfold.models.own import OWN
-from tenfold.recipe import Composition, Recipe
+from tenfold.recipe import Composition, Overrides, Recipe
 from tenfold.recipe import Data as DataTable
 from tenfold.recipe.overrides import of_table
 from tenfold.report import write_report
 from tenfold.runs.create import create_run, restarted_run
 from tenfold.runs.environment import command_line
+from tenfold.runs.files import FolderFileError
 from tenfold.runs.folder import Run, load_run
 from tenfold.runs.metrics import measure
 from tenfold.runs.tracking import check_tracker
@@ -33,7 +36,16 @@ from tenfold.workbench.budget import Plan, make_plan, suitable_plan
 from tenfold.workbench.candidates import Candidate
 from tenfold.workbench.carry_out import FEATURES, Workplace, carry_out, evaluate_again
 from tenfold.workbench.progress import Display, display_for
-from tenfold.workbench.request import Data, Model, SourceOptions, Table, compose, data_options, make_source
+from tenfold.workbench.request import (
+    Data,
+    Model,
+    SourceOptions,
+    Table,
+    compose,
+    data_options,
+    make_source,
+    reading_options,
+)
 
 # The keywords of a source, `data` apart, in `load_splits`.
 SOURCE_KEYS = ("labels", "train", "validation", "test")
@@ -134,13 +146,15 @@ def resume(
     progress: bool = True,
     model: Model | None = None,
     data: Data | None = None,
+    labels: Table | None = None,
 ) -> Run:
     """Go on with an interrupted run from its last checkpoint, then evaluate and report as `train` does.
 
     A run interrupted before its first checkpoint begins anew; one that had finished is evaluated again.
-    `model` and `data`, which says where its images are now: see `load_run`; the run notes the place.
+    `model`, and `data` and `labels`, which say where its images and their labels are now: see `load_run`; the run
+    notes the place.
     """
-    run = load_run(run, model, data)
+    run = load_run(run, model, data, labels)
     where = choose_device(device)
     with joined(where) as world:
         splits = world.in_line(run.splits)
@@ -154,6 +168,7 @@ def evaluate(
     *,
     data: Data | None = None,
     labels: Table | None = None,
+    overrides: Overrides = (),
     device: str = "auto",
     progress: bool = True,
     model: Model | None = None,
@@ -162,17 +177,25 @@ def evaluate(
 
     Its own: predictions, metrics, figures and report are written anew. Another labelled source (its test split, or
     all of it where it has none): predictions and metrics go to `evaluations/SOURCE/` in the run folder, and the run's
-    own results stay as they are. `labels` is a table of its labels: see `train`. Raises InputError where `data` has
-    classes that the model does not know.
+    own results stay as they are. `labels` is a table of its labels: see `train`. `overrides` say how to read it, in
+    place of what the run's recipe says: `data.label_column=species`, or `{"data.nested": True}`; those that are no
+    matter of reading are refused with the reason. Raises InputError where `data` has classes that the model does not
+    know.
     `model`: see `load_run`; its own images at another place: `evaluate(load_run(run, data=...))`.
     """
     run = load_run(run, model)
     where = choose_device(device)
+    reading = reading_options(overrides)
     if data is not None or labels is not None:
         with run.lock():
             source = make_source(data=data, labels=labels)
-            _evaluate_elsewhere(run, source, where, display_for(progress))
+            _evaluate_elsewhere(run, source, reading, where, display_for(progress))
         return run
+    if reading:
+        raise InputError(
+            f"{', '.join(f'data.{key}' for key in reading)}: a run's own images are read as its recipe says, or they "
+            "would be other ones. Give the labelled images that you mean with --data, or train a new run."
+        )
     with joined(where) as world:
         place = Workplace(own_device(where), display_for(progress and world.first), world)
         evaluate_again(run, world.in_line(run.splits), place)
@@ -186,20 +209,41 @@ def renew_report(
     device: str = "auto",
     model: Model | None = None,
     data: Data | None = None,
+    labels: Table | None = None,
 ) -> Path:
     """Write a run's figures and report again, with Grad-CAM and, if asked for, accuracy under corruptions.
 
-    Raises InputError where the run has no metrics yet, or where its data or model are gone. `model` and `data`, which
-    says where its images are now: see `load_run`; the run notes the place.
+    Where the images are gone or have changed, it is written from the saved predictions, and says what it lacks; with
+    `corruptions`, which need the images, InputError is raised then, and always where the run has no metrics yet.
+    `model`, and `data` and `labels`, which say where its images and their labels are now: see `load_run`; the run
+    notes the place.
     """
-    run = load_run(run, model, data)
-    splits, classifier, where = run.splits(), run.model(), choose_device(device)
+    run = load_run(run, model, data, labels)
+    where = choose_device(device)
     with run.lock():
-        run.remember_place(splits)
-        explain(run, classifier, splits.test, where)
-        if corruptions:
-            robustness(run, classifier, splits.test, where)
-        return write_report(run, splits)
+        splits, missing = _pictures(run, needed=corruptions)
+        if splits is None:
+            text = escape(f"the report is made without the images: {missing}")
+            make_console(stderr=True).print(f"[yellow]note[/] {text}")
+        else:
+            classifier = run.model()
+            run.remember_place(splits)
+            explain(run, classifier, splits.test, where)
+            if corruptions:
+                robustness(run, classifier, splits.test, where)
+        return write_report(run, splits, missing)
+
+
+def _pictures(run: Run, *, needed: bool) -> tuple[Splits | None, str]:
+    """The run's images, or why they cannot be opened where they are not `needed`; a place that is given must do."""
+    try:
+        return run.splits(), ""
+    except FolderFileError:
+        raise
+    except TenfoldError as error:
+        if needed or run.moved:
+            raise
+        return None, str(error)
 
 
 def check_cache(options: DataTable, source: Source, display: Display) -> None:
@@ -234,11 +278,14 @@ def choose_recipe(
     return replace(plan, recipe=replace(asked, base=plan.recipe, minutes=None).resolve())
 
 
-def _evaluate_elsewhere(run: Run, source: Source, device: torch.device, display: Display) -> None:
+def _evaluate_elsewhere(
+    run: Run, source: Source, reading: Mapping[str, Any], device: torch.device, display: Display
+) -> None:
     model = run.model()
     channels, height, _ = model.image_shape
     wanted = run.recipe.data.model_copy(
         update={"image_size": height, "channels": "grayscale" if channels == 1 else "rgb", "group": None}
+        | dict(reading)
     )
     with display.decoding() as note:
         try:

@@ -40,7 +40,7 @@ def pages(tmp_path_factory):
     recipe.write_text(recipe.read_text().replace("epochs = 20", "epochs = 21"))
     large, splits = large_run(folder / "large", images=3000, classes=40)
     return {
-        "report": write_report(weak),
+        "report": write_report(weak, weak.splits()),
         "comparison": compare([weak.path, strong.path], folder / "comparison").page,
         "large": write_report(large, splits),
     }

@@ -70,6 +70,67 @@ def test_the_command_that_repeats_the_run_names_the_table(run, home):
     assert f"--labels {home / 'flat' / 'shapes.tsv'}" in run.train_command()
 
 
+def test_the_table_moves_alone(run, home, command, monkeypatch):
+    table, moved = home / "flat" / "shapes.tsv", home / "elsewhere.tsv"
+    table.rename(moved)
+    try:
+        refused = command("evaluate", run.path)
+        assert refused.status == 2
+        assert "shapes.tsv: the table of labels is not there any more. Where it has moved" in refused.err
+        other = write_table(
+            home / "other.tsv", {"image": ["cix0", "crx1"], "shape": ["a", "b"], "series": ["1", "2"]}
+        )
+        wrong = command("report", run.path, "--labels", other)
+        assert wrong.status == 2, wrong.out
+        monkeypatch.chdir(home)
+        opened = tenfold.load_run(run.path, labels="elsewhere.tsv")
+        assert opened.splits().fingerprint == run.data["fingerprint"]
+        done = command("report", run.path, "--labels", "elsewhere.tsv", folder=home)
+        assert done.status == 0, done.err
+        assert "images" not in done.err
+        # The run has noted the place, which holds from any folder.
+        monkeypatch.undo()
+        assert tenfold.load_run(run.path).splits().fingerprint == run.data["fingerprint"]
+    finally:
+        moved.rename(table)
+        tenfold.renew_report(run.path, labels=table)
+
+
+def test_the_folder_and_its_table_move_to_different_places(run, home):
+    (home / "flat").rename(home / "images")
+    (home / "images" / "shapes.tsv").rename(home / "words.tsv")
+    try:
+        opened = tenfold.load_run(run.path, data=home / "images", labels=home / "words.tsv")
+        assert opened.splits().fingerprint == run.data["fingerprint"]
+    finally:
+        (home / "words.tsv").rename(home / "images" / "shapes.tsv")
+        (home / "images").rename(home / "flat")
+
+
+def test_other_labelled_images_are_read_as_overrides_say(run, home, command):
+    other = write_table(
+        home / "two.csv", {"file": ["cix0.png", "crx1.png"], "kind": SHAPES[:2], "seen": ["a", "b"]}
+    )
+    asked = ("evaluate", run.path, "--data", home / "flat", "--labels", other)
+    assert "data.label_column" in command(*asked).err
+    done = command(*asked, "data.label_column=kind", "data.group=seen")
+    assert done.status == 0, done.err
+    measured = run.evaluation("flat").metrics["test"]
+    assert (measured["n"], measured["groups"]) == (2, 2)
+    for word, reason in (
+        ("data.image_size=8", "images are brought to the model's input"),
+        ("data.test_fraction=0.5", "nothing is drawn"),
+        ("fit.epochs=3", "a model is tested as it is"),
+        ("data.nested=x", "data.nested"),
+    ):
+        refused = command(*asked, word)
+        assert refused.status == 2
+        assert reason in refused.err
+    refused = command("evaluate", run.path, "data.nested=true")
+    assert refused.status == 2
+    assert "own images are read as its recipe says" in refused.err
+
+
 def test_the_folder_moves_with_its_table(run, home):
     (home / "flat").rename(home / "moved")
     try:

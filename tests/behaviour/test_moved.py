@@ -1,5 +1,7 @@
 """A run finds its images from any folder, and after they have moved: named once, and known by their fingerprint."""
 
+import shutil
+
 import numpy as np
 import pytest
 from small import SHAPES, SMALL, draw_pictures
@@ -7,6 +9,7 @@ from small import SHAPES, SMALL, draw_pictures
 import tenfold
 from tenfold.core.errors import InputError
 from tenfold.data import Source
+from tenfold.runs.folder import Run, load_run
 from tenfold.workbench.request import make_source
 
 ONE = (*SMALL, "fit.epochs=1")
@@ -36,6 +39,41 @@ def test_a_relative_source_is_found_from_another_folder_and_where_it_moved(tmp_p
     # The run has noted the place.
     monkeypatch.chdir(tmp_path)
     assert tenfold.evaluate(path, progress=False).metrics["test"] == before["test"]
+
+
+def test_a_report_is_made_from_saved_predictions_where_the_images_are_gone(tmp_path, command):
+    pictures = draw_pictures(tmp_path / "pictures", SHAPES, 10)
+    run = tenfold.train("digits", data=pictures, out=tmp_path, overrides=ONE, progress=False)
+    before, page = run.metrics, run.report.read_text(encoding="utf-8")
+    assert "made without the images" not in page
+    shutil.rmtree(pictures)
+    run.report.unlink()
+    # Nothing needs the model either.
+    run.path_of(Run.weights).unlink()
+    done = command("report", run.path)
+    assert done.status == 0, done.err
+    assert "the report is made without the images" in done.err
+    assert f"{pictures}: the images are not there any more" in done.err
+    again = run.report.read_text(encoding="utf-8")
+    assert "it leaves out: the images themselves, accuracy under corruptions. Why: " in again
+    assert "As an earlier report saved them: examples of the training images, where the model looked" in again
+    assert 'class="g g-0"' in again
+    assert 'class="t t-0"' not in again
+    assert load_run(run.path).metrics == before
+    refused = command("report", run.path, "--corruptions")
+    assert refused.status == 2
+    assert "the images are not there any more" in refused.err
+    # A damaged file is no missing image.
+    (run.path / "data.json").write_text("{")
+    assert command("report", run.path).status == 2
+
+
+def test_images_without_labels_are_a_matter_of_predict(finished, tmp_path, command):
+    draw_pictures(tmp_path, ("flat",), 4)
+    answer = command("evaluate", finished[0], "--data", tmp_path / "flat")
+    assert answer.status == 2
+    assert f"`tenfold predict {finished[0]} {tmp_path / 'flat'}`" in answer.err
+    assert command("predict", finished[0], tmp_path / "flat").status == 0
 
 
 def test_folders_of_splits_move_together(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ def test_a_run_shows_what_it_has(run, tmp_path):
     before = run._repr_html_()
     assert "test images right" in before
     assert "<img" not in before
-    write_report(run)
+    write_report(run, run.splits())
     after = run._repr_html_()
     assert "data:image/png;base64" in after
     assert "report.html" in after

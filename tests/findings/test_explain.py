@@ -118,7 +118,7 @@ def test_explanations_are_saved_and_shown(run, model):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     with np.load(run.path / "gradcam.npz", allow_pickle=False) as saved:
         assert saved["pictures"].shape == (len(saved["positions"]), 8, 8, 3)
-    page = write_report(run).read_text()
+    page = write_report(run, run.splits()).read_text()
     assert "Grad-CAM" in page
     assert "<td>MaxPool2d</td><td>8 × 4 × 4</td>" in page
     assert 'class="g g-0"' in page
@@ -129,7 +129,7 @@ def test_robustness_is_saved_and_shown(run, model):
     assert saved["images"] == 50
     assert set(saved["accuracy"]) == set(CORRUPTIONS)
     assert all(len(values) == STRENGTHS for values in saved["accuracy"].values())
-    assert 'id="robustness"' in write_report(run).read_text()
+    assert 'id="robustness"' in write_report(run, run.splits()).read_text()
     assert (run.figures / "robustness.svg").is_file()
 
 

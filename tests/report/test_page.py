@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from constructed import digits_run, epoch_record, finish_run, large_run, new_run, pictured_splits
 from sklearn import metrics as sk
-from small import edit_json
 
 from tenfold.core.files import write_json
 from tenfold.report import write_report
@@ -64,7 +63,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(run):
-    return write_report(run).read_text(encoding="utf-8")
+    return write_report(run, run.splits()).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -173,10 +172,10 @@ def test_hostile_names_stay_text_in_the_figures(hostile):
 def test_the_report_is_made_again_without_the_data(run, tmp_path):
     folder = tmp_path / "moved"
     shutil.copytree(run.path, folder)
-    edit_json(folder / "data.json", lambda saved: saved["source"].update(data=str(tmp_path / "gone")))
-    page = write_report(type(run)(folder)).read_text()
+    page = write_report(type(run)(folder), None, "they are in a cellar.").read_text()
     reader = Reader(page)
-    assert "no pictures in this page" in reader.text
+    assert "made without the images, so it leaves out: the images themselves" in reader.text
+    assert "Why: they are in a cellar." in reader.text
     assert "image/webp" not in page
     assert reader.payload["matrix"] == run.metrics["test"]["confusion_matrix"]
 

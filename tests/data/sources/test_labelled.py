@@ -11,6 +11,7 @@ from small import SMALL
 
 from tenfold.core.errors import InputError
 from tenfold.data import Source, Splits, read_splits
+from tenfold.data.source import Moved
 from tenfold.recipe import Data
 from tenfold.workbench.request import make_source
 
@@ -389,10 +390,12 @@ def test_the_table_moves_with_its_folder(tmp_path):
     flat(tmp_path / "p")
     inside = Source(str(tmp_path / "p"), labels=str(table(tmp_path / "p" / "l.csv")))
     (tmp_path / "p").rename(tmp_path / "q")
-    moved = inside.moved_to(str(tmp_path / "q"))
+    moved = inside.moved(Moved(str(tmp_path / "q")))
     assert moved.labels == str(tmp_path / "q" / "l.csv")
     check_labels(read_splits(Data(), moved))
-    outside = Source(str(tmp_path / "p"), labels=str(table(tmp_path / "l.csv"))).moved_to(str(tmp_path / "q"))
+    outside = Source(str(tmp_path / "p"), labels=str(table(tmp_path / "l.csv"))).moved(
+        Moved(str(tmp_path / "q"))
+    )
     assert outside.labels == str(tmp_path / "l.csv")
 
 
