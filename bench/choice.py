@@ -19,12 +19,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from common import machine
+from common import machine, written_between
 
 import tenfold
 
 RESULTS = Path(__file__).parent / "results" / "choice.json"
-DOCUMENT = Path(__file__).parents[1] / "docs" / "results.md"
 BEGIN, END = "<!-- bench/choice.py --table -->\n", "<!-- end -->"
 WAYS = {"default": (), "minutes": ("--minutes", "1"), "backbone": ("backbone",)}
 HEADER = (
@@ -56,10 +55,7 @@ def main() -> None:
 def write_table(results: dict[str, Any]) -> None:
     """Put the table in its place in the document."""
     lines = [f"| {HEADER} |", f"|{'---|' * len(HEADER.split(' | '))}", *map(row, results.values())]
-    text = DOCUMENT.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    DOCUMENT.write_text(before + BEGIN + "\n".join(lines) + "\n" + END + after, encoding="utf-8")
+    written_between(BEGIN, END, lines)
 
 
 def measure(source: str, ways: list[str], runs: Path) -> dict[str, Any]:

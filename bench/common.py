@@ -14,6 +14,7 @@ from tenfold.models import build_model
 from tenfold.recipe.components import Choice
 
 PEERS = Path(__file__).parent / "peers"
+RESULTS_PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 
 
 def notebook_command(
@@ -29,6 +30,15 @@ def last_report(name: str, status: int, output: str, errors: str) -> dict:
     if status:
         raise SystemExit(f"{name} failed:\n{errors[-3000:]}")
     return json.loads(output.splitlines()[-1])
+
+
+def written_between(begin: str, end: str, lines: list[str], page: Path = RESULTS_PAGE) -> None:
+    """Put a table in its place in a document: between the comments `begin` and `end`, of which each is there once."""
+    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise SystemExit(f"{page}: no place for the table: {begin.strip()} ... {end.strip()}")
+    page.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 def matmul_rate(dtype: torch.dtype = torch.float32, size: int = 2048, seconds: float = 3.0) -> float:

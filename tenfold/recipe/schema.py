@@ -40,7 +40,7 @@ def _class_weights(value: object) -> object:
 # "auto", "none", "balanced", or a number for each class, in the order of the class names.
 ClassWeights = Annotated[str | tuple[float, ...], BeforeValidator(_class_weights)]
 # The keys for which "none" is a word, and does not remove what was said before.
-_NONE_IS_SAID = {"fit": "class_weights"}
+_NONE_IS_SAID = {"fit": "class_weights", "model": "weights"}
 
 
 class Table(BaseModel):
@@ -121,6 +121,9 @@ class Fit(Table):
     logits that are learned from (Menon et al., ICLR 2021); `focal_gamma` is that of the focal loss (Lin et al., ICCV
     2017). With class_weights = "auto", `tenfold.training.balance` decides.
 
+    With an `ema_decay` an exponential moving average of the weights is judged, kept and tested in the place of the
+    last step's; it keeps so much of what it was at each step (0.999 averages about 1,000 steps).
+
     A checkpoint is written after each epoch and, within long ones, every `checkpoint_minutes`.
 
     With `minutes`, training ends after so long, with validations and checkpoints, in the middle of an epoch if need
@@ -140,6 +143,7 @@ class Fit(Table):
     sampler: Literal["shuffled", "balanced"] = "shuffled"
     logit_adjustment: NonNegative = 0.0
     focal_gamma: NonNegative = 0.0
+    ema_decay: Share = 0.0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     batch_norm: Literal["global", "local"] = "global"
     seed: Annotated[int, Field(ge=0)] = 0
@@ -257,7 +261,7 @@ def check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
                 check_choice(kind, entry, faults) if isinstance(entry, dict) else entry for entry in value
             )
         elif kind != "augment" and isinstance(value, dict):
-            tables[kind] = check_choice(kind, value, faults)
+            tables[kind] = check_choice(kind, _meant(kind, value), faults)
     try:
         recipe = Recipe(**_without_none(tables))
     except ValidationError as error:

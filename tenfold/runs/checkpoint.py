@@ -1,9 +1,9 @@
 """Checkpoints: all that a run needs to go on, without pickle.
 
 A checkpoint is one safetensors file: weights (`model.`), the best epoch's weights (`best.`), the optimizer's tensors
-(`optimizer.`) and what the loop remembers of single images (`images.`), with everything that is not a tensor as JSON
-in the file's header. One file and one rename, so there is never a checkpoint whose parts come from different epochs.
-The checkpoint before the last one is kept beside it.
+(`optimizer.`) and what else the learner remembers (`images.`, from when that was of single images only), with
+everything that is not a tensor as JSON in the file's header. One file and one rename, so there is never a checkpoint
+whose parts come from different epochs. The checkpoint before the last one is kept beside it.
 """
 
 import os
@@ -32,14 +32,14 @@ def save_checkpoint(
     model: nn.Module,
     best: Tensors,
     optimizer: torch.optim.Optimizer,
-    images: Tensors | None = None,
+    extra: Tensors | None = None,
 ) -> None:
-    """Write the checkpoint of a run folder atomically; `images`: tensors with a value for each training image."""
+    """Write the checkpoint of a run folder atomically; `extra`: what else a learner remembers."""
     slots, groups = _optimizer_parts(optimizer)
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     tensors |= {f"optimizer.{name}": tensor for name, tensor in slots.items()}
-    tensors |= {f"images.{name}": tensor for name, tensor in (images or {}).items()}
+    tensors |= {f"images.{name}": tensor for name, tensor in (extra or {}).items()}
     path = Run(folder).path_of(Run.state)
     path.parent.mkdir(parents=True, exist_ok=True)
     # An older tenfold, which knows of no steps within epochs, must not take it for a checkpoint of an epoch's end.
@@ -93,7 +93,7 @@ def read_state(folder: Path) -> State:
 def load_checkpoint(
     folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer
 ) -> tuple[State, Tensors, Tensors]:
-    """Put a run's checkpoint into `model` and `optimizer`; return its state, the best epoch's weights and `images`.
+    """Put a run's checkpoint into `model` and `optimizer`; return its state, the best epoch's weights and `extra`.
 
     Raises InputError where the file is missing, damaged, of another version, or does not fit the model.
     """

@@ -23,6 +23,7 @@ from tenfold.models import Classifier
 from tenfold.models.shared_norm import Sharing, norm_averages, share_norms
 from tenfold.recipe import Recipe
 from tenfold.runs.checkpoint import State, Tensors, Within
+from tenfold.training.averages import Averages
 from tenfold.training.method import (
     Equipment,
     Learned,
@@ -62,12 +63,12 @@ class Epoch:
 class Memory:
     """All that a learner needs to go on, beside its model's weights and its optimizer's state.
 
-    `best`: the best epoch's weights; `images`: tensors with a value for each training image.
+    `best`: the best epoch's weights; `extra`: what the method remembers of single images, and an average of weights.
     """
 
     state: State
     best: Tensors
-    images: Tensors
+    extra: Tensors
 
 
 class Learner:
@@ -95,10 +96,15 @@ class Learner:
     ) -> None:
         device = device or torch.device("cpu")
         self.model, self.recipe = model.to(device), recipe
+        decay = recipe.fit.ema_decay
+        self.averages = Averages(self.model, decay) if decay else None
         norms = Sharing(world)
         if not world.alone and recipe.fit.batch_norm == "global":
             share_norms(self.model, norms)
         self.optimizer = build_optimizer(recipe.optimizer, model.parameter_groups())
+        if self.averages is not None:
+            averages = self.averages
+            self.optimizer.register_step_post_hook(lambda *_: averages.update())
         share_work(self.optimizer, world)
         self.schedule = build_schedule(recipe.schedule)
         self.pace = Pace(recipe, self.schedule, self.optimizer, world)
@@ -119,17 +125,25 @@ class Learner:
     @property
     def memory(self) -> Memory:
         """What a checkpoint keeps beside the model's weights and the optimizer's state."""
-        return Memory(self.state, self.best, self.method.memory())
+        averages = self.averages.memory() if self.averages else {}
+        return Memory(self.state, self.best, {**self.method.memory(), **averages})
 
     def go_on(self, memory: Memory) -> None:
         """Go on from where a learner of the same recipe stood."""
         self.state, self.best = memory.state, memory.best
-        self.method.restore(memory.images)
+        self.method.restore(memory.extra)
+        if self.averages is not None:
+            self.averages.restore(memory.extra)
         seconds = [record["seconds"] for record in self.state.history]
         self.left = self.state.within
         seconds += [self.left.seconds] if self.left else []
         self.pace.spent_before = self.spent_before + sum(seconds)
         self.schedule.memory = self.state.schedule
+
+    @property
+    def judged(self) -> Classifier:
+        """What is validated and kept of an epoch: the model, or the average of its weights."""
+        return self.averages.model if self.averages else self.model
 
     def restore_best(self) -> None:
         """Put the best epoch's weights into the model."""
@@ -164,18 +178,22 @@ class Learner:
         self.left = None
         if epoch == 1 and not within.steps:
             self._initialise()
+            if self.averages:
+                self.averages.restart()
         self.model.begin_epoch(epoch)
         world = self.train.world
         world.follow_first(self.model.state_dict().values())
         learned = self.method.learn(epoch, within)
         if not world.alone:
             self._average_norms(world)
+            if self.averages:
+                self.averages.agree(world)
         return learned
 
     def validate(self) -> Score:
         """How good the model is on the validation images, whose classes count as they do in training."""
         with self.equipment.precision():
-            return score(self.model, self.validation, self.emphasis, self.equipment.pause)
+            return score(self.judged, self.validation, self.emphasis, self.equipment.pause)
 
     def _learn_and_validate(self, epoch: int) -> Epoch:
         began, before = time.perf_counter(), self.left.seconds if self.left else 0.0
@@ -220,7 +238,7 @@ class Learner:
         value = record[stop.monitor]
         if improves(stop.monitor, value, state.best_value, stop.min_delta):
             state.best_epoch, state.best_value, state.wait = state.epoch, value, 0
-            self.best = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            self.best = {name: tensor.detach().clone() for name, tensor in self.judged.state_dict().items()}
         else:
             state.wait += 1
         if stop.patience is not None and state.wait >= stop.patience:

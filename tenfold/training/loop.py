@@ -83,7 +83,7 @@ def keep(learner: Learner, run: Run, class_names: tuple[str, ...]) -> None:
 def _save(learner: Learner, run: Run) -> None:
     """Write checkpoint and history, in this order: a kill between them costs nothing."""
     memory = learner.memory
-    save_checkpoint(run.path, memory.state, learner.model, memory.best, learner.optimizer, memory.images)
+    save_checkpoint(run.path, memory.state, learner.model, memory.best, learner.optimizer, memory.extra)
     run.history = memory.state.history
 
 

@@ -141,10 +141,16 @@ def for_evaluation(
 
 
 def check_recipe(model: Classifier, recipe: Recipe) -> None:
-    """Raise InputError where a recipe's augmentations and views do not suit a frozen backbone."""
+    """Raise InputError where augmentations, views or averaged weights do not suit a frozen backbone."""
     frozen = model.network.frozen
-    if frozen is not None:
-        _check_views(recipe, frozen.views)
+    if frozen is None:
+        return
+    _check_views(recipe, frozen.views)
+    if recipe.solves_head and recipe.fit.ema_decay:
+        raise InputError(
+            f"fit.ema_decay={recipe.fit.ema_decay:g}: a logistic head is solved to its optimum, without steps whose "
+            "weights could be averaged. Set fit.ema_decay=0, or model.head=mlp."
+        )
 
 
 def split_on_features(

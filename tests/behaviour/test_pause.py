@@ -16,7 +16,8 @@ from tenfold.runs.state import State
 from tenfold.training import learner, loop
 from tenfold.training.loop import fit
 
-# Everything that remembers: dropout, augmentation, the plateau's waiting, momentum, the hardest images, smaller ones.
+# Everything that remembers: dropout, augmentation, the plateau's waiting, momentum, the hardest images, smaller ones,
+# averaged weights.
 PLAIN = (
     "fit.epochs=4",
     "fit.batch_size=30",
@@ -34,6 +35,7 @@ FAST = (
     "fit.batch_size=30",
     "fit.hardest=[1.0,0.5]",
     "fit.scales=[0.8,1.0]",
+    "fit.ema_decay=0.9",
 )
 STEPS = {"plain": 4 * 5, "fast": 5 + 3 * 3}
 

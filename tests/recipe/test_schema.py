@@ -245,3 +245,9 @@ def test_absurd_texts_are_no_recipes(text, tmp_path):
     (tmp_path / "absurd.toml").write_text(text)
     with pytest.raises(InputError, match=r"absurd\.toml|recipe 'absurd'"):
         load_recipe(tmp_path / "absurd.toml")
+
+
+def test_none_is_a_word_where_a_key_knows_it():
+    assert load_recipe("backbone", ["model.weights=none"]).model.options["weights"] == "none"
+    assert load_recipe("digits", ["fit.class_weights=none"]).fit.class_weights == "none"
+    assert load_recipe("backbone", ["data.image_size=none"]).data.image_size is None

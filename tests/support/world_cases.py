@@ -40,6 +40,7 @@ CASES = {
         "fit.hardest=[1.0,0.6]",
         "fit.scales=[0.75,1.0]",
     ),
+    "averaged weights": (*NORMED, "augment=[]", "fit.ema_decay=0.9"),
     "plateau": (*PLAIN, "augment=[]", "schedule.name=plateau", "schedule.patience=1", "optimizer.lr=0.05"),
     "early stopping": (*PLAIN, "augment=[]", "stop.patience=1", "optimizer.lr=0.3", "fit.epochs=9"),
 }
