@@ -350,7 +350,10 @@ class PicturesFile(FolderFile["tuple[np.ndarray, np.ndarray]"]):
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 positions, pictures = saved["positions"], saved["pictures"]
-        except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        except (
+            *(ValueError, KeyError, EOFError, TypeError, NotImplementedError, RuntimeError),
+            *(MemoryError, zipfile.BadZipFile, zlib.error),
+        ) as error:
             raise ValueError(f"is damaged ({error})") from None
         wanted = positions.ndim == 1 and pictures.ndim == 4 and pictures.shape[3] == 3
         if not wanted or len(positions) != len(pictures) or pictures.dtype != np.uint8:

@@ -79,7 +79,6 @@ class DataShape(TypedDict):
     decoding: NotRequired[DecodingShape]
     median_cropped: NotRequired[float]
     left_out: NotRequired[list[LeftOutShape]]
-    copies: NotRequired[dict[str, list[int]]]
     shared_groups: NotRequired[dict[str, list[int]]]
     notices: NotRequired[list[str]]
     # Positions of test images that are also training or validation images.
