@@ -148,6 +148,7 @@ def _explained(path: Path) -> Iterator[None]:
         KeyError,
         EOFError,
         OSError,
+        RuntimeError,  # zipfile's, for a member with a password or an unknown compression
     ) as error:
         raise InputError(
             f"{path}: the archive cannot be read ({error}). It may be cut off, or of another kind than its name "

@@ -1,3 +1,5 @@
+"""Archives are read in place, as the folder that they were made of; hostile and damaged ones are refused."""
+
 import tarfile
 import zipfile
 
@@ -106,3 +108,22 @@ def test_a_damaged_member_of_a_zip_is_a_bad_file(tmp_path):
     archive.write_bytes(contents)
     bad = load(archive, bad_files_limit=0.1).bad_files
     assert [(file.path, "CRC" in file.reason) for file in bad] == [("cat/3.png", True)]
+
+
+@pytest.mark.parametrize(
+    ("offsets", "value", "words"),
+    [((6, 8), 1, "password required"), ((8, 10), 99, "compression method is not supported")],
+)
+def test_a_table_within_that_zipfile_cannot_read_is_explained(tmp_path, offsets, value, words):
+    """The flag of a password, or an unknown compression, in every header."""
+    folder = class_folders(tmp_path / "photos", {"cat": 3, "dog": 3})
+    (folder / "metadata.csv").write_text("file_name,label\ncat/0.png,cat\n")
+    archive = packed(folder, tmp_path / "a.zip")
+    contents = bytearray(archive.read_bytes())
+    for signature, offset in zip((b"PK\x03\x04", b"PK\x01\x02"), offsets, strict=True):
+        start = contents.find(signature)
+        while start >= 0:
+            contents[start + offset] = value
+            start = contents.find(signature, start + 4)
+    archive.write_bytes(bytes(contents))
+    refused(archive, "a.zip: the archive cannot be read", words)
