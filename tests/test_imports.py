@@ -7,6 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from constructed import answered_run, rights
 
 import tenfold
 
@@ -119,6 +120,61 @@ def test_training_loads_only_what_it_needs():
     loaded = loaded_after("import tenfold.training.loop, tenfold.sweeps.trial")
     assert "torch" in loaded
     assert not loaded & {"pyarrow", "sklearn", "matplotlib", "pandas", "torchvision", "timm"}
+
+
+# What takes longer to import than a command that only reads runs should take altogether.
+HEAVY = {
+    "torch",
+    "sklearn",
+    "scipy",
+    "matplotlib",
+    "pyarrow",
+    "torchvision",
+    "timm",
+    "onnx",
+    "onnxruntime",
+    "optuna",
+}
+
+
+def loaded_by(*arguments: object) -> set[str]:
+    """The modules that a fresh Python has loaded after `tenfold ARGUMENTS`, which prints something and succeeds."""
+    code = (
+        f"import sys; sys.argv = {['tenfold', *map(str, arguments)]!r}\n"
+        "from tenfold.cli import main\ntry: main()\nexcept SystemExit as end: assert not end.code\n"
+        "print(); print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *said, modules = done.stdout.splitlines()
+    assert any(said)
+    return set(modules.split())
+
+
+@pytest.mark.parametrize("arguments", [("train", "--help"), ("recipes",)], ids=" ".join)
+def test_what_only_names_things_loads_no_numpy(arguments):
+    assert not loaded_by(*arguments) & (HEAVY | {"numpy"})
+
+
+def test_runs_are_listed_without_heavy_imports(finished):
+    assert not loaded_by("runs", finished[0].parent) & HEAVY
+
+
+def test_runs_are_compared_without_torch_or_statistics_packages(tmp_path):
+    answered_run(tmp_path / "a", rights(60, 0.6, 0))
+    answered_run(tmp_path / "b", rights(60, 0.9, 1), lr=0.02)
+    loaded = loaded_by("compare", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "page")
+    assert (tmp_path / "page" / "comparison.html").is_file()
+    assert not loaded & (HEAVY - {"scipy", "matplotlib", "pyarrow"} | {"scipy.stats"})
+
+
+def test_a_report_takes_no_statistics_packages(tmp_path):
+    answered_run(tmp_path / "a", rights(60, 0.6, 0))
+    modules = "tenfold.runs.folder, tenfold.report"
+    loaded = loaded_after(
+        f"import {modules}\ntenfold.report.write_report(tenfold.runs.folder.Run({str(tmp_path / 'a')!r}))"
+    )
+    assert "matplotlib" in loaded
+    assert not loaded & {"sklearn", "timm", "torchvision", "optuna", "onnx"}
 
 
 def test_the_public_face_names_what_exists_and_no_module_takes_its_place():

@@ -20,6 +20,7 @@ from tenfold.cli.options import (
     fetched,
     recipe_and_overrides,
 )
+from tenfold.core.loading import loading
 
 
 def report(
@@ -35,7 +36,8 @@ def report(
 
     With where the model looked in the telling images. Where these are gone, from the saved predictions alone.
     """
-    from tenfold.workbench.verbs import renew_report
+    with loading():
+        from tenfold.workbench.verbs import renew_report
 
     print(renew_report(run, corruptions=corruptions, device=device, model=own.given, **moved.keywords))
 
@@ -50,7 +52,8 @@ def compare(
 
     Runs that differ only in their seed are pooled.
     """
-    from tenfold.comparison import compare, print_comparison
+    with loading():
+        from tenfold.comparison import compare, print_comparison
 
     print_comparison(compare(runs, out))
 
@@ -97,8 +100,9 @@ def inspect_data(
 
     Exit status 1 where something needs attention.
     """
-    from tenfold.workbench.request import data_options, make_source
-    from tenfold.workbench.show import show_inspection
+    with loading():
+        from tenfold.workbench.request import data_options, make_source
+        from tenfold.workbench.show import show_inspection
 
     place, options = recipe_and_overrides(words)
     named = make_source(data=fetched(place), **folders.keywords)
@@ -127,7 +131,8 @@ def show(
     ),
 ) -> None:
     """Print a recipe, and its model's layers for a source."""
-    from tenfold.workbench.show import picture_recipe, show_recipe
+    with loading():
+        from tenfold.workbench.show import picture_recipe, show_recipe
 
     recipe, overrides = recipe_and_overrides(words)
     if augmentations is not None:
@@ -140,7 +145,8 @@ def cache(
     clear: Annotated[bool, typer.Option("--clear", help="Remove everything in it.")] = False,
 ) -> None:
     """Show what the cache holds, or remove it."""
-    from tenfold.workbench.show import show_cache
+    with loading():
+        from tenfold.workbench.show import show_cache
 
     show_cache(clear)
 
@@ -154,6 +160,7 @@ def weights(
     ] = False,
 ) -> None:
     """List, fetch and verify pretrained weights."""
-    from tenfold.workbench.show import show_weights
+    with loading():
+        from tenfold.workbench.show import show_weights
 
     show_weights(names or [], verify)

@@ -26,6 +26,7 @@ from tenfold.cli.options import (
     keywords,
     recipe_and_overrides,
 )
+from tenfold.core.loading import loading
 
 # The exit status after Ctrl-C, as shells have it: 128 and the number of the signal.
 STOPPED = 130
@@ -66,7 +67,8 @@ def train(
 ) -> None:
     """Train a recipe on a source, test it, and write its report."""
     given, began = keywords(locals()), time.perf_counter()  # Loading what trains takes seconds; they count.
-    from tenfold.workbench.verbs import train
+    with loading():
+        from tenfold.workbench.verbs import train
 
     recipe, overrides = recipe_and_overrides(words)
     if recipe and given["data"] is None and is_source(recipe):
@@ -82,7 +84,8 @@ def resume(
     processes: ProcessWords = PROCESSES,
 ) -> None:
     """Go on with an interrupted run from its last checkpoint."""
-    from tenfold.workbench.verbs import resume
+    with loading():
+        from tenfold.workbench.verbs import resume
 
     resume(run, device=device, model=own.given, **moved.keywords)
 
@@ -100,7 +103,8 @@ def evaluate(
     processes: ProcessWords = PROCESSES,
 ) -> None:
     """Test a run's model again, on its data or on other images."""
-    from tenfold.workbench.verbs import evaluate
+    with loading():
+        from tenfold.workbench.verbs import evaluate
 
     given = words or []
     evaluate(run, data=fetched(data), labels=labels, device=device, model=own.given, overrides=given)
@@ -142,8 +146,9 @@ def sweep(
 ) -> None:
     """Vary a recipe over values and seeds; test the winner once."""
     given = keywords(locals())
-    from tenfold.sweeps.conduct import sweep
-    from tenfold.sweeps.space import split_words
+    with loading():
+        from tenfold.sweeps.conduct import sweep
+        from tenfold.sweeps.space import split_words
 
     recipe, rest = recipe_and_overrides(words)
     space, overrides = split_words(rest)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tenfold.cli.options import OWN, DeviceOption, OwnWords, RunArgument
+from tenfold.core.loading import loading
 from tenfold.core.terminal import make_console
 
 
@@ -44,8 +45,9 @@ def predict(
 
     Exit status 1 where some could not be read.
     """
-    from tenfold.inference.command import predict_command
-    from tenfold.inference.predict import Question
+    with loading():
+        from tenfold.inference.command import predict_command
+        from tenfold.inference.predict import Question
 
     question = Question(accuracy, conformal, raw)
     if not predict_command(
@@ -78,7 +80,8 @@ def export(
 
     Every format is proven to answer as the run did.
     """
-    from tenfold.inference.export import export as make
+    with loading():
+        from tenfold.inference.export import export as make
 
     exported = make(
         run,
@@ -103,7 +106,8 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="For you alone, where it is new.")] = False,
 ) -> None:
     """Upload an exported folder to the Hugging Face hub."""
-    from tenfold.inference.export import push as upload
+    with loading():
+        from tenfold.inference.export import push as upload
 
     print(upload(run, repository, private=private))
     print(f"try it: tenfold predict hf:{repository} picture.jpg")
@@ -125,7 +129,8 @@ def serve(
 
     Ctrl-C ends it. Elsewhere than on this machine, clients need the token in TENFOLD_TOKEN, or the one printed.
     """
-    from tenfold.serving.verb import serve
+    with loading():
+        from tenfold.serving.verb import serve
 
     server = serve(run, host=host, port=port, corrections=corrections, model=own.given, start=False)
     server.run(announce=print)

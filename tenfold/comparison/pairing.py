@@ -131,8 +131,8 @@ def _group(runs: "Sequence[Run]") -> tuple[SeedGroup, ...]:
     """Pool the runs whose recipe and training images are equal but for the seed, in the order given."""
     pooled: dict[str, list[Run]] = {}
     for run in runs:
-        recipe = run.recipe.unmeasured().model_copy(
-            update={"fit": run.recipe.fit.model_copy(update={"seed": 0})}
+        recipe = run.outline.unmeasured().model_copy(
+            update={"fit": run.outline.fit.model_copy(update={"seed": 0})}
         )
         key = f"{recipe.to_toml()} {[run.data['splits'][split]['hash'] for split in ('train', 'validation')]}"
         pooled.setdefault(key, []).append(run)
@@ -154,7 +154,7 @@ def _check_no_copies(runs: "list[Run]", answers: "list[Predictions]") -> None:
         if list(mine.paths) == list(theirs.paths) and np.array_equal(
             mine.probabilities, theirs.probabilities
         ):
-            seeds = {one.recipe.fit.seed, other.recipe.fit.seed}
+            seeds = {one.outline.fit.seed, other.outline.fit.seed}
             why = (
                 "one is a copy of the other, or the same seed was trained twice"
                 if len(seeds) == 1

@@ -72,13 +72,13 @@ def _student(estimate: float, of_images: float, of_seeds: float, freedom: int) -
     "Experimental Designs", Wiley 1950, section 4.14).
     """
     from scipy.optimize import brentq
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit
 
     variance = of_images + of_seeds
 
     def quantile(p_value: float) -> float:
-        few = of_seeds * t.isf(p_value / 2, freedom) if of_seeds else 0.0
-        return float(of_images * norm.isf(p_value / 2) + few) / variance
+        few = of_seeds * stdtrit(freedom, p_value / 2) if of_seeds else 0.0
+        return -float(of_images * ndtri(p_value / 2) + few) / variance
 
     error = variance**0.5
     reached = abs(estimate) / error
@@ -93,12 +93,14 @@ def mcnemar_mid_p(only_a: int, only_b: int) -> float:
 
     M. W. Fagerland, S. Lydersen and P. Laake, BMC Medical Research Methodology 13:91 (2013).
     """
-    from scipy.stats import binom
+    from scipy.special import betainc
 
     fewer, total = min(only_a, only_b), only_a + only_b
     if only_a == only_b:
         return 1.0
-    return float(min(1.0, 2 * binom.cdf(fewer, total, 0.5) - binom.pmf(fewer, total, 0.5)))
+    # The binomial probabilities of at most so many, and of fewer, as beta distributions.
+    at_most, below = betainc(total - fewer, fewer + 1, 0.5), betainc(total - fewer + 1, max(fewer, 1), 0.5)
+    return float(min(1.0, at_most + (below if fewer else 0.0)))
 
 
 def mean_interval(correct: Array) -> tuple[float, float]:
@@ -164,14 +166,14 @@ def _shares_p(class_a: Array, class_b: Array, wrong_a: Array, wrong_b: Array) ->
 
 def _wald_p(difference: Array, covariance: Array) -> float:
     """p-value of no difference, for estimates with that covariance, which may lack directions."""
-    from scipy.stats import chi2
+    from scipy.special import chdtrc
 
     variances, directions = np.linalg.eigh(covariance)
     known = variances > 1e-9 * variances.max()
     along = directions.T @ difference
     if np.abs(along[~known]).max(initial=0) > 1e-6:
         return 0.0  # They differ in what does not vary at all: no kind is common to both.
-    return float(chi2.sf((along[known] ** 2 / variances[known]).sum(), known.sum()))
+    return float(chdtrc(known.sum(), (along[known] ** 2 / variances[known]).sum()))
 
 
 def _groups(counts: Array) -> Array:

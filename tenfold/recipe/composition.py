@@ -67,18 +67,23 @@ def load_recipe(recipe: str | Path | Recipe, overrides: Overrides = ()) -> Recip
     return Composition(recipe, overrides).resolve()
 
 
-def parse_recipe(text: str) -> Recipe:
-    """The recipe of a TOML text, such as `Recipe.to_toml` gives. Raises InputError naming every fault at once."""
+def parse_recipe(text: str, options: bool = True) -> Recipe:
+    """The recipe of a TOML text, such as `Recipe.to_toml` gives. Raises InputError naming every fault at once.
+
+    Without `options`, those of its components are taken as they stand: see `check`.
+    """
     try:
         tables = read_toml(text)
     except ValueError as error:
         raise InputError(f"the recipe cannot be read as TOML: {error}") from None
-    return _resolved("the recipe", tables, ())
+    return _resolved("the recipe", tables, (), options)
 
 
-def _resolved(title: str, tables: dict[str, Any], layers: tuple[Overrides, ...]) -> Recipe:
+def _resolved(
+    title: str, tables: dict[str, Any], layers: tuple[Overrides, ...], options: bool = True
+) -> Recipe:
     faults = [fault for layer in layers for fault in apply_overrides(tables, layer)]
-    recipe, more = check(tables)
+    recipe, more = check(tables, options)
     faults += more
     if faults or recipe is None:
         raise InputError("\n".join([f"{title} cannot be used:", *(f"  {fault}" for fault in faults)]))

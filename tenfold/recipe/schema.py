@@ -250,17 +250,21 @@ class Recipe(Table):
         return tomli_w.dumps(self.to_tables())
 
 
-def check(tables: dict[str, Any]) -> tuple[Recipe | None, list[str]]:
-    """Validate every table and choice and fill in their options; the recipe (None if faulty), and the faults."""
+def check(tables: dict[str, Any], options: bool = True) -> tuple[Recipe | None, list[str]]:
+    """Validate every table and choice and fill in their options; the recipe (None if faulty), and the faults.
+
+    Without `options`, those of components are left as they are, and the components are not imported.
+    """
     faults: list[str] = []
     tables = {name: value for name, value in tables.items() if value is not None}
     for kind in COMPONENTS:
         value = tables.get(kind)
         if kind == "augment" and isinstance(value, list | tuple):
             tables[kind] = tuple(
-                check_choice(kind, entry, faults) if isinstance(entry, dict) else entry for entry in value
+                check_choice(kind, entry, faults) if options and isinstance(entry, dict) else entry
+                for entry in value
             )
-        elif kind != "augment" and isinstance(value, dict):
+        elif options and kind != "augment" and isinstance(value, dict):
             tables[kind] = check_choice(kind, _meant(kind, value), faults)
     try:
         recipe = Recipe(**_without_none(tables))

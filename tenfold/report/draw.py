@@ -12,6 +12,7 @@ from tenfold.findings.answers import ENOUGH, class_p_values
 from tenfold.report import figures
 from tenfold.report.kit.style import settle, to_png, to_svg
 from tenfold.runs import metrics
+from tenfold.runs.curves import average_precision, precision_recall_curve, roc_curve
 from tenfold.runs.significance import LEVEL
 
 if TYPE_CHECKING:
@@ -101,8 +102,6 @@ def _curves(
     labels: Any, probabilities: Any, test: Mapping[str, Any], names: Sequence[str]
 ) -> dict[str, Figure]:
     """ROC and precision-recall curves of every class, or of the ten with the lowest AUC."""
-    from sklearn.metrics import average_precision_score, precision_recall_curve, roc_curve
-
     areas = {
         name: values["roc_auc"] for name, values in test["per_class"].items() if values["roc_auc"] is not None
     }
@@ -114,10 +113,9 @@ def _curves(
     for name in shown:
         k = list(names).index(name)
         truth, scores = labels == k, probabilities[:, k]
-        roc[name] = thinned(*roc_curve(truth, scores)[:2])
-        values = precision_recall_curve(truth, scores)
-        recall[name] = thinned(values[1][::-1], values[0][::-1])
-        precision[name] = float(average_precision_score(truth, scores))
+        roc[name] = thinned(*roc_curve(truth, scores))
+        recall[name] = thinned(*precision_recall_curve(truth, scores))
+        precision[name] = average_precision(truth, scores)
     return {
         "roc": figures.roc(roc, areas, note),
         "precision_recall": figures.precision_recall(recall, precision, note),

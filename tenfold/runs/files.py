@@ -227,11 +227,25 @@ class RecipeFile(FolderFile["Recipe"]):
 
     constant = True
 
+    def outline(self, folder: Folder) -> "Recipe":
+        """The recipe with the options of its components as they stand there: checking them takes PyTorch.
+
+        Raises InputError where it is missing or damaged.
+        """
+        if self.name in folder._kept:
+            return folder._kept[self.name]
+        path = self.existing(folder)
+        with self.named(folder):
+            return self._parsed(path, options=False)
+
     def _read(self, path: Path) -> "Recipe":
+        return self._parsed(path, options=True)
+
+    def _parsed(self, path: Path, options: bool) -> "Recipe":
         from tenfold.recipe import parse_recipe
 
         try:
-            return parse_recipe(path.read_text(encoding="utf-8"))
+            return parse_recipe(path.read_text(encoding="utf-8"), options)
         except InputError as error:
             raise ValueError(f"holds no recipe of this tenfold; {error}") from None
         except RecursionError:

@@ -178,6 +178,11 @@ class Run(Folder):
         return self.path.name
 
     @property
+    def outline(self) -> "Recipe":
+        """The recipe for those who only name or compare it: read without importing PyTorch. See `RecipeFile`."""
+        return Run.recipe.outline(self)
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The classes in the order of the logits, as written down with the weights.
 
@@ -232,7 +237,7 @@ class Run(Folder):
         """Open the run's data again. Raises InputError where the source is gone or has changed since."""
         from tenfold.data import reload_splits
 
-        splits = reload_splits(self.recipe.data, self.data, self.moved)
+        splits = reload_splits(self.outline.data, self.data, self.moved)
         if splits.fingerprint != self.data["fingerprint"]:
             where = f"in {self.moved.said} are other ones, or have changed" if self.moved else "have changed"
             raise InputError(

@@ -68,7 +68,7 @@ def _row(run: "Run") -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {"name": run.name, "state": "unreadable"}
     try:
-        recipe = run.recipe
+        recipe = run.outline
         row |= {"model": recipe.model.name, "optimizer": recipe.optimizer.name}
         row |= {"seed": recipe.fit.seed, "data": _source(run)}
         row |= _progress(run)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tenfold.core.errors import InputError
+from tenfold.runs.curves import roc_auc
 from tenfold.runs.resampling import Margins, clusters_of, margins_of, ratio, resampled, widening
 
 Array = NDArray[Any]
@@ -200,11 +201,10 @@ def _share(part: float, whole: float, otherwise: float | None = None) -> float |
 
 def roc_aucs(labels: Array, probabilities: Array) -> list[float | None]:
     """Area under the ROC curve of each class against the rest; None where a class has no or every image."""
-    from sklearn.metrics import roc_auc_score
 
     def area(k: int) -> float | None:
         truth = labels == k
-        return float(roc_auc_score(truth, probabilities[:, k])) if 0 < truth.sum() < len(truth) else None
+        return roc_auc(truth, probabilities[:, k]) if 0 < truth.sum() < len(truth) else None
 
     return [area(k) for k in range(probabilities.shape[1])]
 

@@ -93,8 +93,8 @@ def widening(clusters: int) -> float:
     Student's t with G - 1 degrees of freedom in the place of the normal one (A. C. Cameron, J. B. Gelbach and
     D. L. Miller, "Bootstrap-based improvements for inference with clustered errors", Rev. Econ. Stat. 90 (2008)).
     """
-    from scipy.stats import norm, t
+    from scipy.special import ndtri, stdtrit
 
     if clusters < 2:
         return np.inf
-    return float(t.ppf(0.975, clusters - 1) / norm.ppf(0.975) * np.sqrt(clusters / (clusters - 1)))
+    return float(stdtrit(clusters - 1, 0.975) / ndtri(0.975) * np.sqrt(clusters / (clusters - 1)))

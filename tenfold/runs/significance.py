@@ -1,7 +1,7 @@
 """Tests of what may be chance: p-values, and their correction where many are looked at together.
 
 Each rule that calls something "more than chance" asks here; `bench/null_rates.py` measures how often each is wrong
-where there is nothing to find.
+where there is nothing to find. The distributions are those of `scipy.special`: `scipy.stats` is slow to import.
 """
 
 from statistics import NormalDist
@@ -35,11 +35,23 @@ def same_share_p(successes: Array, trials: Array) -> Array:
     and the number of successes are taken as they are. R. A. Fisher, "The logic of inductive inference", JRSS 98
     (1935).
     """
-    from scipy.stats import hypergeom
-
     successes, trials = np.asarray(successes), np.asarray(trials)
-    there = hypergeom(trials.sum(), successes.sum(), trials)
-    return np.minimum(1, 2 * np.minimum(there.cdf(successes), there.sf(successes - 1)))
+    whole = int(trials.sum()), int(successes.sum())
+    tails = [_smaller_tail(*whole, *group) for group in zip(trials.tolist(), successes.tolist(), strict=True)]
+    return np.minimum(1, 2 * np.array(tails))
+
+
+def _smaller_tail(total: int, marked: int, drawn: int, found: int) -> float:
+    """The smaller of the probabilities of at most and at least `found` marked ones in `drawn` of `total` things."""
+    from scipy.special import betaln
+
+    def log_ways(things: int, chosen: Any) -> Any:
+        return -betaln(chosen + 1, things - chosen + 1) - np.log(things + 1)
+
+    here = np.arange(max(0, drawn + marked - total), min(marked, drawn) + 1)
+    ways = log_ways(marked, here) + log_ways(total - marked, drawn - here) - log_ways(total, drawn)
+    chances = np.exp(ways)
+    return float(min(chances[here <= found].sum(), chances[here >= found].sum()))
 
 
 def two_shares_p(successes: tuple[float, float], trials: tuple[float, float]) -> float:
@@ -50,9 +62,12 @@ def two_shares_p(successes: tuple[float, float], trials: tuple[float, float]) ->
 
 def more_than_p(count: Array, trials: Array, share: float) -> Array:
     """p-values of "each trial counts with this probability", against more than that: exact binomial tails."""
-    from scipy.stats import binom
+    from scipy.special import betainc
 
-    return np.where(np.asarray(trials) > 0, binom.sf(np.asarray(count) - 1, trials, share), 1.0)
+    count, trials = np.asarray(count), np.asarray(trials)
+    # The tail is a beta distribution's, whose parameters are above 0; at least none is certain.
+    some = count > 0
+    return np.where(some, betainc(np.where(some, count, 1), np.maximum(trials - count, 0) + 1, share), 1.0)
 
 
 def group_means_p(values: Array, groups: Array, widening: Array, seed: int = 0) -> Array:

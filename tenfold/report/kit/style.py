@@ -197,7 +197,8 @@ def adaptive(svg: str) -> str:
 
 def title(axes: Axes, text: str, note: str = "") -> None:
     """A bold title on the left, and beneath it a muted note."""
-    axes.set_title(text, pad=24 if note else 10)
+    # At a set height: to look for what it might overlap, every drawing would measure the axes' letters anew.
+    axes.set_title(text, pad=24 if note else 10, y=1)
     if note:
         axes.annotate(
             note, (0, 1), (0, 7), xycoords="axes fraction", textcoords="offset points", color=MUTED, size=9
