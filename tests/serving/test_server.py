@@ -15,7 +15,6 @@ from served import FIXTURES, Client, encoded, noise
 from small import wait_for, words
 
 import tenfold
-from tenfold.core.errors import InputError
 
 GOOD = encoded(noise())
 
@@ -139,13 +138,6 @@ def test_from_python(exported, tmp_path):
 def test_two_servers_in_one_process(serve):
     one, other = serve(), serve()
     assert Client(one.port).predict(GOOD).json == Client(other.port).predict(GOOD).json
-
-
-def test_without_the_extra_it_says_what_to_install(exported, monkeypatch):
-    monkeypatch.delitem(sys.modules, "tenfold.serving.server", raising=False)
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(InputError, match=r"pip install 'tenfold\[serve\]'"):
-        tenfold.serve(exported, port=0)
 
 
 @pytest.mark.slow
