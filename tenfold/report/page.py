@@ -62,6 +62,8 @@ CHARTS = (
 )
 CELL_IMAGES = 12
 MATRIX_CLASSES = 120
+# With more classes the table of each is folded: it would be most of the page.
+FOLDED = 30
 
 
 def write_report(run: Run, splits: "Splits | None" = None, missing: str = "they were not given.") -> Path:
@@ -103,6 +105,7 @@ def _render(run: Run, evidence: Evidence, splits: "Splits | None", missing: str)
         charts=_charts(run),
         data=about_data(run, splits),
         class_count=len(evidence.class_names),
+        fold_classes=len(evidence.class_names) > FOLDED,
         show_matrix=len(evidence.class_names) <= MATRIX_CLASSES,
         pictures_note="" if splits else _lacks(run, missing),
         command=evidence.command,

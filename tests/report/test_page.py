@@ -211,6 +211,7 @@ def test_more_classes_than_a_matrix_can_show(tmp_path):
     payload = Reader(page).payload
     assert 'class="scroll matrix"' not in page
     assert "With 200 classes the matrix is left to" in page
+    assert "<summary>Each of the 200 classes</summary>" in page, "the longest table is folded"
     shown = re.findall(r'data-cell="(\d+)-(\d+)"', page)
     matrix = run.metrics["test"]["confusion_matrix"]
     assert len(shown) == 8
