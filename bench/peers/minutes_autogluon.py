@@ -50,7 +50,9 @@ def checkpoint(folder):
     network = timm.create_model("tf_efficientnet_lite0", num_classes=0)
     torch.save(lite0_weights(network), folder / "pytorch_model.bin")
     about = {"architecture": "tf_efficientnet_lite0", "num_features": network.num_features}
-    about["pretrained_cfg"] = {key: value for key, value in network.default_cfg.items() if key != "label_names"}
+    about["pretrained_cfg"] = {
+        key: value for key, value in network.default_cfg.items() if key != "label_names"
+    }
     (folder / "config.json").write_text(json.dumps(about, default=str), encoding="utf-8")
     return str(folder)
 
