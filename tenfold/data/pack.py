@@ -53,7 +53,7 @@ from tenfold.data.source import Source
 from tenfold.data.sources.opening import Contents, OpenSource, open_source
 from tenfold.data.sources.parts import Part
 
-VERSION = 3  # of the decoding and of the files' layout; another version makes other packs
+VERSION = 4  # of the decoding and of the files' layout; another version makes other packs
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ def find_parts(tree: Tree, data: recipe.Data) -> Found:
     Raises InputError for what is not understood, and where tables and class folders say different things.
     """
     reader, names = reader_of(tree)
+    if reader.tables is not None:
+        return by_tables(tree, reader.tables(tree, names))
     described = _described(tree, data) if reader.turn == PICTURES else []
     if not described:
         used = set(names)

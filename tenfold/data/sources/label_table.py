@@ -50,6 +50,7 @@ _OPTIONS = {"path": "data.path_column", "label": "data.label_column", "split": "
 class LabelTable:
     """The rows of a table. where: its file, for messages; name: the file's name; used: column of each role.
 
+    A list of a known data set has no columns that could be others, so that `used` is empty.
     Each of the lists has an entry for every row; splits and groups are None where the table has no such column.
     """
 
@@ -64,6 +65,8 @@ class LabelTable:
     @property
     def said(self) -> str:
         """The table and its columns, for reading."""
+        if not self.used:
+            return self.name
         rest = [f"{role} {self.used[role]!r}" for role in ("split", "group") if role in self.used]
         return f"{self.name.rpartition('/')[2]} ({', '.join(['column ' + repr(self.used['label']), *rest])})"
 
@@ -161,7 +164,7 @@ def _quoted(names: Sequence[str]) -> str:
 
 
 def _read_delimited(where: str, contents: bytes, tabs: bool = False) -> Columns:
-    text = _text(where, contents)
+    text = text_of(where, contents)
     first = text.lstrip().partition("\n")[0]
     delimiter = "\t" if tabs else max(",;\t|", key=first.count)
     rows: list[list[str]] = []
@@ -183,7 +186,7 @@ def _read_delimited(where: str, contents: bytes, tabs: bool = False) -> Columns:
 def _read_list(where: str, contents: bytes) -> Columns:
     """Lines of `path label` (ImageNet's lists), with blanks or a tab between; a path may hold blanks."""
     rows: list[list[str]] = []
-    for number, line in enumerate(_lines(_text(where, contents)), 1):
+    for number, line in enumerate(_lines(text_of(where, contents)), 1):
         row = line.split("\t") if "\t" in line else line.rsplit(maxsplit=1)
         if row and len(row) != 2:
             raise InputError(
@@ -210,7 +213,8 @@ def _columns(where: str, rows: list[list[str]]) -> Columns:
     }
 
 
-def _text(where: str, contents: bytes) -> str:
+def text_of(where: str, contents: bytes) -> str:
+    """A file's `contents` as text, UTF-8 or UTF-16 with a mark. Raises InputError where they are none."""
     wide = contents[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         return contents.decode("utf-16" if wide else "utf-8-sig")
@@ -226,7 +230,7 @@ def _lines(text: str) -> list[str]:
 def _read_json_lines(where: str, contents: bytes) -> Columns:
     columns: Columns = {}
     count = 0
-    for number, line in enumerate(_lines(_text(where, contents)), 1):
+    for number, line in enumerate(_lines(text_of(where, contents)), 1):
         if not line.strip():
             continue
         try:

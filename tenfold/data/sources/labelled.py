@@ -114,16 +114,15 @@ def _check_any(tree: Tree, tables: Sequence[tuple[str, LabelTable]], matched: _M
         table = tables[0][1]
         example = printable(next((path for path, *_ in rows_of(table)), "(none)"))
         picture = f"; one of the pictures is {printable(tree.pictures[0])}" if tree.pictures else ""
-        why = (
-            "no row has a label"
-            if matched.reasons
-            else f"no path of its column {table.used['path']!r} is there"
+        column = f" of its column {table.used['path']!r}" if table.used else ""
+        why = "no row has a label" if matched.reasons else f"no path{column} is there"
+        help = (
+            "Paths are meant from the table's folder or the source's; name another column with data.path_column or "
+            "data.label_column, or the folder with --data."
+            if table.used
+            else "Put the pictures beside their lists as the data set has them."
         )
-        raise InputError(
-            f"{table.where}: {why} below {tree.path} (the first is {example}{picture}). Paths are meant from the "
-            "table's folder or the source's; name another column with data.path_column or data.label_column, or the "
-            "folder with --data."
-        )
+        raise InputError(f"{table.where}: {why} below {tree.path} (the first is {example}{picture}). {help}")
 
 
 # Files -------------------------------------------------------------------------------------------------------

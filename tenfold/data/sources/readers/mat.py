@@ -26,7 +26,7 @@ def _read(tree: Tree, names: list[str], data: recipe.Data) -> list[Part]:
 
 def _part(tree: Tree, name: str, split: str | None) -> Part:
     where = tree.place(name)
-    arrays = _arrays(tree, name)
+    arrays = read_arrays(tree, name)
     images = {key: array for key, array in arrays.items() if array.ndim in (3, 4)}
     labels = {
         key: array.ravel() for key, array in arrays.items() if max(array.shape, default=0) == array.size > 1
@@ -48,7 +48,8 @@ def _part(tree: Tree, name: str, split: str | None) -> Part:
     return array_part(split, name, ordered, classes)
 
 
-def _arrays(tree: Tree, name: str) -> dict[str, np.ndarray]:
+def read_arrays(tree: Tree, name: str) -> dict[str, np.ndarray]:
+    """All arrays of a MATLAB file by name. Raises InputError where it cannot be read."""
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
