@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 DataOption = Annotated[
     str | None,
-    typer.Option("--data", metavar="SOURCE", help="A folder, archive or file, or digits, cifar10, cifar100."),
+    typer.Option(
+        "--data",
+        metavar="SOURCE",
+        help="A folder, archive, file, hf:OWNER/NAME, digits or cifar10/100.",
+    ),
 ]
 LabelsOption = Annotated[
     str | None,

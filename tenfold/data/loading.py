@@ -13,7 +13,7 @@ from tenfold.data.decode import Target, decode
 from tenfold.data.limits import BadPicture
 from tenfold.data.pack import Pack, open_pack
 from tenfold.data.source import Moved, Source
-from tenfold.data.sources.opening import NAMED_SOURCES, open_source
+from tenfold.data.sources.opening import is_named, open_source
 from tenfold.data.sources.parts import Part
 from tenfold.data.splits import Split, Splits, make_splits, make_test_split
 
@@ -77,7 +77,7 @@ def reload_splits(data: recipe.Data, facts: dict[str, Any], moved: Moved | None 
 
 def _check_images(source: Source) -> None:
     """Raise InputError where the images are gone, with what helps."""
-    for path in source.paths if source.data not in NAMED_SOURCES else ():
+    for path in () if is_named(source.data) else source.paths:
         if not source.located(path).exists():
             raise InputError(
                 f"{path}: the images are not there any more. {_say_moved('data', 'they have')}, which also takes "

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 from tenfold.core.errors import InputError, TenfoldError
+from tenfold.core.hub import PREFIX, check_repository, first_line
 from tenfold.inference.predictor import MODEL
 from tenfold.runs.folder import Run
 
-PREFIX = "hf:"
 CERTIFICATE = "certificate.json"
 # What is fetched of a repository: nothing that could be run as a program.
 _FETCHED = (MODEL, Run.contract.name, CERTIFICATE, "README.md")
@@ -22,7 +22,7 @@ def push_folder(folder: Path, repository: str, *, private: bool = False) -> str:
     """
     from huggingface_hub import HfApi
 
-    _check(repository)
+    check_repository(repository)
     api = HfApi(library_name="tenfold")
     try:
         name = api.create_repo(repository, private=private, exist_ok=True).repo_id
@@ -35,15 +35,10 @@ def push_folder(folder: Path, repository: str, *, private: bool = False) -> str:
         )
     except Exception as error:  # the hub's client raises its own errors, its HTTP library's and the system's
         raise TenfoldError(
-            f"{repository}: could not be uploaded to {api.endpoint} ({_reason(error)}). Check the name, the network, "
-            "and that you are logged in with a token that may write: hf auth login, or HF_TOKEN."
+            f"{repository}: could not be uploaded to {api.endpoint} ({first_line(error)}). Check the name, the "
+            "network, and that you are logged in with a token that may write: hf auth login, or HF_TOKEN."
         ) from error
     return f"{api.endpoint}/{name}"
-
-
-def is_hub_name(run: str | Path) -> bool:
-    """Whether `run` names a repository of the hub: `hf:OWNER/NAME`."""
-    return isinstance(run, str) and run.startswith(PREFIX)
 
 
 def fetch_folder(name: str) -> Path:
@@ -55,7 +50,7 @@ def fetch_folder(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     repository, _, revision = name.removeprefix(PREFIX).partition("@")
-    _check(repository)
+    check_repository(repository)
     try:
         folder = Path(
             snapshot_download(
@@ -64,8 +59,8 @@ def fetch_folder(name: str) -> Path:
         )
     except Exception as error:  # as above
         raise TenfoldError(
-            f"{name}: could not be fetched ({_reason(error)}). Check the name and the network; a private repository "
-            "needs hf auth login or HF_TOKEN."
+            f"{name}: could not be fetched ({first_line(error)}). Check the name and the network; a private "
+            "repository needs hf auth login or HF_TOKEN."
         ) from error
     if not (folder / MODEL).is_file() or not (folder / Run.contract.name).is_file():
         raise InputError(
@@ -90,21 +85,3 @@ def _verify(name: str, folder: Path) -> None:
         raise TenfoldError(
             f"{name}: its {CERTIFICATE} cannot be read ({error}). Push the export again."
         ) from None
-
-
-def _check(repository: str) -> None:
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(repository)
-    except HFValidationError as error:
-        raise InputError(
-            f"{repository!r}: is no name of a repository ({error}). Expected OWNER/NAME."
-        ) from None
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an error, with its kind."""
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenfold.core.errors import InputError, TenfoldError
+from tenfold.core.hub import is_hub_name
 from tenfold.inference.contract import Contract, read_contract, reading_of
-from tenfold.inference.hub import fetch_folder, is_hub_name
+from tenfold.inference.hub import fetch_folder
 from tenfold.inference.predictor import BATCH, MODEL, OnnxPredictor, Predictor
 from tenfold.runs.folder import Run
 

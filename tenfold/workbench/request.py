@@ -9,7 +9,7 @@ from torch import nn
 from tenfold.core.errors import InputError
 from tenfold.data import Source
 from tenfold.data.sources.given import Frame, Pair, place_of
-from tenfold.data.sources.opening import NAMED_SOURCES, said_source
+from tenfold.data.sources.opening import is_named, said_source
 from tenfold.models import OwnModel
 from tenfold.models.own import Make, own_changes
 from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
@@ -68,7 +68,7 @@ def make_source(**words: Unpack[SourceOptions]) -> Source:
     if data is None and labels is None and not (train or validation or test):
         data = "digits"
     source = Source(None if data is None else said_source(data), train, validation, test, labels=labels)
-    return source.meant_from_here() if source.data not in NAMED_SOURCES else source
+    return source if is_named(source.data) and labels is None else source.meant_from_here()
 
 
 def compose(

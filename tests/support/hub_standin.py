@@ -1,4 +1,4 @@
-"""A stand-in of the Hugging Face hub on this machine: what its client asks of it to upload and to fetch a model."""
+"""A stand-in of the Hugging Face hub on this machine: what its client asks of it to upload and fetch a repository."""
 
 import base64
 import hashlib
@@ -81,6 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
         if parts[0] == "api":
             self._tell(parts)
         else:
+            parts = parts[1:] if parts[0] == "datasets" else parts
             name, file = "/".join(parts[:2]), "/".join(parts[4:])
             found = self.server.repositories.get(name, {}).get(file)
             if found is None:
@@ -135,7 +136,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, rows)
         else:
             siblings = [{"rfilename": path} for path in files]
-            self._answer(200, {"id": name, "sha": self.server.sha(name), "siblings": siblings, "tags": []})
+            card = files.get("README.md", b"").decode()
+            told = {"id": name, "sha": self.server.sha(name), "siblings": siblings, "tags": []}
+            self._answer(200, told | {"cardData": yaml.safe_load(card.split("---")[1]) if card else {}})
 
     def _commit(self, name: str, body: bytes) -> None:
         files = self.server.repositories[name]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
+from tenfold.core.hub import is_hub_name
 from tenfold.core.text import printable
 from tenfold.data.formats import ending
 from tenfold.data.reading import LeftOut
@@ -16,6 +17,7 @@ from tenfold.data.source import Source
 from tenfold.data.sources.digits import DIGITS, digits_stamp, read_digits
 from tenfold.data.sources.download import DOWNLOADS, check, fetch
 from tenfold.data.sources.finding import Found, by_tables, file_contents, find_parts, is_label_table, metadata
+from tenfold.data.sources.hub import fetch_data_set, pinned
 from tenfold.data.sources.label_table import is_table, read_table
 from tenfold.data.sources.parts import Part
 from tenfold.data.sources.tree import Tree
@@ -56,6 +58,8 @@ class OpenSource:
     @property
     def _folder(self) -> Path:
         """Where the images of `data` are: a table of labels is taken for the folder that it lies in."""
+        if self.source.data is not None and is_hub_name(self.source.data):
+            return fetch_data_set(self.source.data)
         path = self.source.located(self.source.data or "")
         return path.absolute().parent if is_label_table(path) else path
 
@@ -125,12 +129,19 @@ class OpenSource:
         return by_tables(tree, [(_below(self._labels, tree), table)])
 
 
+def is_named(data: str | None) -> bool:
+    """Whether a source is no path, but the name of a data set: one of those that tenfold knows, or of the hub."""
+    return data in NAMED_SOURCES or is_hub_name(data)
+
+
 def said_source(data: str | Path) -> str:
     """The source that `data` says; a Path is never one of the known names where there is such a file or folder.
 
-    Raises InputError for a text that is both.
+    A data set of the hub gets the commit that it is of. Raises InputError for a text that is both.
     """
     text = str(data)
+    if isinstance(data, str) and is_hub_name(data):
+        return pinned(data)
     if text not in NAMED_SOURCES or not Path(text).exists():
         return text
     beside = f".{os.sep}{text}"

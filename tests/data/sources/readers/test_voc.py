@@ -39,7 +39,9 @@ def test_images_of_several_classes_are_refused(tmp_path):
     for mark in ("1", "0"):
         path.write_text(whole.replace("2007_000000 -1", f"2007_000000 {mark}"))
         refused(
-            tmp_path, "1 of 27 images show several classes, for instance 2007_000000: 'cat', 'dog'", "--labels"
+            tmp_path,
+            "1 of 27 images show several classes, for instance 2007_000000: 'cat', 'dog'",
+            "--labels",
         )
     path.write_text(whole.replace("2007_000000 -1", "2007_000000 2"))
     refused(tmp_path, "expected an image of the train split only, and -1, 0 or 1")
