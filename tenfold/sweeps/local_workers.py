@@ -11,6 +11,7 @@ from typing import Protocol
 
 import torch
 
+from tenfold.core.text import plural
 from tenfold.sweeps.trial import Report, TrialTask
 
 # How long a worker may take to end by itself, in seconds; it is killed then.
@@ -72,7 +73,7 @@ class LocalWorkers:
 
     def described(self) -> str:
         """How many there are, and with how many threads."""
-        return f"{_counted(self.count, 'worker')} of {_counted(self.threads, 'thread')}"
+        return f"{plural(self.count, 'worker')} of {plural(self.threads, 'thread')}"
 
     def close(self) -> None:
         """Terminate all workers, and wait for them."""
@@ -143,10 +144,6 @@ class _Worker:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _free_number(taken: set[int]) -> int:

@@ -1,12 +1,11 @@
 """`report.html` of a sweep: one offline page, in the look and under the policy of a run's report."""
 
-import base64
 from importlib.metadata import version
 from pathlib import Path
 
 from tenfold.core.files import atomic, explained_write, write_json, write_text
 from tenfold.core.numbers import duration, percent, readable
-from tenfold.report.kit.shell import page_style, render_page
+from tenfold.report.kit.shell import chart_uri, page_style, render_page
 from tenfold.report.kit.style import adaptive, to_png, to_svg
 from tenfold.sweeps.results import Results
 from tenfold.sweeps.space import value_label
@@ -92,5 +91,4 @@ def _tiles(results: Results) -> list[tuple[str, str, str]]:
 
 
 def _chart(results: Results, name: str) -> str:
-    svg = adaptive((results.path / "figures" / f"{name}.svg").read_text(encoding="utf-8"))
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+    return chart_uri(adaptive((results.path / "figures" / f"{name}.svg").read_text(encoding="utf-8")))
