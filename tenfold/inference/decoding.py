@@ -1,6 +1,6 @@
 """Decoding pictures beside the model's work, within bounded memory and in order.
 
-Small PNG files are decoded in C, many in one call, by threads; whatever that cannot do, by processes with Pillow.
+Small PNG files are decoded by libspng in threads; whatever that cannot do, by Pillow in processes.
 """
 
 import os

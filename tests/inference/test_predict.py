@@ -380,10 +380,10 @@ def test_many_pictures_come_in_order_from_several_processes(trained, tmp_path):
     assert np.abs(single.probabilities - answers.probabilities[some]).max() <= ROUNDING
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_what_c_decodes_and_what_pillow_does_come_in_order(tmp_path, compiled, monkeypatch):
+@pytest.mark.parametrize("libspng", [True, False])
+def test_what_libspng_decodes_and_what_pillow_does_come_in_order(tmp_path, libspng, monkeypatch):
     """PNG files, and then, from the same threads, others; at last so many others that processes take over."""
-    if not compiled:
+    if not libspng:
         monkeypatch.setattr(decoding, "png_decoder", lambda: None)
     target, pictures = Target(12, 12, 3), []
     for number in range(1500):
