@@ -1,7 +1,7 @@
 """Small PNG files of nothing but pixels, by libspng and without Python's lock.
 
-Data sets for learning are full of them, and Pillow spends more on opening one than on its pixels. pyspng gives exactly
-Pillow's pixels; every other file is left to `decode_pixels`.
+Data sets for learning are full of them, and Pillow spends more on opening one than on its pixels. pyspng gives
+exactly Pillow's pixels; every other file is left to `decode_pixels`.
 """
 
 import zlib
