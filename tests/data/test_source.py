@@ -2,7 +2,8 @@
 
 import pytest
 
-from tenfold.data.source import Source
+from tenfold.core.errors import InputError
+from tenfold.data.source import Moved, Source
 
 
 def test_paths_are_those_that_were_said_in_the_order_of_the_splits():
@@ -37,17 +38,36 @@ def test_a_path_is_looked_for_where_it_was_meant_and_then_here(tmp_path, monkeyp
 
 def test_a_moved_folder_takes_its_table_along(tmp_path):
     old = str(tmp_path / "old")
-    within = Source(old, labels=f"{old}/t/l.csv").moved_to("/new")
+    within = Source(old, labels=f"{old}/t/l.csv").moved(Moved("/new"))
     assert (within.data, within.labels) == ("/new", "/new/t/l.csv")
-    outside = Source(old, labels=str(tmp_path / "l.csv")).moved_to("/new")
+    outside = Source(old, labels=str(tmp_path / "l.csv")).moved(Moved("/new"))
     assert outside.labels == str(tmp_path / "l.csv")
 
 
 def test_folders_of_splits_move_with_the_folder_above_them():
-    moved = Source(train=("/old/x/a", "/old/x/b"), test=("/old/t",)).moved_to("/new")
+    moved = Source(train=("/old/x/a", "/old/x/b"), test=("/old/t",)).moved(Moved("/new"))
     assert (moved.train, moved.test, moved.validation) == (("/new/x/a", "/new/x/b"), ("/new/t",), ())
 
 
 @pytest.mark.parametrize("source", [Source(), Source("name")])
 def test_what_had_no_folders_is_at_its_new_place(source):
-    assert source.moved_to("/new").data == "/new"
+    assert source.moved(Moved("/new")).data == "/new"
+
+
+def test_the_table_alone_may_have_moved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    moved = Source("/old", labels="/old/l.csv").moved(Moved(labels="l.csv"))
+    assert (moved.data, moved.labels) == ("/old", str(tmp_path / "l.csv"))
+    both = Source("/old", labels="/old/l.csv").moved(Moved("/new", "l.csv"))
+    assert (both.data, both.labels, both.base) == ("/new", "l.csv", str(tmp_path))
+    source = Source("/old")
+    assert source.moved(Moved()) is source
+    with pytest.raises(
+        InputError, match=r"--labels l\.csv: the labels of this run's images came from no table"
+    ):
+        source.moved(Moved(labels="l.csv"))
+
+
+def test_places_are_said_where_there_are_any():
+    assert Moved("a", "b").said == "a with b"
+    assert [bool(Moved()), bool(Moved("a")), bool(Moved(labels="b"))] == [False, True, True]
