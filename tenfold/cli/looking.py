@@ -90,7 +90,7 @@ def inspect_data(
         ),
     ] = None,
     folders: FolderWords = FOLDERS,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to draw counts and samples.")] = Path(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the page and figures.")] = Path(
         "inspection"
     ),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, and draw nothing.")] = False,
@@ -98,7 +98,7 @@ def inspect_data(
 ) -> None:
     """Look at data: counts, balance, bad files, duplicates.
 
-    Exit status 1 where something needs attention.
+    As a page, too: inspection.html. Exit status 1 where something needs attention.
     """
     with loading():
         from tenfold.workbench.request import data_options, make_source

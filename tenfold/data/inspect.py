@@ -259,7 +259,8 @@ def summary(inspection: Inspection) -> list[str]:
     return [*lines, *(f"attention: {sentence}" for sentence in inspection.attention)]
 
 
-def _duplicate_lines(inspection: Inspection) -> Iterator[str]:
+def duplicates_sentence(inspection: Inspection) -> str:
+    """How many duplicates there are of each kind."""
     kinds = Counter(found.kind for found in inspection.duplicates)
     near = (
         f"{kinds['near']} pair(s) of near duplicates"
@@ -268,7 +269,11 @@ def _duplicate_lines(inspection: Inspection) -> Iterator[str]:
             f"near duplicates not looked for: pictures under {SMALLEST_FOR_NEAR} pixels are too small to tell them"
         )
     )
-    yield f"{kinds['exact']} group(s) of exact duplicates; {near}"
+    return f"{kinds['exact']} group(s) of exact duplicates; {near}"
+
+
+def _duplicate_lines(inspection: Inspection) -> Iterator[str]:
+    yield duplicates_sentence(inspection)
     for title, found in (("leak", inspection.leaks), ("labels disagree", inspection.disagreements)):
         for group in found[:LISTED]:
             places = " = ".join(f"{image.path} ({image.split}, {image.label})" for image in group.images[:4])

@@ -55,6 +55,13 @@ class Source:
         return {key: value for key, value in lists.items() if key not in late or value is not None}
 
     @property
+    def words(self) -> list[str]:
+        """The words of the command line that name it."""
+        words = [] if self.data is None else ["--data", self.data]
+        words += [] if self.labels is None else ["--labels", self.labels]
+        return words + [word for split, path in self.folders for word in (f"--{split}", path)]
+
+    @property
     def paths(self) -> list[str]:
         """Where the images are: every path, or the name, that was said."""
         return [path for _, path in self.folders] if self.data is None else [self.data]

@@ -293,13 +293,10 @@ class Run(Folder):
 
     def train_command(self, *overrides: str) -> str:
         """The command that trains the run's recipe on its source again, with `key=value` overrides."""
-        source = self.data["source"]
-        words = ["tenfold", "train", str(self.path_of(Run.recipe)), *overrides]
-        words += ["--data", source["data"]] if source["data"] else []
-        words += ["--labels", source["labels"]] if source.get("labels") else []
-        for split in ("train", "validation", "test"):
-            words += [word for folder in source[split] for word in (f"--{split}", folder)]
-        return shlex.join(words)
+        from tenfold.data.source import Source
+
+        source = Source(**self.data["source"])
+        return shlex.join(["tenfold", "train", str(self.path_of(Run.recipe)), *overrides, *source.words])
 
     def failure(self, state: "State") -> str:
         """Why training came to nothing, and what to lower."""

@@ -22,6 +22,7 @@ from tenfold.models.named import NAMED, full_name
 from tenfold.models.weights import all_local_weights, check_sum, fetch_weights, local_weights, weights_folder
 from tenfold.recipe import Data, Recipe, load_recipe
 from tenfold.report.figures import class_counts, picture_rows, sample_grid
+from tenfold.report.inspection import write_inspection
 from tenfold.report.kit.style import to_png
 from tenfold.training.feature_cache import cached_features, remove_cached_features
 from tenfold.workbench.progress import display_for
@@ -63,7 +64,7 @@ def picture_recipe(name: str | Path, overrides: Iterable[str], source: str, out:
 def show_inspection(
     source: Source, options: Data, *, out: Path, as_json: bool = False, verify: bool = False
 ) -> bool:
-    """Print what `inspect_source` finds and draw counts and samples below `out`; whether it needs attention.
+    """Print what `inspect_source` finds, with a page and figures of it below `out`; whether it needs attention.
 
     The source is read as `options` say. As JSON, nothing is drawn. With `verify`, the cache is first compared with
     every image. Raises InputError where the source cannot be used.
@@ -87,6 +88,7 @@ def show_inspection(
     for name, figure in drawn.items():
         _draw(figure, out / f"{name}.png")
     console.print(f"drawn in {out}: {', '.join(f'{name}.png' for name in drawn)}")
+    console.print(f"page to send: {write_inspection(inspection, out / 'inspection.html')}")
     return inspection.needs_attention
 
 

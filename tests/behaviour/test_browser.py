@@ -6,9 +6,14 @@ import shutil
 import numpy as np
 import pytest
 from constructed import digits_run, large_run
+from corpus import troubled
 
 from tenfold.comparison import compare
+from tenfold.data import Source
+from tenfold.data.inspect import inspect_source
+from tenfold.recipe import Data
 from tenfold.report import write_report
+from tenfold.report.inspection import write_inspection
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 CHROMIUM = os.environ.get("TENFOLD_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -32,7 +37,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Paths of a report, of a comparison, and of a report with many classes."""
+    """Paths of a report, of a comparison, of a report with many classes, and of an inspection."""
     folder = tmp_path_factory.mktemp("runs")
     weak = digits_run(folder / "weak", strength=0.01)
     strong = digits_run(folder / "strong", strength=1, seed=1)
@@ -43,6 +48,9 @@ def pages(tmp_path_factory):
         "report": write_report(weak, weak.splits()),
         "comparison": compare([weak.path, strong.path], folder / "comparison").page,
         "large": write_report(large, splits),
+        "inspection": write_inspection(
+            inspect_source(Data(), Source(str(troubled(folder / "pets")))), folder / "inspection.html"
+        ),
     }
 
 
@@ -71,7 +79,7 @@ def _outside(url):
     return not url.startswith(("file:", "data:"))
 
 
-@pytest.mark.parametrize("name", ["report", "comparison", "large"])
+@pytest.mark.parametrize("name", ["report", "comparison", "large", "inspection"])
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_open_silently_and_fit_the_screen(visit, name, viewport, scheme):
@@ -204,7 +212,14 @@ def test_without_scripts_the_matrix_is_a_picture(visit):
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme"), [("report", "light"), ("report", "dark"), ("comparison", "dark"), ("large", "light")]
+    ("name", "scheme"),
+    [
+        ("report", "light"),
+        ("report", "dark"),
+        ("comparison", "dark"),
+        ("large", "light"),
+        ("inspection", "light"),
+    ],
 )
 def test_axe_finds_nothing_serious(visit, pages, browser, name, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")

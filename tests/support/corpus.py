@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from images import class_folders, random_pixels, save
+from images import class_folders, darker, random_pixels, save, scene
 from PIL import Image
 
 COUNTS = {"cat": 12, "dog": 12}
@@ -162,6 +162,25 @@ def splits_in_classes(root: Path) -> Path:
     """cat/train, cat/test, dog/train, dog/test."""
     for number, name in enumerate(("cat", "dog")):
         class_folders(root / name, {"train": 8, "test": 3}, seed=5000 * number)
+    return root
+
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def troubled(root: Path) -> Path:
+    """Splits with all that an inspection finds: leaks, labels that disagree, unreadable files, others, imbalance."""
+    for number, (name, count) in enumerate({"cat": 60, "dog": 40, HOSTILE: 5}.items()):
+        for i in range(count):
+            save(root / "train" / name / f"{i}.png", scene(1000 * number + i))
+            if i < count // 5:
+                save(root / "test" / name / f"{i}.png", scene(1000 * number + 500 + i))
+    save(root / "test" / "cat" / "copy.png", scene(3))
+    save(root / "test" / "cat" / "darker.png", darker(scene(4)))
+    save(root / "train" / "dog" / "cat.png", scene(5))
+    (root / "train" / "cat" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+    (root / "train" / "cat" / "notes.txt").write_text("words")
+    (root / "train" / "dog" / "clip.mov").write_bytes(b"x")
     return root
 
 
