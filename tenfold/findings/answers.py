@@ -231,9 +231,13 @@ def confused_pairs(evidence: Evidence) -> Iterator[Finding]:
 def _unusual_pairs(matrix: NDArray) -> list[tuple[int, int]]:
     """The pairs (a, b), a < b, with more mistakes than both rows' mistakes spread evenly, the most first."""
     mistakes = matrix.sum(axis=1) - np.diag(matrix)
-    a, b = np.triu_indices(len(matrix), 1)
+    rows, columns = np.nonzero(matrix)
+    ends = np.sort(np.stack([rows, columns], axis=1)[rows != columns], axis=1)
+    a, b = np.unique(ends, axis=0).T
     both = matrix[a, b] + matrix[b, a]
-    p_values = holm(more_than_p(both, mistakes[a] + mistakes[b], 1 / (len(matrix) - 1)))
+    # Pairs without a mistake were looked at, too, and have a p-value of 1.
+    looks = len(matrix) * (len(matrix) - 1) // 2
+    p_values = holm(more_than_p(both, mistakes[a] + mistakes[b], 1 / (len(matrix) - 1)), looks)
     found = np.flatnonzero(p_values < LEVEL)
     return [(int(a[k]), int(b[k])) for k in found[np.argsort(-both[found], kind="stable")]]
 
@@ -334,7 +338,7 @@ def _matrix(evidence: Evidence) -> tuple[Sequence[str], NDArray]:
     """Names and confusion matrix of the classes that have test images, or nothing without test metrics."""
     if not evidence.test:
         return (), np.zeros((0, 0), int)
-    return tuple(evidence.test["per_class"]), np.array(evidence.test["confusion_matrix"])
+    return tuple(evidence.test["per_class"]), metrics.matrix_of(evidence.test)
 
 
 RULES = (

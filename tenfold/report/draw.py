@@ -73,7 +73,7 @@ def _class_counts(evidence: Evidence) -> Figure:
 
 def _test_figures(evidence: Evidence) -> dict[str, Figure]:
     test, names, predictions = evidence.test, evidence.class_names, evidence.predictions
-    matrix = np.array(test["confusion_matrix"])
+    matrix = metrics.matrix_of(test)
     right, support = np.diag(matrix), matrix.sum(axis=1)
     ends = metrics.exact_interval(right, support)
     apart = np.zeros(len(names), bool)

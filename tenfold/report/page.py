@@ -17,6 +17,7 @@ from tenfold.report.kit.gallery import Album, by_cell, fill, sheet_css, tile_lim
 from tenfold.report.kit.shell import chart_uri, page_style, render_page, sorting_script
 from tenfold.report.kit.style import adaptive
 from tenfold.runs.folder import Run
+from tenfold.runs.metrics import matrix_of
 
 if TYPE_CHECKING:
     from tenfold.data import Split, Splits
@@ -199,8 +200,10 @@ def _pictured(run: Run, album: Album | None, found: list[Finding], splits: "Spli
         "cells": {},
         "images": [],
     }
-    payload["matrix"] = run.metrics["test"]["confusion_matrix"]
-    top = _top_confusions(payload["matrix"], names)
+    matrix = matrix_of(run.metrics["test"])
+    top = _top_confusions(matrix, names)
+    if len(names) <= MATRIX_CLASSES:
+        payload["matrix"] = matrix.tolist()
     if album is None:
         return {**_without_pictures(found), "payload": payload, "top_confusions": top}
     split = splits.test if splits is not None and _same_images(splits.test, album) else None
@@ -209,7 +212,7 @@ def _pictured(run: Run, album: Album | None, found: list[Finding], splits: "Spli
     if split:
         cells = fill(album, by_cell(album.predictions, CELL_IMAGES))
         if len(names) > MATRIX_CLASSES:
-            payload["matrix"] = _only(payload["matrix"], cells)
+            payload["matrix"] = _only(matrix, cells)
         payload["cells"] = {f"{row}-{column}": tiles for (row, column), tiles in cells.items() if tiles}
         payload["images"] = album.entries()
     else:
@@ -224,11 +227,11 @@ def _pictured(run: Run, album: Album | None, found: list[Finding], splits: "Spli
     }
 
 
-def _only(matrix: list[list[int]], cells: Iterable[tuple[int, int]]) -> dict[int, dict[int, int]]:
+def _only(matrix: np.ndarray, cells: Iterable[tuple[int, int]]) -> dict[int, dict[int, int]]:
     """The counts of those cells, row by row: all that a page without the whole matrix can open."""
     rows: dict[int, dict[int, int]] = {}
     for row, column in cells:
-        rows.setdefault(row, {})[column] = matrix[row][column]
+        rows.setdefault(row, {})[column] = int(matrix[row, column])
     return rows
 
 
@@ -283,17 +286,16 @@ def _by_section(found: list[Finding], album: Album | None) -> dict[str, list[dic
     return sections
 
 
-def _top_confusions(matrix: list[list[int]], names: list[str], count: int = 8) -> list[tuple[str, str]]:
+def _top_confusions(matrix: np.ndarray, names: list[str], count: int = 8) -> list[tuple[str, str]]:
     """The cells with the most mistakes, as the script's keys and as text."""
-    counts = np.array(matrix)
-    np.fill_diagonal(counts, 0)
-    order = np.argsort(-counts, axis=None, kind="stable")[:count]
-    cells = [divmod(int(cell), len(names)) for cell in order]
+    rows, columns = np.nonzero(matrix)
+    wrong = rows != columns
+    rows, columns = rows[wrong], columns[wrong]
+    order = np.argsort(-matrix[rows, columns], kind="stable")[:count]
     return [
         (
             f"{row}-{column}",
-            f"{counts[row, column]:,} × {short(names[row], 40)} taken for {short(names[column], 40)}",
+            f"{matrix[row, column]:,} × {short(names[row], 40)} taken for {short(names[column], 40)}",
         )
-        for row, column in cells
-        if counts[row, column]
+        for row, column in zip(rows[order], columns[order], strict=True)
     ]

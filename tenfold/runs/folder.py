@@ -65,9 +65,16 @@ def _matrix_fault(metrics: Any) -> str | None:
         if measured is None:
             continue
         matrix, classes = measured["confusion_matrix"], len(measured["per_class"])
-        if len(matrix) != classes or any(len(row) != classes for row in matrix):
-            return f"{split}.confusion_matrix: expected {classes} rows of {classes} counts"
-        if sum(map(sum, matrix)) != measured["n"]:
+        if isinstance(matrix, dict):
+            places = {place for row, column, _ in matrix["cells"] for place in (row, column)}
+            fits = matrix["classes"] == classes and all(0 <= place < classes for place in places)
+            counted = sum(count for _, _, count in matrix["cells"])
+        else:
+            fits = len(matrix) == classes and all(len(row) == classes for row in matrix)
+            counted = sum(map(sum, matrix))
+        if not fits:
+            return f"{split}.confusion_matrix: expected counts of {classes} classes by {classes}"
+        if counted != measured["n"]:
             return f"{split}.confusion_matrix: its counts do not sum up to n={measured['n']}"
     return None
 

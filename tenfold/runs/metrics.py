@@ -5,7 +5,7 @@ the columns. Everything returned is plain Python (numbers, lists, dictionaries; 
 defined) or a NumPy array, so that it can go into JSON without NaN.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,8 @@ from tenfold.runs.resampling import Margins, clusters_of, margins_of, ratio, res
 Array = NDArray[Any]
 
 CALIBRATION_BINS = 15
+# Of more classes a matrix is kept as the cells that are not 0: 3,000 classes' rows were 200 MB of JSON.
+MATRIX_CLASSES = 1000
 TEMPERATURES = (0.05, 20.0)
 # A temperature is a logistic regression of one parameter, and ten events for each is the rule: P. Peduzzi et al.,
 # "A simulation study of the number of events per variable in logistic regression analysis", J. Clin. Epid. 49 (1996).
@@ -63,7 +65,7 @@ def measure(
         **{f"{name}_ci95": interval for name, interval in intervals.items()},
         "roc_auc_macro": _mean([values["roc_auc"] for values in per_class.values()]),
         "per_class": per_class,
-        "confusion_matrix": matrix.tolist(),
+        "confusion_matrix": stored_matrix(matrix),
         "expected_calibration_error": expected_calibration_error(labels, probabilities),
         **({} if clusters is None else {"groups": trials}),
     }
@@ -95,6 +97,26 @@ def checked(labels: Array, probabilities: Array, class_names: Sequence[str]) -> 
 def confusion_matrix(labels: Array, predicted: Array, classes: int) -> Array:
     """(K, K) counts: row = true class, column = predicted class."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def stored_matrix(matrix: Array) -> list[list[int]] | dict[str, Any]:
+    """A confusion matrix (K, K) as `metrics.json` keeps it: its rows; of many classes, the cells that are not 0."""
+    if len(matrix) <= MATRIX_CLASSES:
+        return matrix.tolist()
+    rows, columns = np.nonzero(matrix)
+    cells = np.stack([rows, columns, matrix[rows, columns]], axis=1)
+    return {"classes": len(matrix), "cells": cells.tolist()}
+
+
+def matrix_of(measured: Mapping[str, Any]) -> Array:
+    """The confusion matrix (K, K), int32, of a split as `metrics.json` keeps it."""
+    stored = measured["confusion_matrix"]
+    if isinstance(stored, list):
+        return np.array(stored, np.int32)
+    matrix = np.zeros((stored["classes"], stored["classes"]), np.int32)
+    rows, columns, counts = np.array(stored["cells"], np.int64).T
+    matrix[rows, columns] = counts
+    return matrix
 
 
 def cross_entropy(labels: Array, probabilities: Array) -> float:

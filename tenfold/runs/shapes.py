@@ -132,6 +132,13 @@ class ClassShape(TypedDict):
     roc_auc: float | None
 
 
+class MatrixShape(TypedDict):
+    """A confusion matrix of many classes: (true class, predicted class, count), where the count is not 0."""
+
+    classes: int
+    cells: list[tuple[int, int, int]]
+
+
 class MeasuredShape(TypedDict):
     """A split in metrics.json."""
 
@@ -143,7 +150,7 @@ class MeasuredShape(TypedDict):
     f1_macro_ci95: Interval
     roc_auc_macro: float | None
     per_class: dict[str, ClassShape]
-    confusion_matrix: list[list[int]]
+    confusion_matrix: list[list[int]] | MatrixShape
     expected_calibration_error: float
     groups: NotRequired[int]  # how many groups of images the intervals are of, where the data name some
 

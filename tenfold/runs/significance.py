@@ -15,14 +15,16 @@ LEVEL = 0.05
 SHUFFLES = 499
 
 
-def holm(p_values: Array) -> Array:
+def holm(p_values: Array, looks: int | None = None) -> Array:
     """(M,) p-values adjusted for M looks by Holm's step-down method: compare them with 0.05 as if each were alone.
+
+    Where there were more `looks`, those that are not among them have larger p-values than all of these.
 
     S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6 (1979).
     """
     p_values = np.asarray(p_values, dtype=float)
     order = np.argsort(p_values)
-    stepped = p_values[order] * np.arange(len(p_values), 0, -1)
+    stepped = p_values[order] * ((looks or len(p_values)) - np.arange(len(p_values)))
     adjusted = np.empty_like(p_values)
     adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1)
     return adjusted

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from constructed import digits_run, epoch_record, finish_run, large_run, new_run, pictured_splits
 from sklearn import metrics as sk
+from small import edit_json
 
+from tenfold.core.errors import InputError
 from tenfold.core.files import write_json
 from tenfold.report import write_report
-from tenfold.runs.metrics import measure
+from tenfold.runs.folder import Run
+from tenfold.runs.metrics import confusion_matrix, matrix_of, measure
 from tenfold.runs.predictions import Predictions
 
 HOSTILE = (
@@ -217,3 +220,25 @@ def test_more_classes_than_a_matrix_can_show(tmp_path):
     assert len(shown) == 8
     assert all(payload["matrix"][row][column] == matrix[int(row)][int(column)] for row, column in shown)
     assert len(page) < 3_000_000
+
+
+def test_thousands_of_classes_keep_the_cells_that_are_not_0(tmp_path):
+    run, splits = large_run(tmp_path / "large", images=2600, classes=1200)
+    stored = Run(run.path).metrics["test"]
+    assert run.path_of(Run.metrics).stat().st_size < 2_000_000
+    answers = run.predictions("test")
+    matrix = confusion_matrix(answers.labels, answers.predicted, 1200)
+    np.testing.assert_array_equal(matrix_of(stored), matrix)
+    page = write_report(run, splits).read_text()
+    assert "With 1,200 classes the matrix is left to" in page
+    row, column = map(int, re.findall(r'data-cell="(\d+)-(\d+)"', page)[0])
+    assert (
+        Reader(page).payload["matrix"][str(row)][str(column)] == matrix[row, column] == _most_mistakes(matrix)
+    )
+    edit_json(run.path_of(Run.metrics), lambda found: found["test"]["confusion_matrix"].update(classes=9))
+    with pytest.raises(InputError, match=r"metrics\.json.*expected counts of 1200 classes by 1200"):
+        _ = Run(run.path).metrics
+
+
+def _most_mistakes(matrix: np.ndarray) -> int:
+    return int((matrix - np.diag(np.diag(matrix))).max())

@@ -8,6 +8,8 @@ from tenfold.runs.significance import holm, more_than_p, rising_p, same_share_p,
 def test_holm_is_between_no_correction_and_bonferroni():
     p_values = np.array([0.01, 0.04, 0.03, 0.5])
     assert holm(p_values) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    more = np.concatenate([p_values, np.ones(20)])
+    assert holm(p_values, len(more)) == pytest.approx(holm(more)[: len(p_values)])
 
 
 def test_a_group_is_held_against_all_the_others():
