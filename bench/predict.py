@@ -5,10 +5,11 @@
 Every measurement is a process of its own, in turn with the others (A B A B), with the files in the page cache.
 
 One picture: from starting the process to its end, with the answer printed. tenfold beside a Python process that only
-imports ONNX Runtime, and beside Keras, which loads a saved network of the same kind and predicts one picture.
+imports ONNX Runtime, beside Keras, which loads a saved network of the same kind and predicts one picture, and beside
+Ultralytics' command `yolo classify predict` with its smallest classifier (random weights, 32 pixels).
 
 A folder: seconds that the process itself counts after its imports, for the whole of it: finding the files, decoding,
-predicting, writing CSV. Beside it decoding alone (the same processes, nothing predicted), ONNX Runtime alone and
+predicting, writing CSV. Beside it decoding alone (the same way, nothing predicted), ONNX Runtime alone and
 PyTorch alone (pixels in memory, batches of 256), and Keras' `predict` over `image_dataset_from_directory`. Images a
 second by the clock, and images for a second of processor time, of the process and of those that decode for it: beside
 other jobs only the latter can be compared. Decoding and the model share the cores: the bound is what all cores would
@@ -131,11 +132,13 @@ def main() -> None:
         network = str(Path(folder) / "network.keras")
         if options.keras_python:
             finish([options.keras_python, "-c", SAYS + KERAS, "save", network, ""])
-        one_picture(options, str(files[0]), network)
-        whole_folder(options, len(files), str(Path(folder) / "answers.csv"), network)
+        if options.what != "folder":
+            one_picture(options, str(files[0]), network, Path(folder))
+        if options.what != "picture":
+            whole_folder(options, len(files), str(Path(folder) / "answers.csv"), network)
 
 
-def one_picture(options: argparse.Namespace, picture: str, network: str) -> None:
+def one_picture(options: argparse.Namespace, picture: str, network: str, folder: Path) -> None:
     command = [sys.executable, "-m", "tenfold", "predict", options.run, picture]
     finish(command)  # the first makes the ONNX model
     lines = {
@@ -146,6 +149,8 @@ def one_picture(options: argparse.Namespace, picture: str, network: str) -> None
     }
     if options.keras_python:
         lines["Keras"] = [options.keras_python, "-c", SAYS + KERAS, "one", network, picture]
+    if options.ultralytics:
+        lines["Ultralytics"] = ultralytics(options.ultralytics, picture, folder)
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in lines}
     for _ in range(options.rounds):
         for name, line in lines.items():
@@ -154,6 +159,15 @@ def one_picture(options: argparse.Namespace, picture: str, network: str) -> None
     for name, found in seconds.items():
         show(name, [wall for wall, _ in found], "s", 2)
         show("  of it processor time", [processor for _, processor in found], "s", 2)
+
+
+def ultralytics(yolo: Path, picture: str, folder: Path) -> list[str]:
+    """The command that answers about one picture, after a network with random weights was saved."""
+    weights = folder / "network.pt"
+    code = "import sys; from ultralytics import YOLO; YOLO('yolov8n-cls.yaml').save(sys.argv[1])"
+    finish([str(yolo.parent / "python"), "-c", code, str(weights)])
+    settings = f"model={weights} source={picture} imgsz=32 save=False device=cpu"
+    return [str(yolo), "classify", "predict", *settings.split()]
 
 
 def whole_folder(options: argparse.Namespace, count: int, out: str, network: str) -> None:
@@ -217,7 +231,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--keras-python", help="the Python of an environment with Keras, TensorFlow and psutil"
     )
+    parser.add_argument("--ultralytics", type=Path, help="the command `yolo` of an environment with it")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--what", choices=("picture", "folder", "both"), default="both")
     return parser.parse_args()
 
 
