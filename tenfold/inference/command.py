@@ -54,8 +54,9 @@ def predict_command(
     for note in model.notes:
         _say(note)
     pictures = pictures_of(words, model.contract.class_names)
-    few = pictures.count is not None and pictures.count <= FEW and not model.owns(words)
-    predictor = model.predictor(few, device)
+    own_data = model.owns(words)
+    few = pictures.count is not None and pictures.count <= FEW and not own_data
+    predictor = model.predictor(few, device, exactly=own_data)
     totals = _Totals()
     try:
         with writer(form, out, top) as write, _progress(pictures.count) as note:

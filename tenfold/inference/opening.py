@@ -48,8 +48,11 @@ class Model:
         """The folder of the ONNX model, which in a run may not be there yet."""
         return self.folder if self.exported else self.run.onnx
 
-    def predictor(self, few: bool, device: str = "auto") -> Predictor:
-        """Who answers: ONNX Runtime for few pictures and exported folders, else PyTorch, as the run was evaluated."""
+    def predictor(self, few: bool, device: str = "auto", *, exactly: bool = False) -> Predictor:
+        """Who answers: ONNX Runtime for few pictures and exported folders, else PyTorch.
+
+        `exactly`: in the very calls by which the run was evaluated, and so with its bits; otherwise as is fastest.
+        """
         if self.exported and device not in {"auto", "cpu"}:
             raise InputError(f"--device {device}: an exported folder is run on the CPU. Give the run itself.")
         if self.exported or (few and device in {"auto", "cpu"} and self.has_onnx()):
@@ -57,7 +60,7 @@ class Model:
         from tenfold.core.devices import choose_device
         from tenfold.inference.torch_predictor import TorchPredictor
 
-        return TorchPredictor(self.classifier(), choose_device(device))
+        return TorchPredictor(self.classifier(), choose_device(device), exactly)
 
     def classifier(self) -> "Classifier":
         """The run's PyTorch model. Raises InputError where it is a module of the user's own that was not given."""

@@ -65,8 +65,10 @@ def predict(
     question = Question(accuracy, coverage, raw)
     question.check(opened)
     pictures = pictures_from(images, opened.contract.class_names)
-    few = pictures.count is not None and pictures.count <= FEW and not opened.owns(_paths(images))
-    parts = list(answered(opened, opened.predictor(few, device), pictures, question))
+    own_data = opened.owns(_paths(images))
+    few = pictures.count is not None and pictures.count <= FEW and not own_data
+    predictor = opened.predictor(few, device, exactly=own_data)
+    parts = list(answered(opened, predictor, pictures, question))
     together = joined(parts, opened)
     if together.unreadable and not len(together):
         name, reason = together.unreadable[0]

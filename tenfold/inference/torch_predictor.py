@@ -1,4 +1,7 @@
-"""Answers by PyTorch, in the batches and by the engine that `evaluate` uses: on one device, the same bits."""
+"""Answers by PyTorch, in the batches and by the engine that `evaluate` uses: on one device, the same up to rounding.
+
+The same bits where it is asked for: sums of a matrix product may depend on the number of threads that share it.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +16,15 @@ from tenfold.models import Classifier
 
 
 class TorchPredictor:
-    """A classifier on a device. A frozen backbone runs in the engine that computes its features, then its head."""
+    """A classifier on a device. A frozen backbone runs in the engine that computes its features, then its head.
+
+    `exactly`: all threads share each batch, as in `evaluate`.
+    """
 
     name = "PyTorch"
 
-    def __init__(self, model: Classifier, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, model: Classifier, device: torch.device, exactly: bool = False) -> None:
+        self.device, self._exactly = device, exactly
         self._model = model.to(device).eval()
         self._engine: Engine | None = None
         _, height, width = model.image_shape
@@ -36,7 +42,8 @@ class TorchPredictor:
         An engine shares batches out by itself, and a GPU has one queue.
         """
         threads = torch.get_num_threads()
-        if self._engine is not None or self.device.type != "cpu" or threads == 1:
+        alone = self._exactly or self._engine is not None
+        if alone or self.device.type != "cpu" or threads == 1:
             yield 1
             return
         torch.set_num_threads(1)

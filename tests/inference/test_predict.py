@@ -450,3 +450,22 @@ def test_many_batches_side_by_side_get_the_bits_that_one_thread_gives(trained):
         torch.set_num_threads(threads)
     assert found[0].paths == found[1].paths == [f"image {number}" for number in range(700)]
     np.testing.assert_array_equal(found[0].logits, found[1].logits)
+
+
+def test_a_test_folder_of_many_batches_is_answered_bit_for_bit(tmp_path, cache):
+    """With a product whose sums depend, on some processors, on how many threads share it."""
+    for split, count in {"train": 20, "validation": 20, "test": 300}.items():
+        class_folders(tmp_path / split, {"2": count, "10": count})
+    folders = {split: tmp_path / split for split in ("train", "validation", "test")}
+    wide = {**QUICK, "fit.epochs": 1, "model.filters": [64], "model.dense": 128, "data.channels": "rgb"}
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        run = tenfold.train(
+            "digits", **folders, out=tmp_path / "runs", overrides=wide, progress=False, device="cpu"
+        )
+        answers = tenfold.predict(run, tmp_path / "test", raw=True, device="cpu")
+    finally:
+        torch.set_num_threads(threads)
+    assert len(answers) == 600
+    np.testing.assert_array_equal(answers.probabilities, run.predictions("test").probabilities)

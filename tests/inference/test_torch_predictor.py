@@ -35,3 +35,19 @@ def test_many_batches_have_a_thread_each_and_the_threads_come_back():
             assert calls == 1
     finally:
         torch.set_num_threads(threads)
+
+
+def test_exactly_as_evaluated_is_one_batch_after_the_other_with_all_threads():
+    model = build_model(Choice(name="model-s", filters=(8,), dense=128), (3, 32, 32), 4)
+    predictor = TorchPredictor(model, CPU, exactly=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 32, 32, 3), np.uint8)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with torch.inference_mode():
+            expected = model.eval()(torch.from_numpy(pixels).permute(0, 3, 1, 2)).numpy()
+        with predictor.side_by_side() as calls:
+            assert (calls, torch.get_num_threads()) == (1, 2)
+            np.testing.assert_array_equal(predictor.logits(pixels), expected)
+    finally:
+        torch.set_num_threads(threads)
