@@ -1,7 +1,9 @@
 """Names of classes: one class for each name, in natural order, never raw."""
 
+import json
+
 import pytest
-from images import class_folders, load
+from images import class_folders, load, random_pixels, save
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -41,3 +43,13 @@ def test_control_characters_never_reach_the_terminal_raw(tmp_path, command):
 def test_natural_order_of_numbered_classes(tmp_path):
     class_folders(tmp_path, {"c1": 5, "c10": 5, "c2": 5})
     assert load(tmp_path).class_names == ("c1", "c2", "c10")
+
+
+def test_names_that_no_file_could_hold_are_read_as_text(tmp_path):
+    names = ["\ud800", "9" * 5000, "one\u2028two"]
+    for i in range(12):
+        save(tmp_path / f"{i}.png", random_pixels(i))
+    lines = [json.dumps({"file": f"{i}.png", "label": names[i % 3]}) for i in range(12)]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    found = load(tmp_path).class_names
+    assert [name[-9:] for name in found] == ["999999999", "\\ud800", "\\u2028two"]

@@ -397,12 +397,3 @@ def test_the_table_moves_with_its_folder(tmp_path):
         Moved(str(tmp_path / "q"))
     )
     assert outside.labels == str(tmp_path / "l.csv")
-
-
-def test_names_that_no_file_could_hold_are_read_as_text(tmp_path):
-    flat(tmp_path / "pictures")
-    names = ["\ud800", "9" * 5000, "one\u2028two"]
-    lines = [json.dumps({"file": f"{i}.png", "label": names[i % 3]}) for i in range(24)]
-    (tmp_path / "pictures" / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    found = labelled(tmp_path / "pictures").class_names
-    assert [name[-9:] for name in found] == ["999999999", "\\ud800", "\\u2028two"]
