@@ -59,9 +59,11 @@ def pictures_of(words: Sequence[str], class_names: Sequence[str], *, by_hand: bo
     """The pictures that `words` name: files, folders, globs, archives, tables, named sources.
 
     By hand, that is on the command line, `-` stands for standard input and an http(s) address for what lies there.
-    Raises InputError for a word that names nothing.
+    Raises InputError for a word that names nothing. Of several words, one that is there but holds no pictures (a
+    text among the files of `*`, an empty folder) counts as a picture that cannot be read.
     """
-    parts = [_named(word, frozenset(class_names), by_hand) for word in words]
+    classes = frozenset(class_names)
+    parts = [(_named if len(words) == 1 else _one_of_many)(word, classes, by_hand) for word in words]
     counts = [part.count for part in parts]
     total = None if None in counts else sum(count for count in counts if count is not None)
     return Pictures(lambda: chain.from_iterable(parts), total)
@@ -86,6 +88,21 @@ def _named(word: str, classes: frozenset[str], by_hand: bool) -> Pictures:
     if found := sorted(glob.glob(word, recursive=True)):  # noqa: PTH207 (absolute patterns too)
         return pictures_of(found, tuple(classes), by_hand=False)
     return _in_named_source(word, classes)
+
+
+def _one_of_many(word: str, classes: frozenset[str], by_hand: bool) -> Pictures:
+    try:
+        return _named(word, classes, by_hand)
+    except InputError as error:
+        if not Path(word).exists():
+            raise
+        picture = Picture(printable(word), Unreadable(_without(word, str(error))))
+        return Pictures(lambda: iter([picture]), 1)
+
+
+def _without(word: str, reason: str) -> str:
+    """The reason without the name that is said before it anyway."""
+    return reason.removeprefix(f"{word}: ")
 
 
 def _in_tree(word: str, classes: frozenset[str]) -> Pictures:
@@ -186,13 +203,14 @@ def _listed(name: str, classes: frozenset[str]) -> Iterator[Picture]:
         try:
             yield from _named(name, classes, by_hand=False)
         except InputError as error:
-            yield Picture(printable(name), Unreadable(str(error)))
+            yield Picture(printable(name), Unreadable(_without(name, str(error))))
 
 
 def _fetch(address: str) -> Encoded:
     """What lies at an http(s) address, or why it cannot be had."""
     from http.client import HTTPException
     from urllib import request  # slow to load, and seldom needed
+    from urllib.error import URLError
 
     from tenfold.data.sources.download import open_address
 
@@ -206,7 +224,7 @@ def _fetch(address: str) -> Encoded:
             return _limited(contents)
     # URLError, HTTPError, time-outs, addresses that are none, and answers that are no HTTP
     except (OSError, ValueError, HTTPException) as error:
-        return Unreadable(f"cannot be fetched ({error})")
+        return Unreadable(f"cannot be fetched ({error.reason if type(error) is URLError else error})")
 
 
 def _limited(contents: bytes) -> Encoded:

@@ -1,6 +1,7 @@
 """Pictures by address, and many of them within bounded memory: a real server on loopback, real decoding processes."""
 
 import io
+import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -98,6 +99,16 @@ def test_what_cannot_be_fetched_is_an_unreadable_picture_with_its_reason(address
     assert reason in str(found.encoded.reason)
 
 
+def test_where_nobody_listens_the_systems_reason_is_said(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # not listening
+        found = fetched(f"http://127.0.0.1:{taken.getsockname()[1]}/a.png")
+    assert isinstance(found.encoded, Unreadable)
+    assert "refused" in found.encoded.reason
+    assert "urlopen" not in found.encoded.reason
+
+
 def test_a_page_is_no_picture_and_too_much_is_not_taken(address, monkeypatch):
     [block] = decoding.blocks([fetched(address + "/page")], Target(8, 8, 3), 4)
     assert "not a picture" in block.unreadable[0][1]
@@ -165,3 +176,21 @@ def test_only_a_bounded_number_of_pictures_is_read_ahead(tmp_path):
     assert furthest <= (2 * cpu_count() + 4) * CHUNK_IMAGES
     assert furthest < count / 2 or cpu_count() > 4
     assert np.isfinite(furthest)
+
+
+def test_of_several_words_one_without_pictures_is_listed_and_alone_it_is_refused(tmp_path):
+    """A shell's `*` names texts and empty folders, too."""
+    picture = save(tmp_path / "a.png", scene(5, 12))
+    (tmp_path / "notes.txt").write_text("remember")
+    (tmp_path / "empty").mkdir()
+    names = sorted(str(path) for path in tmp_path.iterdir())
+    found = {each.name: each.encoded for each in pictures_of(names, ("2",))}
+    assert list(found) == names
+    assert found[str(picture)] == str(picture)
+    assert found[str(tmp_path / "empty")] == Unreadable("there are no pictures in it; it is empty.")
+    assert "no path and a label" in str(found[str(tmp_path / "notes.txt")])
+    for name in ("notes.txt", "empty"):
+        with pytest.raises(InputError, match=name):
+            pictures_of([str(tmp_path / name)], ("2",))
+    with pytest.raises(InputError, match="no such file"):
+        pictures_of([str(picture), str(tmp_path / "gone.png")], ("2",))

@@ -190,7 +190,8 @@ def _read_list(where: str, contents: bytes) -> Columns:
         row = line.split("\t") if "\t" in line else line.rsplit(maxsplit=1)
         if row and len(row) != 2:
             raise InputError(
-                f"{where}: line {number} ({line:.80}) is no path and a label with a blank or a tab between."
+                f"{where}: line {number} ({line:.80}) is no path and a label with a blank or a tab between. "
+                "A text file is read as a table of labels; correct it, or name a folder or pictures instead."
             )
         rows += [row] if row else []
     return _columns(where, [["path", "label"], *rows])
