@@ -19,7 +19,7 @@ neighbours), Wang et al. 2022 (ViM's residual), Ledoit and Wolf 2004 (shrinkage)
 import argparse
 import io
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from tenfold.models import Classifier
 
 COUNT = 400  # foreign pictures of a kind
 NEIGHBOURS = 10
+HELD_OUT = "class "  # how the kinds begin that are classes of the run's own data which it does not know
 Score = Callable[["Seen"], np.ndarray]
 
 
@@ -129,8 +130,24 @@ def scores(training: Seen, changed: np.ndarray) -> dict[str, Score]:
         ("energy", "stages: Mahalanobis"),
         ("energy", "features: neighbours"),
         ("features: Mahalanobis", "pixels: Mahalanobis"),
+        ("largest logit", "pixels: Mahalanobis"),
+        ("entropy", "pixels: Mahalanobis"),
+        ("features: neighbours", "pixels: Mahalanobis"),
+        ("stages: neighbours", "pixels: Mahalanobis"),
+        ("features: relative", "pixels: Mahalanobis"),
+        ("features: residual (ViM)", "pixels: Mahalanobis"),
+        ("energy", "features: neighbours", "pixels: Mahalanobis"),
+        ("largest logit", "features: neighbours", "pixels: Mahalanobis"),
     ):
         found[" + ".join(pair)] = either([found[name] for name in pair], training)
+    for pair in (
+        ("energy", "pixels: Mahalanobis"),
+        ("entropy", "pixels: Mahalanobis"),
+        ("largest logit", "pixels: Mahalanobis"),
+        ("features: neighbours", "pixels: Mahalanobis"),
+        ("stages: neighbours", "pixels: Mahalanobis"),
+    ):
+        found[" and ".join(pair)] = both([found[name] for name in pair], training)
     return found
 
 
@@ -223,6 +240,22 @@ def either(parts: list[Score], training: Seen) -> Score:
     return lambda seen: np.max([score(seen) for score in every], axis=0)
 
 
+def both(parts: list[Score], training: Seen) -> Score:
+    """How seldom training images are so strange by any of the scores: -log of their tails' product (Fisher, 1925)."""
+    known = [np.sort(score(training)) for score in parts]
+
+    def seldom(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+        """-log of the tail; beyond the largest it goes on as an exponential tail would."""
+        above = len(ordered) - np.searchsorted(ordered, values)
+        high, largest = ordered[int(0.9 * len(ordered))], ordered[-1]
+        beyond = np.maximum(values - largest, 0) / max((largest - high) / np.log(len(ordered) / 10 + 1), 1e-9)
+        return -np.log((above + 0.5) / (len(ordered) + 0.5)) + beyond
+
+    return lambda seen: np.sum(
+        [seldom(score(seen), ordered) for score, ordered in zip(parts, known, strict=True)], axis=0
+    )
+
+
 # Foreign pictures ------------------------------------------------------------------------------------------------
 
 
@@ -254,8 +287,16 @@ def foreign(part: str, contract: Contract, held_out: Path | None, count: int) ->
         half = len(unknown) // 2
         for folder in unknown[:half] if part == "choose" else unknown[half:]:
             files = sorted(folder.iterdir())[:count]
-            found[folder.name] = [np.asarray(Image.open(file).convert("RGB")) for file in files]
+            found[f"{HELD_OUT}{folder.name}"] = [
+                np.asarray(Image.open(file).convert("RGB")) for file in files
+            ]
     return {name: np.stack([contract.pixels(image) for image in images]) for name, images in found.items()}
+
+
+def means(found: dict[str, tuple[float, float]], known: Callable[[str], bool]) -> tuple[float, ...]:
+    """The mean area and share alarmed about, over the foreign kinds that `known` chooses; nan where there is none."""
+    rows = [of for kind, of in found.items() if kind[0] != "(" and known(kind)]
+    return tuple(np.mean(rows, axis=0)) if rows else (np.nan, np.nan)
 
 
 def harmless(pixels: np.ndarray) -> dict[str, np.ndarray]:
@@ -375,22 +416,31 @@ def main() -> None:
     )
     parser.add_argument("--scores", nargs="+", default=[], help="only these")
     options = parser.parse_args()
-    areas: dict[str, list[tuple[float, float]]] = {}
+    areas: dict[str, list[tuple[float, ...]]] = {}
     for run in options.runs:
         table = judge(run, options.part, options.held_out, options.images, options.scores)
         kinds = list(next(iter(table.values())))
         print(
-            f"\n== {run.name}: {options.part}; area under the curve, then % alarmed about, mean and by kind =="
+            f"\n== {run.name}: {options.part}; area under the curve and % alarmed about: other kinds of picture, "
+            "other classes; then % by kind =="
         )
-        print(" " * 44 + "  ".join(kinds))
+        print(" " * 68 + "  ".join(kinds))
         for name, found in table.items():
-            mean = tuple(np.mean([of for kind, of in found.items() if kind[0] != "("], axis=0))
+            mean = (
+                *means(found, lambda kind: not kind.startswith(HELD_OUT)),
+                *means(found, lambda kind: kind.startswith(HELD_OUT)),
+            )
             areas.setdefault(name, []).append(mean)
             shares = "  ".join(f"{share:{len(kind)}.0%}" for kind, (_, share) in found.items())
-            print(f"{name:<42}{mean[0]:.3f}  {mean[1]:4.0%}  {shares}")
+            print(f"{name:<50}{line(mean)}  {shares}")
     print(f"\n== mean over {len(options.runs)} runs ==")
-    for name, found in sorted(areas.items(), key=lambda item: -np.mean(item[1], axis=0)[1]):
-        print(f"{name:<42}{np.mean(found, axis=0)[0]:.3f}  {np.mean(found, axis=0)[1]:4.0%}")
+    for name, found in sorted(areas.items(), key=lambda item: -np.nanmean(item[1], axis=0)[1]):
+        print(f"{name:<50}{line(np.nanmean(found, axis=0))}")
+
+
+def line(mean: Sequence[float] | np.ndarray) -> str:
+    """Areas and shares in columns."""
+    return f"{mean[0]:.3f} {mean[1]:4.0%}  {mean[2]:.3f} {mean[3]:4.0%}"
 
 
 if __name__ == "__main__":
