@@ -13,7 +13,7 @@ from .reading import BadFile as BadFile
 from .source import Source as Source
 from .sources.opening import NAMED_SOURCES as NAMED_SOURCES
 from .sources.trees import is_source_name as is_source_name
-from .splits import Split as Split
+from .split import Split as Split
 from .splits import Splits as Splits
 from .splits import class_counts as class_counts
 from .splits import left_out_lines as left_out_lines

@@ -162,13 +162,12 @@ def _refuse_small(small: dict[str, int], splits: Sequence[str]) -> None:
 def units_of(table: ImageTable, data: recipe.Data) -> np.ndarray:
     """(N,) equal numbers for images that must stay in one split: of one group, or else copies of one picture.
 
-    An image without a group is a unit of its own.
+    An image without either is a unit of its own.
     """
     alone = np.arange(len(table.rows))
     groups = groups_of(table, data)
-    if len(groups):
-        return np.where(groups < 0, alone + groups.max(initial=0) + 1, groups)
-    return np.unique(table.pictures, return_inverse=True)[1] if data.copies == "together" else alone
+    together = groups if len(groups) else table.clusters
+    return np.where(together < 0, alone + together.max(initial=0) + 1, together) if len(together) else alone
 
 
 def groups_of(table: ImageTable, data: recipe.Data) -> np.ndarray:

@@ -11,15 +11,15 @@ import numpy as np
 from tenfold import recipe
 from tenfold.core.progress import Progress
 from tenfold.data.assignment import TooSmallError
-from tenfold.data.duplicates import exact_duplicates, near_duplicates
+from tenfold.data.copies import Copies, find_copies, with_copies
 from tenfold.data.pack import Pack, open_pack
 from tenfold.data.reading import BadFile
 from tenfold.data.source import Source
-from tenfold.data.splits import Split, Splits, left_out_lines, make_splits
+from tenfold.data.split import Split
+from tenfold.data.splits import Splits, left_out_lines, make_splits
 
 MILD_IMBALANCE = 1.5  # the largest class over the smallest
 STRONG_IMBALANCE = 10.0
-SMALLEST_FOR_NEAR = 16  # pixels a side; below, similar pictures cannot be told from near duplicates
 BLOCK = 4096
 LISTED = 10
 
@@ -35,7 +35,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Images of equal pixels ("exact", two or more), or a pair of nearly the same picture ("near")."""
+    """Images of equal pixels ("exact"), of names that say so ("name"), or a pair that shows the same ("near")."""
 
     kind: str
     images: tuple[Place, ...]
@@ -58,8 +58,8 @@ class Inspection:
 
     counts: images of each class in each split; sizes ("32x32") and modes: how many of the original files have each;
     channel_mean, channel_std: over the training images, on 0..255; balance: the largest training class over the
-    smallest; bad_files: unreadable, not in `splits`; usual_similarity: see near_duplicates, None where the images
-    are too small to look for them; undrawn: why no splits could be drawn, so that all images count as training ones.
+    smallest; bad_files: unreadable, not in `splits`; not_looked: why near duplicates were not looked for, or "";
+    undrawn: why no splits could be drawn, so that all images count as training ones.
     """
 
     splits: Splits
@@ -70,7 +70,7 @@ class Inspection:
     channel_std: tuple[float, ...]
     bad_files: tuple[BadFile, ...]
     duplicates: tuple[Duplicates, ...]
-    usual_similarity: float | None
+    not_looked: str
     undrawn: str = ""
 
     @property
@@ -171,7 +171,7 @@ class Inspection:
                 {**asdict(found), "leaks": found.leaks, "disagrees": found.disagrees}
                 for found in self.duplicates
             ],
-            "usual_similarity": self.usual_similarity,
+            "not_looked": self.not_looked,
             **{
                 key: value
                 for key, value in self.splits.describe().items()
@@ -189,15 +189,16 @@ def inspect_source(data: recipe.Data, source: Source, progress: Progress | None 
     InputError where the source cannot be split at all.
     """
     pack = open_pack(data, source, progress)
+    copies = find_copies(pack, progress=progress)
+    table = with_copies(pack, data)
     make = partial(make_splits, source=source, reading=pack.reading, bad_files=pack.bad_files)
     undrawn = ""
     try:
-        splits = make(pack.table, pack.pixels, data)
+        splits = make(table, pack.pixels, data)
     except TooSmallError as error:
         whole = data.model_copy(update={"folds": None})
-        splits, undrawn = make(pack.table, pack.pixels, whole, drawn=False), str(error)
+        splits, undrawn = make(table, pack.pixels, whole, drawn=False), str(error)
     mean, std = channel_statistics(splits.train)
-    duplicates, usual = _find_duplicates(splits)
     return Inspection(
         splits=splits,
         counts={name: facts["classes"] for name, facts in splits.describe()["splits"].items()},
@@ -206,8 +207,8 @@ def inspect_source(data: recipe.Data, source: Source, progress: Progress | None 
         channel_mean=mean,
         channel_std=std,
         bad_files=pack.bad_files,
-        duplicates=tuple(duplicates),
-        usual_similarity=usual,
+        duplicates=_duplicates(splits, copies, table.rows),
+        not_looked=copies.not_looked,
         undrawn=undrawn,
     )
 
@@ -262,14 +263,11 @@ def summary(inspection: Inspection) -> list[str]:
 def duplicates_sentence(inspection: Inspection) -> str:
     """How many duplicates there are of each kind."""
     kinds = Counter(found.kind for found in inspection.duplicates)
-    near = (
-        f"{kinds['near']} pair(s) of near duplicates"
-        if inspection.usual_similarity is not None
-        else (
-            f"near duplicates not looked for: pictures under {SMALLEST_FOR_NEAR} pixels are too small to tell them"
-        )
-    )
-    return f"{kinds['exact']} group(s) of exact duplicates; {near}"
+    near = f"{kinds['near']} pair(s) of near duplicates"
+    if inspection.not_looked:
+        near = f"near duplicates not looked for: {inspection.not_looked}"
+    named = f"{kinds['name']} group(s) of names that say so; " if kinds["name"] else ""
+    return f"{kinds['exact']} group(s) of exact duplicates; {named}{near}"
 
 
 def _duplicate_lines(inspection: Inspection) -> Iterator[str]:
@@ -285,36 +283,25 @@ def _duplicate_lines(inspection: Inspection) -> Iterator[str]:
 # Parts -------------------------------------------------------------------------------------------------------
 
 
-def _find_duplicates(splits: Splits) -> tuple[list[Duplicates], float | None]:
-    """Exact duplicates first, then near ones, each by falling similarity; and the usual similarity.
+def _duplicates(splits: Splits, copies: Copies, rows: np.ndarray) -> tuple[Duplicates, ...]:
+    """Exact duplicates first, then those by name, then near ones by falling similarity; `rows` are the table's."""
+    parts = tuple(splits) if splits.whole is None else (splits.whole,)
+    places = {
+        row: Place(path, part.name, splits.class_names[label])
+        for part in parts
+        for row, path, label in zip(part.rows.tolist(), part.paths, part.labels.tolist(), strict=True)
+    }
+    same = {int(group[0]): group for group in copies.exact}
 
-    The smaller splits come first among the positions, because each image keeps just its best later partners.
-    """
-    order = (splits.test, splits.validation, splits.train)
-    rows = np.concatenate([split.rows for split in order])
-    pixels = splits.train.pixels
-    bounds = np.cumsum([len(split) for split in order])
+    def images(positions: Sequence[int]) -> tuple[Place, ...]:
+        return tuple(places[int(rows[position])] for position in positions)
 
-    def place(position: int) -> Place:
-        number = int(np.searchsorted(bounds, position, side="right"))
-        split = order[number]
-        inside = position - (int(bounds[number - 1]) if number else 0)
-        return Place(split.paths[inside], split.name, splits.class_names[split.labels[inside]])
-
-    exact = exact_duplicates(np.concatenate([split.pictures for split in order]))
-    found = [Duplicates("exact", tuple(place(i) for i in group.tolist())) for group in exact]
-    if min(splits.image_shape[1:]) < SMALLEST_FOR_NEAR:
-        return found, None
-    copies = {int(group[0]): group for group in exact}
-    kept = np.setdiff1d(
-        np.arange(len(rows)), np.concatenate([np.empty(0, int), *(group[1:] for group in exact)])
-    )
-    pairs, similarity, usual = near_duplicates(pixels, rows[kept])
-    for index in np.argsort(-similarity).tolist():
-        first, second = kept[pairs[index]].tolist()
-        both = [int(i) for one in (first, second) for i in copies.get(one, [one])]
-        found.append(Duplicates("near", tuple(place(i) for i in both), round(float(similarity[index]), 4)))
-    return found, usual
+    found = [Duplicates("exact", images(group.tolist())) for group in copies.exact]
+    found += [Duplicates("name", images(group.tolist())) for group in copies.named]
+    for index in np.argsort(-copies.likeness, kind="stable").tolist():
+        both = [int(i) for one in copies.near[index].tolist() for i in same.get(one, [one])]
+        found.append(Duplicates("near", images(both), round(float(copies.likeness[index]), 4)))
+    return tuple(found)
 
 
 def _sizes(pack: Pack) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """From a source to its splits: open the pack, mind the bad files, deal the images."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from statistics import median
@@ -9,13 +9,15 @@ from typing import Any
 from tenfold import recipe
 from tenfold.core.errors import InputError
 from tenfold.core.progress import Progress
+from tenfold.data.copies import with_clusters, with_copies
 from tenfold.data.decode import Target, decode
 from tenfold.data.limits import BadPicture
 from tenfold.data.pack import Pack, open_pack
 from tenfold.data.source import Moved, Source
 from tenfold.data.sources.opening import is_named, open_source
 from tenfold.data.sources.parts import Part
-from tenfold.data.splits import Split, Splits, make_splits, make_test_split
+from tenfold.data.split import Split
+from tenfold.data.splits import Splits, make_splits, make_test_split
 
 BAD_FILES_SHOWN = 10
 
@@ -26,17 +28,20 @@ def read_splits(
     progress: Progress | None = None,
     target: Target | None = None,
     class_names: tuple[str, ...] | None = None,
+    clusters: Sequence[Sequence[int]] | None = None,
 ) -> Splits:
     """The training, validation and test images of `source`, decoded as `data` wants them.
 
-    The images are decoded on the first call and mapped from the cache afterwards; `progress` is called with
-    (images decoded, images in all). `target` and `class_names` are those of a run that exists: its images are
-    decoded as they were, and its classes keep their order. Raises InputError, naming the thing and the remedy, when
-    the source cannot be used or more files are unreadable than `data.bad_files_limit` allows.
+    The images are decoded on the first call and mapped from the cache afterwards; `progress` is called with (images
+    decoded, images in all), and again with those compared with others where near copies are looked for. `target`,
+    `class_names` and `clusters` (rows of copies) are those of a run that exists: its images are decoded as they were,
+    its classes keep their order, and its splits are drawn as they were. Raises InputError, naming the thing and the
+    remedy, when the source cannot be used or more files are unreadable than `data.bad_files_limit` allows.
     """
     pack = open_pack(data, source, progress, target)
     _check_bad_files(pack, data.bad_files_limit)
-    return make_splits(pack.table, pack.pixels, data, source, pack.reading, pack.bad_files, class_names)
+    table = with_copies(pack, data, progress) if clusters is None else with_clusters(pack.table, clusters)
+    return make_splits(table, pack.pixels, data, source, pack.reading, pack.bad_files, class_names)
 
 
 def fold_splits(
@@ -65,6 +70,8 @@ def reload_splits(data: recipe.Data, facts: dict[str, Any], moved: Moved | None 
         data = data.model_copy(update={"nested": True})
     if "together" not in facts:  # drawn before copies were kept together
         data = data.model_copy(update={"copies": "apart"})
+    elif "clusters" not in facts:  # drawn when only exact copies were looked for
+        data = data.model_copy(update={"copies": "exact" if facts["together"] else "apart"})
     source = Source(**facts["source"])
     moved = moved or Moved()
     known = source.moved(moved)
@@ -72,7 +79,8 @@ def reload_splits(data: recipe.Data, facts: dict[str, Any], moved: Moved | None 
         _check_images(known)
     if moved.labels is None:
         _check_labels(known)
-    return read_splits(data, known, None, decoding_of(facts), tuple(facts["class_names"]))
+    order, clusters = tuple(facts["class_names"]), facts.get("clusters")
+    return read_splits(data, known, None, decoding_of(facts), order, clusters)
 
 
 def _check_images(source: Source) -> None:
@@ -122,7 +130,7 @@ def load_test_split(
     """
     pack = open_pack(data, source, progress, target)
     _check_bad_files(pack, data.bad_files_limit)
-    return make_test_split(pack.table, pack.pixels, class_names)
+    return make_test_split(with_copies(pack, data, progress), pack.pixels, class_names)
 
 
 def typical_size(data: recipe.Data, source: Source, images: int = 64) -> int:

@@ -63,7 +63,9 @@ class ImageTable:
     `rows` says where in the pixels each image lies; `labels` index `classes`; `parts` index `part_splits` and
     `part_folders`, which name the split that the source assigns (None: none) and the folder. `keys` are 64-bit
     hashes of the identities in `paths`, `contents` of the encoded images, `pictures` of their decoded pixels.
-    `groups` are numbers of what a table of labels calls groups, -1 for none; empty where it does not.
+    `groups` are numbers of what a table of labels calls groups, -1 for none; empty where it does not. `clusters` are
+    numbers of the pictures of which there are several copies, -1 for others; empty where none were looked for, and
+    `not_looked` says why near ones were not.
     """
 
     rows: np.ndarray
@@ -77,3 +79,5 @@ class ImageTable:
     part_splits: tuple[str | None, ...]
     part_folders: tuple[str, ...]
     groups: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    clusters: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    not_looked: str = ""

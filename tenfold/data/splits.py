@@ -1,8 +1,9 @@
 """Training, validation and test images of one source: assigned once, and named for good."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,56 +16,7 @@ from tenfold.data.classes import training_order
 from tenfold.data.decode import Target
 from tenfold.data.reading import BadFile, ImageTable, Reading
 from tenfold.data.source import SPLIT_NAMES, Source
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """The images of one split: `pixels[rows]`, with `labels` into the class names and one path for each.
-
-    pixels: (rows of the whole source, H, W, C) uint8, memory-mapped and shared by the splits; rows, labels: (N,)
-    int64; folders: how many of the N images came from each folder of the split, in order; fingerprint: a hash
-    of identities, labels and image contents; pictures: (N,) uint64 hashes of the decoded pixels at full size; groups:
-    (N,) int64 numbers of the groups that `data.group` names, -1 for none, or empty where it names none.
-    """
-
-    name: str
-    pixels: np.ndarray
-    rows: np.ndarray
-    labels: np.ndarray
-    paths: Sequence[str]
-    folders: tuple[int, ...]
-    fingerprint: str
-    pictures: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
-    groups: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def images(self, positions: np.ndarray | slice) -> np.ndarray:
-        """The images at `positions` of this split: (n, H, W, C) uint8."""
-        return self.pixels[self.rows[positions]]
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of every image."""
-        height, width, channels = self.pixels.shape[1:]
-        return channels, height, width
-
-    def places_of(self, part: "Split") -> np.ndarray:
-        """The positions (n,) in this split of the images of `part`, which are all in it."""
-        order = np.argsort(self.rows)
-        return order[np.searchsorted(self.rows, part.rows, sorter=order)]
-
-    def part(self, positions: np.ndarray) -> "Split":
-        """The images at `positions` (n,) as a split of its own, seen as one folder."""
-        paths = [self.paths[position] for position in positions]
-        rows, labels = self.rows[positions], self.labels[positions]
-        pictures = self.pictures[positions]
-        groups = self.groups[positions] if len(self.groups) else self.groups
-        folders = (len(positions),)
-        return replace(
-            self, rows=rows, labels=labels, paths=paths, folders=folders, pictures=pictures, groups=groups
-        )
+from tenfold.data.split import Split, chosen_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +25,8 @@ class Splits:
 
     `together`: what was kept in one split where splits were drawn: "groups", "copies", or None for nothing.
     Of a cross-validation, the splits are those of the final model, with all images in `test`; `folds` are those of
-    its folds. `whole` are the images that all of these are parts of.
+    its folds. `whole` are the images that all of these are parts of. `not_looked` says why near copies were not
+    looked for, where they could have been.
     """
 
     train: Split
@@ -87,6 +40,7 @@ class Splits:
     together: str | None = None
     folds: tuple["Splits", ...] = ()
     whole: Split | None = None
+    not_looked: str = ""
 
     def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.validation, self.test))
@@ -128,6 +82,8 @@ class Splits:
             "bad_files": [asdict(bad) for bad in self.bad_files],
             **({"folds": len(self.folds)} if self.folds else {}),
             "copies": {"test": self.copies("test", "train", "validation").tolist()},
+            "near_copies": {"test": self.near_copies("test", "train", "validation").tolist()},
+            "clusters": self._clusters(),
             "shared_groups": {"test": self.shared_groups("test", "train", "validation").tolist()},
         }
 
@@ -135,15 +91,87 @@ class Splits:
     def notices(self) -> tuple[str, ...]:
         """What should not be passed over in silence, a sentence each, the gravest first."""
         read = self.reading.notices if self.reading else ()
-        return tuple([*self._copied(), *self._shared(), *self._ungrouped(), *self.lacking, *read])
+        said = (
+            self._copied(),
+            self._near(),
+            self._shared(),
+            self._kept(),
+            self._ungrouped(),
+            self.lacking,
+            read,
+        )
+        return tuple(chain.from_iterable(said))
 
     def copies(self, name: str, *others: str) -> np.ndarray:
         """Positions (n,) in the split `name` of images whose pixels are also those of an image in `others`."""
-        if self.folds:  # the final model's training images are tested too, by the models of other folds
-            found = [fold[name].rows[fold.copies(name, *others)] for fold in self.folds]
-            return np.flatnonzero(np.isin(self[name].rows, np.concatenate(found)))
+        if self.folds:
+            return self._in_folds(lambda fold: fold.copies(name, *others), name)
         seen = np.concatenate([self[other].pictures for other in others])
         return np.flatnonzero(np.isin(self[name].pictures, seen))
+
+    def near_copies(self, name: str, *others: str) -> np.ndarray:
+        """Positions (n,) in the split `name` of images that have copies in `others`, but no exact ones."""
+        if self.folds:
+            return self._in_folds(lambda fold: fold.near_copies(name, *others), name)
+        seen = np.concatenate([self[other].clusters for other in others])
+        clusters = self[name].clusters
+        return np.setdiff1d(
+            np.flatnonzero((clusters >= 0) & np.isin(clusters, seen)), self.copies(name, *others)
+        )
+
+    def _in_folds(self, find: Callable[["Splits"], np.ndarray], name: str) -> np.ndarray:
+        """What is found in any fold: the models of other folds test the final model's training images, too."""
+        found = [fold[name].rows[find(fold)] for fold in self.folds]
+        return np.flatnonzero(np.isin(self[name].rows, np.concatenate(found)))
+
+    def _clusters(self) -> list[list[int]]:
+        """The rows of the source that are copies of one picture, in lists."""
+        parts = tuple(self) if self.whole is None else (self.whole,)
+        clusters = np.concatenate([part.clusters for part in parts])
+        several = np.flatnonzero(clusters >= 0)
+        rows = np.concatenate([part.rows for part in parts])[several] if len(several) else several
+        order = np.lexsort((rows, clusters[several]))
+        edges = np.flatnonzero(np.diff(clusters[several][order])) + 1
+        return [part.tolist() for part in np.split(rows[order], edges)] if len(several) else []
+
+    def _near(self) -> Iterator[str]:
+        for name, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
+            found, size = self.near_copies(name, other), len(self[name])
+            if len(found):
+                cluster = self[name].clusters[found[0]]
+                yield (
+                    f"{len(found):,} of {size:,} {name} images ({len(found) / size:.1%}) are near copies of images "
+                    f"in the {other} split, for instance {self[name].paths[found[0]]}"
+                    f"{self._like(other, int(cluster))}: scores on them flatter the model"
+                )
+
+    def _like(self, name: str, cluster: int) -> str:
+        places = np.flatnonzero(self[name].clusters == cluster)
+        return f" of {self[name].paths[places[0]]}" if len(places) else ""  # of a fold's images
+
+    def _kept(self) -> Iterator[str]:
+        if self.not_looked:
+            yield f"near copies are not looked for: {self.not_looked}"
+        unequal = self._unequal_copies()
+        if self.together == "copies" and len(unequal):
+            apart = [name for name in ("validation", "train") if len(self.near_copies("test", name))]
+            yield (
+                f"{plural(len(unequal), 'image')} are near copies of others, or named as such, in "
+                f"{plural(len(np.unique(unequal)), 'cluster')}: intervals are by cluster"
+                f"{'' if apart else ', and each cluster is in one split'}"
+            )
+
+    def _unequal_copies(self) -> np.ndarray:
+        """(n,) the clusters of those images whose clusters are not of equal pixels only."""
+        parts = tuple(self) if self.whole is None else (self.whole,)
+        found = [
+            np.stack([part.clusters, part.pictures.view(np.int64)])[:, part.clusters >= 0]
+            for part in parts
+            if len(part.clusters)
+        ]
+        clusters, pictures = np.concatenate([np.empty((2, 0), np.int64), *found], axis=1)
+        different = np.unique(np.stack([clusters, pictures]), axis=1)[0]
+        return clusters[np.isin(clusters, different[1:][np.diff(different) == 0])]
 
     def _copied(self) -> Iterator[str]:
         for name, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
@@ -277,9 +305,10 @@ def make_splits(
         reading=reading,
         layout=_layout(table, data, order, drawn),
         bad_files=bad_files,
-        together="groups" if len(groups) else "copies" if data.copies == "together" else None,
+        together="groups" if len(groups) else "copies" if data.copies != "apart" else None,
         folds=folds,
         whole=whole,
+        not_looked=table.not_looked,
     )
 
 
@@ -351,5 +380,6 @@ def _make_split(
         folders=tuple(int(count) for count in counts if count),
         fingerprint=digest.hexdigest(),
         pictures=table.pictures[chosen],
-        groups=groups[chosen] if len(groups) else groups,
+        groups=chosen_of(groups, chosen),
+        clusters=chosen_of(table.clusters, chosen),
     )

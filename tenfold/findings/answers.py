@@ -69,6 +69,12 @@ def copies(evidence: Evidence) -> Iterator[Finding]:
     yield from _flattering(evidence, "copies", evidence.copies, said)
 
 
+def near_copies(evidence: Evidence) -> Iterator[Finding]:
+    """How many test images are near copies of what was trained or tuned on, and the accuracy on the others."""
+    said = "are near copies of training or validation images (mirrored, turned, brightened and the like, or so named)"
+    yield from _flattering(evidence, "near_copies", evidence.near, said)
+
+
 def shared_groups(evidence: Evidence) -> Iterator[Finding]:
     """How many test images are of groups that were also trained or tuned on, and the accuracy on the others."""
     said = "are of groups that training or validation has images of as well"
@@ -76,12 +82,12 @@ def shared_groups(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _flattering(evidence: Evidence, rule: str, known: tuple[int, ...], said: str) -> Iterator[Finding]:
-    """That the accuracy flatters the model because of the `known` test images, and what it is without them."""
+    """That the accuracy flatters the model because of the `known` test images, and what it is without any such."""
     answers = evidence.predictions
     if answers is None or not known:
         return
     clean = np.ones(len(answers), bool)
-    clean[list(known)] = False
+    clean[[*evidence.copies, *evidence.near, *evidence.shared]] = False
     right, n = int((answers.predicted == answers.labels)[clean].sum()), int(clean.sum())
     numbers: dict[str, Any] = {rule: len(known), "clean": n}
     sentence = (
@@ -345,6 +351,7 @@ RULES = (
     accuracy,
     cross_validation,
     copies,
+    near_copies,
     shared_groups,
     missing_classes,
     few_judges,

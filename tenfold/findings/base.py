@@ -41,9 +41,10 @@ class Evidence:
 
     `history`, `training`, `test` and `validation` are as in history.csv and metrics.json; `counts` has the
     images of each class by split; `robustness` is robustness.json; `copies` are the positions of those test images
-    that are also training or validation images, `shared` of those of a group that has such images; `folds` are those
-    of a cross-validation, as in metrics.json, whose test images are all images; `validation_predictions` are those
-    that calibrate; `emphasis` is how much more training counted an image of each class; `command` repeats the run.
+    that are also training or validation images, `near` of those that are near copies of such, `shared` of those of a
+    group that has such images; `folds` are those of a cross-validation, as in metrics.json, whose test images are all
+    images; `validation_predictions` are those that calibrate; `emphasis` is how much more training counted an image
+    of each class; `command` repeats the run.
     """
 
     history: Sequence[Mapping[str, Any]] = ()
@@ -57,6 +58,7 @@ class Evidence:
     validation_predictions: "Predictions | None" = None
     robustness: Mapping[str, Any] | None = None
     copies: tuple[int, ...] = ()
+    near: tuple[int, ...] = ()
     folds: Sequence[Mapping[str, Any]] = ()
     emphasis: tuple[float, ...] | None = None
     shared: tuple[int, ...] = ()
@@ -118,6 +120,7 @@ def gather(run: Run) -> Evidence:
         validation_predictions=run.judging_predictions(),
         robustness=run.saved(Run.robustness),
         copies=tuple(data.get("copies", {}).get("test", ())),
+        near=tuple(data.get("near_copies", {}).get("test", ())),
         folds=saved.get("folds", ()),
         emphasis=run.emphasis,
         shared=tuple(data.get("shared_groups", {}).get("test", ())),

@@ -80,7 +80,9 @@ def predict_split(
     The model is left in evaluation mode.
     """
     probabilities = _outputs(model, split, device, torch.nn.Softmax(1), world)
-    return Predictions(split.paths, np.asarray(split.labels), probabilities, class_names, groups=split.groups)
+    return Predictions(
+        split.paths, np.asarray(split.labels), probabilities, class_names, groups=split.evidence
+    )
 
 
 def split_logits(model: Classifier, split: Split, device: torch.device) -> np.ndarray:

@@ -71,9 +71,12 @@ class Data(Table):
     they hold; "" says that it has no such column.
 
     Splits that the source does not give are drawn by class. `group` names what never lies in two of them: a column
-    of the table of labels, or a pattern for the path such as 'patient_(\\d+)'. Without it, exact copies of a picture
-    stay "together", or are drawn "apart", as in runs of version 0.1. With `folds`, every image is tested once, by one
-    of so many models that never saw it (cross-validation); with a `fold` (from 1) as well, only that one is trained.
+    of the table of labels, or a pattern for the path such as 'patient_(\\d+)'. Without it, copies of a picture stay
+    "together": exact ones, those whose names say so, near ones among at most 20,000 images; "near" looks for these
+    whatever the number, "exact" is of exact ones only, and "apart" draws every image alone, as version 0.1 did.
+
+    With `folds`, every image is tested once, by one of so many models that never saw it (cross-validation); with a
+    `fold` (from 1) as well, only that one is trained.
     """
 
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
@@ -88,7 +91,7 @@ class Data(Table):
     test_fraction: Share = 0.1
     split_seed: int = 0
     group: str | None = Field(default=None, validation_alias=AliasChoices("group", "group_column"))
-    copies: Literal["together", "apart"] = "together"
+    copies: Literal["together", "near", "exact", "apart"] = "together"
     folds: Annotated[int, Field(ge=2, le=50)] | None = None
     fold: Count | None = None
     bad_files_limit: Fraction = 0.01

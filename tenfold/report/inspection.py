@@ -171,5 +171,6 @@ def _group(group: Duplicates, rows: dict[tuple[str, str], int], album: _Album) -
     images = [
         {"tile": album.add(rows[image.split, image.path]), "place": image} for image in group.images[:COPIES]
     ]
-    kind = "equal pixels" if group.kind == "exact" else f"similarity {group.similarity:.2f}"
+    kinds = {"exact": "equal pixels", "name": "by their names", "near": f"similarity {group.similarity:.2f}"}
+    kind = kinds[group.kind]
     return {"kind": kind, "images": images, "more": len(group.images) - len(images)}

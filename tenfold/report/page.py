@@ -42,6 +42,8 @@ VERDICT = (
     "accuracy",
     "cross_validation",
     "copies",
+    "near_copies",
+    "shared_groups",
     "missing_classes",
     "few_judges",
     "classes_apart",

@@ -27,7 +27,7 @@ class Predictions:
 
     `paths` (N,) names of the images, `labels` (N,) int64, `probabilities` (N, classes) float32; `folds` (N,) of a
     cross-validation: the fold, from 1, whose model said it; `groups` (N,) int64 numbers of the groups that the data
-    name, -1 for none, or empty where they name none.
+    name, or else of copies of one picture, -1 for none, or empty where there are none.
     """
 
     paths: Sequence[str]
@@ -79,14 +79,17 @@ def pooled(parts: Sequence[Predictions], places: Sequence[int] | np.ndarray) -> 
     order = np.argsort(places)
     paths = [path for part in parts for path in part.paths]
     folds = np.repeat(np.arange(1, len(parts) + 1), [len(part) for part in parts])
-    groups = np.concatenate([part.groups for part in parts])
+    alone = [np.full(len(part), -1, np.int64) for part in parts]
+    groups = np.concatenate(
+        [part.groups if len(part.groups) else none for part, none in zip(parts, alone, strict=True)]
+    )
     return Predictions(
         [paths[position] for position in order.tolist()],
         np.concatenate([part.labels for part in parts])[order],
         np.concatenate([part.probabilities for part in parts])[order],
         parts[0].class_names,
         folds[order],
-        groups[order] if len(groups) else groups,
+        groups[order] if np.any(groups >= 0) else groups[:0],
     )
 
 

@@ -81,8 +81,11 @@ class DataShape(TypedDict):
     left_out: NotRequired[list[LeftOutShape]]
     shared_groups: NotRequired[dict[str, list[int]]]
     notices: NotRequired[list[str]]
-    # Positions of test images that are also training or validation images.
+    # Positions of test images that are also training or validation images; that are near copies of such images.
     copies: NotRequired[dict[str, list[int]]]
+    near_copies: NotRequired[dict[str, list[int]]]
+    # Rows of the source that are copies of one picture.
+    clusters: NotRequired[list[list[int]]]
     # How many folds a cross-validation has.
     folds: NotRequired[int]
 

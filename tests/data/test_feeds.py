@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tenfold.core.world import World
 from tenfold.data.feeds import MappedFeed, ResidentFeed, epoch_order, feed, hardest
-from tenfold.data.splits import Split
+from tenfold.data.split import Split
 
 CPU = torch.device("cpu")
 FOLDERS = st.lists(st.integers(1, 40), min_size=1, max_size=5).map(tuple)

@@ -52,7 +52,7 @@ def test_fine_data_need_no_attention(tmp_path):
 def test_the_digits_need_no_attention():
     found = look("digits")
     assert found.attention == ()
-    assert found.usual_similarity is None
+    assert found.not_looked == "pictures under 16 pixels are too small to tell them"
     assert any("too small to tell" in line for line in summary(found))
 
 

@@ -105,6 +105,14 @@ def test_groups_that_training_has_too_are_in_the_verdict():
     assert found.section == "verdict"
 
 
+def test_near_copies_are_in_the_verdict_and_the_clean_rest_has_no_copies_of_any_kind():
+    (found,) = answers.near_copies(evidence_of([[4, 1], [1, 4]], near=(0, 1), copies=(6, 7)))
+    assert "2 of 10 test images are near copies of training or validation images" in found.sentence
+    assert "on the other 6 it is 66.7%" in found.sentence
+    assert found.section == "verdict"
+    assert not list(answers.near_copies(evidence_of([[4, 1], [1, 4]])))
+
+
 def test_the_accuracy_says_how_many_groups_it_is_of():
     evidence = evidence_of([[4, 1], [1, 4]])
     (plain,) = answers.accuracy(evidence)

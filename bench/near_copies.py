@@ -1,0 +1,125 @@
+"""How many near copies of each kind `tenfold` finds, and how many pairs it takes for copies that are none.
+
+    python bench/near_copies.py [FOLDER] [--images 2000] [--out near_copies.json]
+
+Copies are made of 500 pictures and laid among all; recall is the share of them that is found beside its original,
+"others" is how many further pairs are called copies. FOLDER is a folder of pictures below which copies are rare, for
+instance one of CIFAR-10's training folders; the handwritten digits of scikit-learn, enlarged to 28 pixels, stand for
+shapes that are alike without being copies. The thresholds were chosen on training images; no test image is read.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+from changed import CHANGES, jittered
+
+from tenfold.core.terminal import make_console, print_table
+from tenfold.data.likeness import near_copies
+
+COPIED = 500
+
+
+def main() -> None:
+    """Measure, print a table, and write the numbers."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--out", type=Path, default=Path("near_copies.json"))
+    options = parser.parse_args()
+    sets = {"digits": digits()}
+    if options.folder:
+        sets = {options.folder.name: pictures(options.folder, options.images)} | sets
+    rows = [{"set": name, **row} for name, images in sets.items() for row in measured(images)]
+    options.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    shown = [
+        (
+            row["set"],
+            row["kind"],
+            f"{row['recall']:.1%}" if row["made"] else "",
+            f"{row['others']:,}",
+            f"{row['cpu']:.1f}",
+        )
+        for row in rows
+    ]
+    print_table(make_console(), ("set", "copies", "found", "other pairs", "CPU seconds"), shown)
+
+
+def measured(images: np.ndarray) -> list[dict]:
+    """A row for the images alone, for each kind of copy, for copies of all, and for frames of a few pictures."""
+    some = images[:COPIED]
+    rows = [row_of("none", images, images[:0])]
+    for kind, change in CHANGES.items():
+        rows.append(row_of(kind, images, np.stack([change(image) for image in some])))
+    bright = np.stack([CHANGES["brightened by 30 %"](image) for image in images[:1000]])
+    for count in (100, 600, 1000):
+        rows.append(row_of(f"{count} of 1000 brightened", images[:1000], bright[:count]))
+    return [*rows, frames(images[:40])]
+
+
+def row_of(kind: str, images: np.ndarray, copies: np.ndarray) -> dict:
+    """Copies are of the first images."""
+    found, seconds = search(np.concatenate([images, copies]))
+    expected = {(n, len(images) + n) for n in range(len(copies))}
+    recall = len(found & expected) / max(1, len(expected))
+    return {
+        "kind": kind,
+        "made": len(copies),
+        "recall": recall,
+        "others": len(found - expected),
+        "cpu": seconds,
+    }
+
+
+def frames(images: np.ndarray) -> dict:
+    """Twenty-five jittered frames of each picture: the share of frames that are linked to another of their own."""
+    found, seconds = search(np.stack([jittered(images[n // 25], n) for n in range(1000)]))
+    own = {pair for pair in found if pair[0] // 25 == pair[1] // 25}
+    linked = len({place for pair in own for place in pair}) / 1000
+    return {
+        "kind": "40 in 25 frames",
+        "made": 1000,
+        "recall": linked,
+        "others": len(found - own),
+        "cpu": seconds,
+    }
+
+
+def search(pixels: np.ndarray) -> tuple[set[tuple[int, int]], float]:
+    """The pairs, and the CPU seconds."""
+    start = time.process_time()
+    pairs, _ = near_copies(pixels, np.arange(len(pixels)))
+    return {(first, second) for first, second in pairs.tolist()}, time.process_time() - start
+
+
+def pictures(folder: Path, most: int) -> np.ndarray:
+    """(n, H, W, 3) of equally many files from all over the folder, which are of one size."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".png", ".jpg", ".jpeg"})
+    return np.stack(
+        [np.asarray(Image.open(path).convert("RGB")) for path in files[:: max(1, len(files) // most)]]
+    )
+
+
+def digits() -> np.ndarray:
+    """(1797, 28, 28, 1): as large as MNIST's, and smoother, so that they are more alike."""
+    from sklearn.datasets import load_digits
+
+    small = [
+        Image.fromarray((image * 255 / 16).astype(np.uint8))
+        for image in load_digits(return_X_y=True)[0].reshape(-1, 8, 8)
+    ]
+    return np.stack([np.asarray(image.resize((28, 28), Image.Resampling.BICUBIC)) for image in small])[
+        ..., None
+    ]
+
+
+if __name__ == "__main__":
+    main()
