@@ -14,6 +14,7 @@ from tenfold.core.errors import InputError
 from tenfold.core.numbers import percent, points
 from tenfold.core.terminal import make_console, print_table
 from tenfold.findings.base import called, listed
+from tenfold.runs.resampling import clusters_of
 from tenfold.runs.significance import LEVEL, holm
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class SeedGroup:
     runs: tuple["Run", ...]
     labels: NDArray[np.int64]
     predicted: NDArray[np.int64]  # (runs, N)
+    clusters: NDArray[np.int64] | None = None  # (N,) what is one piece of evidence, where images are not
 
     @property
     def correct(self) -> NDArray[np.bool_]:
@@ -145,7 +147,9 @@ def _make_group(runs: "list[Run]") -> SeedGroup:
     order = [np.argsort(np.asarray(answer.paths), kind="stable") for answer in answers]
     labels = answers[0].labels[order[0]]
     predicted = np.stack([answer.predicted[rows] for answer, rows in zip(answers, order, strict=True)])
-    return SeedGroup(_common_name([_name(run) for run in runs]), tuple(runs), labels, predicted)
+    groups = answers[0].groups
+    clusters = clusters_of(groups[order[0]]) if len(groups) else None
+    return SeedGroup(_common_name([_name(run) for run in runs]), tuple(runs), labels, predicted, clusters)
 
 
 def _check_no_copies(runs: "list[Run]", answers: "list[Predictions]") -> None:
@@ -185,7 +189,7 @@ def _ranked(groups: Sequence[SeedGroup]) -> list[SeedGroup]:
 
 
 def _row(group: SeedGroup) -> dict[str, Any]:
-    low, high = mean_interval(group.correct)
+    low, high = mean_interval(group.correct, group.clusters)
     accuracies = group.correct.mean(axis=1)
     saved = [run.metrics for run in group.runs]
     return {
@@ -207,7 +211,7 @@ def _row(group: SeedGroup) -> dict[str, Any]:
 def _pairs(groups: Sequence[SeedGroup], class_names: Sequence[str]) -> tuple[Pair, ...]:
     """Every pair, the less accurate one as `a`."""
     chosen = [tuple(_ranked(pair)[::-1]) for pair in combinations(groups, 2)]
-    differences = [compare_correct(a.correct, b.correct) for a, b in chosen]
+    differences = [compare_correct(a.correct, b.correct, _clusters(a, b)) for a, b in chosen]
     corrected = holm(np.array([difference.p_value for difference in differences]))
     return tuple(
         _pair(a, b, difference, float(p_holm), _class_changes(a, b, class_names, len(chosen)))
@@ -218,7 +222,7 @@ def _pairs(groups: Sequence[SeedGroup], class_names: Sequence[str]) -> tuple[Pai
 def _pair(
     a: SeedGroup, b: SeedGroup, difference: Difference, p_holm: float, classes: dict[str, dict[str, float]]
 ) -> Pair:
-    same_errors = error_distribution_p(a.labels, a.predicted[0], b.predicted[0])
+    same_errors = error_distribution_p(a.labels, a.predicted[0], b.predicted[0], _clusters(a, b))
     fewest = min(int((~group.correct[0]).sum()) for group in (a, b))
     sentence = _accuracy_sentence(a.name, b.name, difference, p_holm)
     if p_holm < LEVEL and fewest >= ENOUGH_MISTAKES:
@@ -256,11 +260,11 @@ def _class_changes(
     a: SeedGroup, b: SeedGroup, class_names: Sequence[str], pairs: int
 ) -> dict[str, dict[str, float]]:
     """Recall of each class in both groups, with the p-value of the change corrected for all classes and pairs."""
-    changes, p_values = {}, []
+    changes, p_values, clusters = {}, [], _clusters(a, b)
     for k, name in enumerate(class_names):
         rows = a.labels == k
         if rows.any():
-            found = compare_correct(a.correct[:, rows], b.correct[:, rows])
+            found = compare_correct(a.correct[:, rows], b.correct[:, rows], _part(clusters, rows))
             changes[name] = {
                 "a": float(a.correct[:, rows].mean()),
                 "b": float(b.correct[:, rows].mean()),
@@ -272,6 +276,15 @@ def _class_changes(
     for change, p_holm in zip(changes.values(), holm(np.array(p_values)), strict=True):
         change["p_holm"] = min(1.0, pairs * float(p_holm))
     return changes
+
+
+def _clusters(a: SeedGroup, b: SeedGroup) -> NDArray[np.int64] | None:
+    """What is one piece of evidence by either: runs of before copies were looked for know of none."""
+    return a.clusters if a.clusters is not None else b.clusters
+
+
+def _part(clusters: NDArray[np.int64] | None, rows: NDArray[np.bool_]) -> NDArray[np.int64] | None:
+    return None if clusters is None else np.unique(clusters[rows], return_inverse=True)[1]
 
 
 def print_comparison(comparison: Comparison) -> None:

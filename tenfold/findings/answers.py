@@ -94,7 +94,8 @@ def _flattering(evidence: Evidence, rule: str, known: tuple[int, ...], said: str
         f"{len(known):,} of {len(answers):,} test images {said}, so the accuracy above flatters the model"
     )
     if n:
-        low, high = (float(bound) for bound in metrics.exact_interval(right, n))
+        groups = answers.groups[clean] if len(answers.groups) else None
+        low, high = metrics.accuracy_interval((answers.predicted == answers.labels)[clean], groups)
         numbers |= {"accuracy": right / n, "ci95": [low, high]}
         sentence += f"; on the other {n:,} it is {percent(right / n)} ({interval(low, high)})"
     else:

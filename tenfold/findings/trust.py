@@ -64,7 +64,9 @@ def calibration(evidence: Evidence) -> Iterator[Finding]:
         return
     weights = evidence.counted(answers.labels)
     correct = (answers.predicted == answers.labels).astype(float)
-    confidence, accuracy, ends = _stated_and_reached(answers.probabilities.max(axis=1), correct, weights)
+    confidence, accuracy, ends = _stated_and_reached(
+        answers.probabilities.max(axis=1), correct, weights, answers.groups
+    )
     numbers = {
         "confidence": confidence,
         "accuracy": accuracy,
@@ -84,12 +86,11 @@ def calibration(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _stated_and_reached(
-    confidence: NDArray, correct: NDArray, weights: NDArray | None
+    confidence: NDArray, correct: NDArray, weights: NDArray | None, groups: NDArray
 ) -> tuple[float, float, list[float]]:
     """The mean confidence, the accuracy and its 95 % interval, of images that count by `weights` (N,)."""
     if weights is None:
-        ends = metrics.exact_interval(correct.sum(), len(correct))
-        return float(confidence.mean()), float(correct.mean()), [float(end) for end in ends]
+        return float(confidence.mean()), float(correct.mean()), metrics.accuracy_interval(correct, groups)
     shares = weights / weights.sum()
     accuracy = float(correct @ shares)
     variance = float(np.square(shares * (correct - accuracy)).sum())

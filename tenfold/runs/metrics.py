@@ -265,6 +265,22 @@ def effective_interval(estimate: float, variance: float, images: int) -> list[fl
     return [float(bound) for bound in exact_interval(estimate * trials, trials)]
 
 
+def accuracy_interval(correct: Array, groups: Array | None = None) -> list[float]:
+    """95 % interval of the share of `correct` (N,) bool: exact, or of whole `groups` (N,) where there are some.
+
+    An image of group -1 stands alone. The variance is that of the groups' sums, enlarged by the little that a few
+    groups say of it (`widening`).
+    """
+    right = np.asarray(correct, dtype=np.float64)
+    if groups is None or not len(groups):
+        low, high = exact_interval(right.sum(), len(right))
+        return [float(low), float(high)]
+    clusters, share = clusters_of(groups), float(right.mean())
+    count = int(clusters.max()) + 1
+    variance = float(np.square(np.bincount(clusters, right - share)).sum()) / len(right) ** 2
+    return effective_interval(share, variance * widening(count) ** 2, count)
+
+
 def average_intervals(matrix: Array, drawn: Margins, groups: int | None = None) -> dict[str, list[float]]:
     """95 % intervals, [low, high], of each average by its name: exact for the accuracy, else `effective_interval`.
 

@@ -46,6 +46,48 @@ def test_the_interval_covers_as_often_as_it_says():
     assert 0.90 <= covered / 200 <= 0.99
 
 
+def in_groups(random, groups, each, share):
+    """(groups * each,) bool: right or wrong in whole groups, mostly."""
+    return (
+        random.beta(0.3, 0.3 * (1 - share) / share, groups)[:, None] > random.random((groups, each))
+    ).ravel()
+
+
+@pytest.mark.parametrize("groups", [5, 12, 60])
+def test_groups_are_one_piece_of_evidence_each(groups):
+    """Two equally good models on groups of ten images: called different at 5 %, and the interval covers 0."""
+    random, clusters = np.random.default_rng(0), np.repeat(np.arange(groups), 10)
+    found, alone, covered = [], [], []
+    for _ in range(200):
+        a, b = (in_groups(random, groups, 10, 0.7)[None] for _ in range(2))
+        whole = compare_correct(a, b, clusters)
+        found.append(whole.p_value < 0.05)
+        covered.append(whole.ci95[0] <= 0 <= whole.ci95[1])
+        alone.append(compare_correct(a, b).p_value < 0.05)
+    assert np.mean(found) <= 0.1
+    assert np.mean(covered) >= 0.9
+    assert np.mean(alone) > 0.25
+    assert whole.test == "t over whole groups of images"
+
+
+def test_groups_of_one_image_change_next_to_nothing():
+    a, b, alone = rights(400, 0.7, 0)[None], rights(400, 0.75, 1)[None], np.arange(400)
+    np.testing.assert_allclose(compare_correct(a, b, alone).ci95, compare_correct(a, b).ci95, atol=1e-3)
+    np.testing.assert_allclose(mean_interval(a, alone), mean_interval(a), atol=5e-3)
+    labels, said = np.repeat([0, 1, 2, 3], 100), np.random.default_rng(0).integers(0, 4, (2, 400))
+    plain = error_distribution_p(labels, *said)
+    assert error_distribution_p(labels, *said, alone) == pytest.approx(plain)
+    assert error_distribution_p(labels, *said, alone // 10) == 1.0
+
+
+def test_one_group_says_nothing():
+    a, b = rights(50, 0.3, 0)[None], rights(50, 0.9, 1)[None]
+    found = compare_correct(a, b, np.zeros(50, int))
+    assert found.p_value > 0.05
+    low, high = mean_interval(b, np.zeros(50, int))
+    assert high - low > 0.5
+
+
 def test_seeds_widen_the_interval():
     one = rights(1000, 0.7, 0)
     seeds = np.stack([rights(1000, share, k) for k, share in enumerate((0.5, 0.7, 0.9))])

@@ -262,3 +262,16 @@ def test_accuracy_by_coverage_answers_the_confident_first():
     coverage, accuracy = metrics.accuracy_by_coverage(np.array([1, 0, 1]), probabilities)
     assert coverage == pytest.approx([1 / 3, 2 / 3, 1])
     assert accuracy == pytest.approx([1, 1, 2 / 3])
+
+
+def test_the_accuracy_of_whole_groups_is_less_certain_than_that_of_as_many_images():
+    random = np.random.default_rng(0)
+    correct = np.repeat(random.random(40) < 0.7, 10)
+    low, high = metrics.accuracy_interval(correct)
+    wide = metrics.accuracy_interval(correct, np.repeat(np.arange(40), 10))
+    assert wide[1] - wide[0] > 2.5 * (high - low)
+    alone = metrics.accuracy_interval(correct, np.full(400, -1))
+    assert alone == pytest.approx([low, high], abs=0.01)
+    assert metrics.accuracy_interval(correct, np.empty(0, np.int64)) == [low, high]
+    whole = metrics.accuracy_interval(correct[:10], np.zeros(10, np.int64))
+    assert whole[1] - whole[0] > 0.5
