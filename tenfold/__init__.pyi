@@ -13,6 +13,7 @@ from .runs.folder import load_run as load_run
 from .runs.leaderboard import list_runs as list_runs
 from .serving.verb import serve as serve
 from .sweeps.conduct import sweep as sweep
+from .workbench.relabel import relabel as relabel
 from .workbench.verbs import evaluate as evaluate
 from .workbench.verbs import load_splits as load_splits
 from .workbench.verbs import renew_report as renew_report

@@ -33,6 +33,7 @@ VERBS = {
     "serve": using.serve,
     "report": looking.report,
     "compare": looking.compare,
+    "relabel": looking.relabel,
     "runs": looking.list_runs,
     "inspect": looking.inspect_data,
     "recipes": looking.recipes,

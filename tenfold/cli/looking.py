@@ -58,6 +58,23 @@ def compare(
     print_comparison(compare(runs, out))
 
 
+def relabel(
+    run: RunArgument,
+    changes: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What the page saved: write the corrected table.")
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write.")] = Path("relabel"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Find likely wrong labels; a page to change them.
+
+    The corrected table is for `train --labels`.
+    """
+    from tenfold.workbench.relabel import relabel
+
+    relabel(run, changes, out=out, device=device)
+
+
 def list_runs(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="The folder of run folders.")] = Path(
         "runs"

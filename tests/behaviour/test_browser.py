@@ -1,5 +1,6 @@
 """The pages in a real browser: headless Chromium, found as TENFOLD_CHROMIUM or on the path."""
 
+import csv
 import os
 import shutil
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from constructed import digits_run, large_run
 from corpus import troubled
+from images import scene
 
 from tenfold.comparison import compare
 from tenfold.data import Source
@@ -14,6 +16,7 @@ from tenfold.data.inspect import inspect_source
 from tenfold.recipe import Data
 from tenfold.report import write_report
 from tenfold.report.inspection import write_inspection
+from tenfold.report.relabel import Suspect, write_relabel
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
 CHROMIUM = os.environ.get("TENFOLD_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -24,6 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+CLASSES = ["cat", "dog", "a, b"]
 DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -48,10 +52,19 @@ def pages(tmp_path_factory):
         "report": write_report(weak, weak.splits()),
         "comparison": compare([weak.path, strong.path], folder / "comparison").page,
         "large": write_report(large, splits),
+        "relabel": write_relabel(
+            suspects(), np.stack([scene(n) for n in range(3)]), "run", CLASSES, folder / "r.html"
+        ),
         "inspection": write_inspection(
             inspect_source(Data(), Source(str(troubled(folder / "pets")))), folder / "inspection.html"
         ),
     }
+
+
+def suspects():
+    """Three, of which the last has names that CSV and HTML take for something else."""
+    names = [("a.png", "cat", "dog"), ("b.png", "dog", "cat"), ('c "1", <i>.png', "a, b", "cat")]
+    return [Suspect(path, "train", said, other, 0.97, row) for row, (path, said, other) in enumerate(names)]
 
 
 @pytest.fixture
@@ -76,10 +89,10 @@ def visit(browser, pages):
 
 
 def _outside(url):
-    return not url.startswith(("file:", "data:"))
+    return not url.startswith(("file:", "data:", "blob:"))
 
 
-@pytest.mark.parametrize("name", ["report", "comparison", "large", "inspection"])
+@pytest.mark.parametrize("name", ["report", "comparison", "large", "inspection", "relabel"])
 @pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_open_silently_and_fit_the_screen(visit, name, viewport, scheme):
@@ -88,6 +101,30 @@ def test_pages_open_silently_and_fit_the_screen(visit, name, viewport, scheme):
     assert width <= viewport["width"]
     broken = page.evaluate("[...document.images].filter((image) => !image.naturalWidth).length")
     assert broken == 0
+
+
+def test_labels_are_confirmed_changed_and_saved_by_keyboard(visit, tmp_path):
+    page = visit("relabel")
+    page.keyboard.press("Enter")  # takes the suggestion
+    page.keyboard.press("Backspace")  # keeps
+    page.keyboard.press("Tab")  # into the third one's label
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("doge")
+    page.keyboard.press("Enter")
+    assert page.locator("#count").text_content() == "2 changed"
+    page.keyboard.press("s")
+    assert page.evaluate("document.activeElement.validationMessage") == "This is none of the classes."
+    page.keyboard.press("Backspace")
+    page.keyboard.press("Enter")
+    with page.expect_download() as download:
+        page.keyboard.press("s")
+    assert download.value.suggested_filename == "changes.csv"
+    download.value.save_as(tmp_path / "changes.csv")
+    with (tmp_path / "changes.csv").open(newline="", encoding="utf-8") as lines:
+        assert list(csv.DictReader(lines)) == [
+            {"path": "a.png", "label": "dog"},
+            {"path": 'c "1", <i>.png', "label": "dog"},
+        ]
 
 
 def test_layers_and_recipe_are_folded_and_open(visit):
