@@ -124,8 +124,9 @@ def validation_and_test(evidence: Evidence) -> Iterator[Finding]:
         return  # of a cross-validation, different models answered the two
     test, held_out = evidence.test, evidence.validation
     difference = test["accuracy"] - held_out["accuracy"]
-    right = (test["accuracy"] * test["n"], held_out["accuracy"] * held_out["n"])
-    p_value = two_shares_p(right, (test["n"], held_out["n"]))
+    images = (test["n"] / evidence.images_a_group, held_out["n"] / evidence.images_a_group)
+    right = (test["accuracy"] * images[0], held_out["accuracy"] * images[1])
+    p_value = two_shares_p(right, images)
     side = "below" if difference < 0 else "above"
     distance = f"lies {points(difference)} {side}" if abs(difference) >= 0.0005 else "equals"
     judgement = "which may be chance" if p_value >= LEVEL else "more than chance explains"
@@ -149,7 +150,7 @@ def classes_apart(evidence: Evidence) -> Iterator[Finding]:
     if len(tested) < 3:
         return
     recall = np.diag(matrix)[tested] / support[tested]
-    p_values = class_p_values(matrix)
+    p_values = class_p_values(matrix, evidence.images_a_group)
     average = evidence.test["accuracy"]
     differ = p_values < LEVEL
     for word, chosen, sign in (("below", recall < average, 1), ("above", recall > average, -1)):
@@ -183,10 +184,17 @@ def _with_enough(known: int, classes: int) -> str:
     return " with enough test images" if known < classes else ""
 
 
-def class_p_values(matrix: NDArray) -> NDArray:
+def class_p_values(matrix: NDArray, images_a_group: float = 1.0) -> NDArray:
     """The p-value of "as often right as the others", corrected for all, of each class that ENOUGH images judge."""
     right, support = np.diag(matrix), matrix.sum(axis=1)
-    return holm(significance.same_share_p(right[support >= ENOUGH], support[support >= ENOUGH]))
+    judged = support >= ENOUGH
+    groups = np.maximum(_groups(support[judged], images_a_group), 1)
+    return holm(significance.same_share_p(np.minimum(_groups(right[judged], images_a_group), groups), groups))
+
+
+def _groups(images: NDArray, images_a_group: float) -> NDArray:
+    """Counts of images as counts of groups."""
+    return np.rint(images / images_a_group).astype(int)
 
 
 def few_judges(evidence: Evidence) -> Iterator[Finding]:
@@ -213,10 +221,17 @@ def confused_pairs(evidence: Evidence) -> Iterator[Finding]:
     if len(names) < 3:
         return
     support = matrix.sum(axis=1)
-    pairs = [(a, b) for a, b in _unusual_pairs(matrix) if min(support[a], support[b]) >= ENOUGH]
+    pairs = [
+        (a, b)
+        for a, b in _unusual_pairs(matrix, evidence.images_a_group)
+        if min(support[a], support[b]) >= ENOUGH
+    ]
     for a, b in pairs[:SHOWN_PAIRS]:
         a, b = (a, b) if matrix[a, b] / max(support[a], 1) >= matrix[b, a] / max(support[b], 1) else (b, a)
-        direction = _direction(matrix[[a, b], [b, a]], support[[a, b]], min(len(pairs), SHOWN_PAIRS))
+        ways, sizes = (
+            counts / evidence.images_a_group for counts in (matrix[[a, b], [b, a]], support[[a, b]])
+        )
+        direction = _direction(ways, sizes, min(len(pairs), SHOWN_PAIRS))
         yield Finding(
             f"{called(names[a])} and {called(names[b])} are confused: {matrix[a, b]} of {support[a]:,} "
             f"{called(names[a])} images are taken for {called(names[b])}, {matrix[b, a]} of {support[b]:,} the "
@@ -235,7 +250,7 @@ def confused_pairs(evidence: Evidence) -> Iterator[Finding]:
         )
 
 
-def _unusual_pairs(matrix: NDArray) -> list[tuple[int, int]]:
+def _unusual_pairs(matrix: NDArray, images_a_group: float = 1.0) -> list[tuple[int, int]]:
     """The pairs (a, b), a < b, with more mistakes than both rows' mistakes spread evenly, the most first."""
     mistakes = matrix.sum(axis=1) - np.diag(matrix)
     rows, columns = np.nonzero(matrix)
@@ -244,7 +259,8 @@ def _unusual_pairs(matrix: NDArray) -> list[tuple[int, int]]:
     both = matrix[a, b] + matrix[b, a]
     # Pairs without a mistake were looked at, too, and have a p-value of 1.
     looks = len(matrix) * (len(matrix) - 1) // 2
-    p_values = holm(more_than_p(both, mistakes[a] + mistakes[b], 1 / (len(matrix) - 1)), looks)
+    count, trials = (_groups(each, images_a_group) for each in (both, mistakes[a] + mistakes[b]))
+    p_values = holm(more_than_p(count, trials, 1 / (len(matrix) - 1)), looks)
     found = np.flatnonzero(p_values < LEVEL)
     return [(int(a[k]), int(b[k])) for k in found[np.argsort(-both[found], kind="stable")]]
 
@@ -274,7 +290,8 @@ def false_positives(evidence: Evidence) -> Iterator[Finding]:
         return
     others, mistakes = matrix.sum() - matrix.sum(axis=1), matrix.sum(axis=1) - np.diag(matrix)
     false = matrix.sum(axis=0) - np.diag(matrix)
-    p_values = holm(more_than_p(false, mistakes.sum() - mistakes, 1 / (len(names) - 1)))
+    count, trials = (_groups(each, evidence.images_a_group) for each in (false, mistakes.sum() - mistakes))
+    p_values = holm(more_than_p(count, trials, 1 / (len(names) - 1)))
     average = false.sum() / others.sum()
     rates = false / np.maximum(others, 1)
     found = sorted(np.flatnonzero(p_values < LEVEL).tolist(), key=lambda k: -rates[k])
@@ -303,7 +320,8 @@ def areas_under_roc(evidence: Evidence) -> Iterator[Finding]:
     below, groups = _ranked_below(answers, present)
     size = np.bincount(groups)
     area = np.bincount(groups, below) / size
-    apart = significance.group_means_p(below, groups, np.sqrt(1 + size / (len(answers) - size))) < LEVEL
+    widening = np.sqrt(evidence.images_a_group * (1 + size / (len(answers) - size)))
+    apart = significance.group_means_p(below, groups, widening) < LEVEL
     names = [answers.class_names[k] for k in present]
     mean = area.mean()
     worst = [names[k] for k in np.argsort(area) if apart[k] and area[k] < mean]

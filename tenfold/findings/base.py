@@ -13,6 +13,7 @@ from tenfold.core import numbers
 from tenfold.runs import metrics
 from tenfold.runs.files import history_hash
 from tenfold.runs.folder import Run
+from tenfold.runs.resampling import clusters_of
 
 if TYPE_CHECKING:
     from tenfold.recipe import Recipe
@@ -93,6 +94,19 @@ class Evidence:
             return None
         weights = self.counted(held_out.labels)
         return metrics.fit_temperature(held_out.labels, held_out.probabilities, weights)
+
+    @cached_property
+    def images_a_group(self) -> float:
+        """By how much tests divide counts of test images, as if those of a group were all answered alike; 1 without.
+
+        The mean size of a test image's group, or of its copies: the largest that the design effect can be (L. Kish,
+        "Survey Sampling", Wiley 1965, section 5.4).
+        """
+        answers = self.predictions
+        if answers is None or not len(answers.groups):
+            return 1.0
+        sizes = np.bincount(clusters_of(answers.groups))
+        return float((sizes**2).sum() / sizes.sum())
 
     def counted(self, labels: NDArray[Any]) -> NDArray[Any] | None:
         """How much each image (N,) counts where classes shall have the shares training gave them; None: alike."""

@@ -135,7 +135,10 @@ def abstaining(evidence: Evidence) -> Iterator[Finding]:
     correct = answers.predicted == answers.labels
     right, n = int(correct[kept].sum()), len(kept)
     overall = float(correct.mean())
-    p_value = two_shares_p((right, correct.sum() - right), (n, len(correct) - n))
+    sizes = np.array([n, len(correct) - n]) / evidence.images_a_group
+    p_value = two_shares_p(
+        tuple(sizes * (correct[kept].mean(), correct[order[len(kept) :]].mean())), tuple(sizes)
+    )
     if p_value >= LEVEL or right / n <= overall:
         return
     low, high = metrics.exact_interval(right, n)
@@ -230,8 +233,8 @@ def robustness(evidence: Evidence) -> Iterator[Finding]:
     n, clean = saved["images"], saved["clean"]
     middle = {name: values[len(values) // 2] for name, values in saved["accuracy"].items()}
     worst, best = min(middle, key=lambda name: middle[name]), max(middle, key=lambda name: middle[name])
-    pairs = len(middle) * (len(middle) - 1) / 2
-    p_value = min(1.0, pairs * two_shares_p((n * middle[worst], n * middle[best]), (n, n)))
+    pairs, count = len(middle) * (len(middle) - 1) / 2, n / evidence.images_a_group
+    p_value = min(1.0, pairs * two_shares_p((count * middle[worst], count * middle[best]), (count, count)))
     if len(middle) > 1 and p_value >= LEVEL:
         sentence = (
             f"At middle strength no corruption costs clearly more than another: of {percent(clean)}, "

@@ -77,7 +77,7 @@ def _test_figures(evidence: Evidence) -> dict[str, Figure]:
     right, support = np.diag(matrix), matrix.sum(axis=1)
     ends = metrics.exact_interval(right, support)
     apart = np.zeros(len(names), bool)
-    apart[support >= ENOUGH] = class_p_values(matrix) < LEVEL
+    apart[support >= ENOUGH] = class_p_values(matrix, evidence.images_a_group) < LEVEL
     with np.errstate(invalid="ignore"):
         recall = right / support
     drawn = {

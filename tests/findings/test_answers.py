@@ -113,6 +113,23 @@ def test_near_copies_are_in_the_verdict_and_the_clean_rest_has_no_copies_of_any_
     assert not list(answers.near_copies(evidence_of([[4, 1], [1, 4]])))
 
 
+@pytest.mark.parametrize("rule", ["classes_apart", "confused_pairs", "validation_and_test"])
+def test_images_of_groups_are_fewer_pieces_of_evidence(rule):
+    """What 50 images of each class show, two or three groups of each do not."""
+    matrix = [[50, 0, 0, 0], [0, 50, 0, 0], [0, 0, 50, 0], [0, 12, 0, 38]]
+    plain = evidence_of(matrix, validation={"accuracy": 0.99, "n": 200})
+    assert plain.images_a_group == 1
+    grouped = replace(plain, predictions=replace(plain.predictions, groups=np.arange(200) // 20))
+    assert grouped.images_a_group == 20
+    alone = replace(plain, predictions=replace(plain.predictions, groups=np.full(200, -1)))
+    said, less, same = (
+        [found.sentence for found in getattr(answers, rule)(each)] for each in (plain, grouped, alone)
+    )
+    assert said == same
+    assert said != less
+    assert not any("Clearly" in text or "are confused" in text or "more than chance" in text for text in less)
+
+
 def test_the_accuracy_says_how_many_groups_it_is_of():
     evidence = evidence_of([[4, 1], [1, 4]])
     (plain,) = answers.accuracy(evidence)
