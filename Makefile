@@ -21,6 +21,8 @@ lint: $(TESTABLE)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+	$(BIN)/pyright --pythonplatform Windows
+	$(BIN)/pyright --pythonplatform Darwin
 
 docs: $(TESTABLE)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --clean

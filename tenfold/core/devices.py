@@ -3,7 +3,6 @@
 import ctypes
 import gc
 import platform
-import resource
 import sys
 
 import torch
@@ -72,7 +71,11 @@ def device_name(device: torch.device) -> str:
     return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
-def peak_memory_mib() -> float:
-    """The most memory that this process has held at once, in MiB."""
+def peak_memory_mib() -> float | None:
+    """The most memory that this process has held at once, in MiB; None on Windows, where Python does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)

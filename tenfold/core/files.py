@@ -6,11 +6,11 @@ written, and the next one who writes there removes it.
 """
 
 import errno
-import fcntl
 import glob
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -20,12 +20,16 @@ from typing import Any
 from tenfold.core.errors import TenfoldError
 from tenfold.core.text import SHOWABLE
 
+if sys.platform != "win32":
+    import fcntl
+
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST),
     *(errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EIO),
 }
-# Where files cannot be locked (some network file systems): what did not change for so long, in seconds, is left over.
+# Where files cannot be locked (Windows, some network file systems): what did not change for so long is left over
+# (seconds).
 STALE = 3600
 
 MARK = ".tenfold"  # a file in each folder of output that no source reads
@@ -135,6 +139,9 @@ def _set_aside(path: Path) -> Path:
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
     """Hold a file or folder for writing, where the file system has locks."""
+    if sys.platform == "win32":  # where a file that is open could not be renamed either
+        yield
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -146,6 +153,8 @@ def _held(path: Path) -> Iterator[None]:
 
 def _is_written(path: Path) -> bool:
     """Whether a living process holds a file or folder."""
+    if sys.platform == "win32":
+        return _is_fresh(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,9 +162,13 @@ def _is_written(path: Path) -> bool:
     except BlockingIOError:
         return True
     except OSError:
-        return time.time() - path.stat().st_mtime < STALE
+        return _is_fresh(path)
     finally:
         os.close(descriptor)
+
+
+def _is_fresh(path: Path) -> bool:
+    return time.time() - path.stat().st_mtime < STALE
 
 
 def make_output_folder(path: Path) -> None:
@@ -188,6 +201,8 @@ def cache_folder() -> Path:
 
 def sync(path: Path) -> None:
     """Have the system put a file, or a folder's list of names, on the disk before going on."""
+    if sys.platform == "win32" and path.is_dir():
+        return  # Windows keeps such lists itself, and opens no folders
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

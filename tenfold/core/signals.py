@@ -2,13 +2,16 @@
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Windows knows no SIGHUP.
+_FROM_OUTSIDE = (signal.SIGTERM,) if sys.platform == "win32" else (signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, *_FROM_OUTSIDE)
 
 
 class Stopped(SystemExit):
@@ -35,7 +38,7 @@ def raised() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    before = _handle((signal.SIGTERM, signal.SIGHUP), stop)
+    before = _handle(_FROM_OUTSIDE, stop)
     try:
         yield
     finally:

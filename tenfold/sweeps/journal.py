@@ -4,13 +4,14 @@ Whatever kills the driver, the file ends in whole lines, or in one torn line tha
 off when the sweep goes on. The state of a sweep is what its lines say when they are read from the first.
 """
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from tenfold.core.checksums import hash_of
 from tenfold.core.errors import InputError, TenfoldError
@@ -66,14 +67,13 @@ class Journal:
         Raises TenfoldError where another process drives it.
         """
         with explained_write(self.folder):
-            handle = (self.folder / "lock").open("w")
-        with handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                lock = FileLock(self.folder / "lock", timeout=0).acquire()
+            except Timeout:
                 raise TenfoldError(
                     f"{self.folder}: another process is driving this sweep. Wait for it, or end it first."
                 ) from None
+        with lock:
             for folder in (self.folder, self.folder / "figures"):
                 remove_leftovers(folder)
             self.mend()

@@ -1,7 +1,6 @@
 """One trial: an ordinary run folder, trained up to an epoch or to the end, and judged on validation images only."""
 
 import logging
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -121,9 +120,11 @@ def _explained(error: RuntimeError, memory: int | None) -> str:
 @contextmanager
 def _limited(mebibytes: int | None) -> Iterator[None]:
     """Let the process take so much more memory and then refuse it, as the kernel counts data (RLIMIT_DATA)."""
-    if mebibytes is None or not sys.platform.startswith("linux"):
+    if sys.platform != "linux" or mebibytes is None:
         yield
         return
+    import resource
+
     before = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (_data_size() + mebibytes * 2**20, before[1]))
     try:
