@@ -1,8 +1,8 @@
 """How many near copies of each kind `tenfold` finds, and how many pairs it takes for copies that are none.
 
-    python bench/near_copies.py [FOLDER] [--images 2000] [--out near_copies.json]
+    python bench/near_copies.py [FOLDER] [--images 2000] [--copied 500] [--out near_copies.json]
 
-Copies are made of 500 pictures and laid among all; recall is the share of them that is found beside its original,
+Copies are made of some pictures and laid among all; recall is the share of them that is found beside its original,
 "others" is how many further pairs are called copies. FOLDER is a folder of pictures below which copies are rare, for
 instance one of CIFAR-10's training folders; the handwritten digits of scikit-learn, enlarged to 28 pixels, stand for
 shapes that are alike without being copies. The thresholds were chosen on training images; no test image is read.
@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,6 @@ from changed import CHANGES, jittered
 from tenfold.core.terminal import make_console, print_table
 from tenfold.data.likeness import near_copies
 
-COPIED = 500
-
 
 def main() -> None:
     """Measure, print a table, and write the numbers."""
@@ -33,13 +32,17 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--copied", type=int, default=500)
     parser.add_argument("--out", type=Path, default=Path("near_copies.json"))
     options = parser.parse_args()
     sets = {"digits": digits()}
     if options.folder:
         sets = {options.folder.name: pictures(options.folder, options.images)} | sets
-    rows = [{"set": name, **row} for name, images in sets.items() for row in measured(images)]
-    options.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    rows = []
+    for name, images in sets.items():
+        for row in measured(images, options.copied):
+            rows.append({"set": name, **row})
+            options.out.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     shown = [
         (
             row["set"],
@@ -53,16 +56,15 @@ def main() -> None:
     print_table(make_console(), ("set", "copies", "found", "other pairs", "CPU seconds"), shown)
 
 
-def measured(images: np.ndarray) -> list[dict]:
+def measured(images: np.ndarray, copied: int) -> Iterator[dict]:
     """A row for the images alone, for each kind of copy, for copies of all, and for frames of a few pictures."""
-    some = images[:COPIED]
-    rows = [row_of("none", images, images[:0])]
+    yield row_of("none", images, images[:0])
     for kind, change in CHANGES.items():
-        rows.append(row_of(kind, images, np.stack([change(image) for image in some])))
+        yield row_of(kind, images, np.stack([change(image) for image in images[:copied]]))
     bright = np.stack([CHANGES["brightened by 30 %"](image) for image in images[:1000]])
     for count in (100, 600, 1000):
-        rows.append(row_of(f"{count} of 1000 brightened", images[:1000], bright[:count]))
-    return [*rows, frames(images[:40])]
+        yield row_of(f"{count} of 1000 brightened", images[:1000], bright[:count])
+    yield frames(images[:40])
 
 
 def row_of(kind: str, images: np.ndarray, copies: np.ndarray) -> dict:
