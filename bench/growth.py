@@ -9,8 +9,10 @@ decodes and packs; `warm open` looks whether a file has changed. Where cost per 
 """
 
 import argparse
+import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +69,20 @@ def measured(code: str, *words: str, cache: Path) -> dict[str, float]:
     )
     if done.returncode:
         raise SystemExit(f"{' '.join(words)} failed:\n{done.stderr[-3000:]}")
-    return json.loads(done.stderr.splitlines()[-1])
+    found = json.loads(done.stderr.splitlines()[-1])
+    # What is known is told at once: the largest numbers of images may be stopped before their table.
+    print(
+        f"{' '.join(words)}: {found['seconds']:.2f} s, {found['mebibytes']:.0f} MiB",
+        file=sys.stderr,
+        flush=True,
+    )
+    return found
+
+
+def last_epoch(run: Path) -> dict[str, float]:
+    """Seconds of a run's last epoch, by its history."""
+    with (run / "history.csv").open(newline="", encoding="utf-8") as file:
+        return {"seconds": float(list(csv.DictReader(file))[-1]["seconds"]), "mebibytes": 0.0}
 
 
 def grow(scratch: Path, images: int, side: int, classes: int) -> dict[str, dict[str, float]]:
@@ -85,13 +100,18 @@ def grow(scratch: Path, images: int, side: int, classes: int) -> dict[str, dict[
         "train, test and report": measured(VERB, *train, "one", cache=cache),
     }
     measured(VERB, *train, "two", "--seed", "1", cache=cache)
-    history = (runs / "one" / "history.csv").read_text().splitlines()
-    found["an epoch"] = {"seconds": float(history[-1].split(",")[-1]), "mebibytes": 0.0}
+    found["an epoch"] = last_epoch(runs / "one")
     found["report"] = measured(VERB, "report", str(runs / "one"), cache=cache)
     found["compare"] = measured(
         VERB, "compare", str(runs / "one"), str(runs / "two"), "--out", str(runs / "comparison"), cache=cache
     )
     found["inspect"] = measured(VERB, "inspect", data, "--out", str(runs / "inspection"), cache=cache)
+    shards = scratch / f"{name}-shards"
+    shutil.rmtree(shards, ignore_errors=True)
+    found["pack into shards"] = measured(VERB, "pack", data, "--shards", str(shards), cache=cache)
+    streamed = [*train, "streamed", "data.streaming=true", "fit.batches=split", "--data", str(shards)]
+    found["train on streamed shards"] = measured(VERB, *streamed, cache=cache)
+    found["an epoch streamed"] = last_epoch(runs / "streamed")
     page = (runs / "one" / "report.html").stat().st_size
     found["report's page"] = {"seconds": 0.0, "mebibytes": page / 2**20}
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import tenfold
-from tenfold.data.feeds import Feed
+from tenfold.data.batches import Feed
 from tenfold.models import Classifier
 from tenfold.training.method import Method
 

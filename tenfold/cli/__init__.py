@@ -36,6 +36,7 @@ VERBS = {
     "relabel": looking.relabel,
     "runs": looking.list_runs,
     "inspect": looking.inspect_data,
+    "pack": looking.pack,
     "recipes": looking.recipes,
     "show": looking.show,
     "cache": looking.cache,

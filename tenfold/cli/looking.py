@@ -127,6 +127,32 @@ def inspect_data(
         raise typer.Exit(1)
 
 
+def pack(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE [data.KEY=VALUE]...",
+            help="A folder, archive or file, or a source's name; and how to read it.",
+        ),
+    ] = None,
+    shards: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The folder to make, or to go on with.")
+    ] = None,
+    images: Annotated[int, typer.Option(min=1, metavar="N", help="The most images in a shard.")] = 1000,
+    folders: FolderWords = FOLDERS,
+) -> None:
+    """Pack a source's pictures into tar shards, to stream from.
+
+    The same command goes on where it was stopped.
+    """
+    from tenfold.workbench.request import data_options, make_source
+    from tenfold.workbench.show import show_packing
+
+    place, options = recipe_and_overrides(words)
+    named = make_source(data=fetched(place), **folders.keywords)
+    show_packing(named, shards, data_options(options), images)
+
+
 def recipes() -> None:
     """List the built-in recipes with what was measured of them."""
     from tenfold.workbench.catalogue import show_recipes

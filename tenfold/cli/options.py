@@ -219,6 +219,10 @@ def fetched(place: str | None) -> str | None:
     """A source's place; what lies at an http(s) address is fetched into the cache, and its checksum printed."""
     if place is None or not place.lower().startswith(("http://", "https://")):
         return place
+    from tenfold.data.shards.opening import is_address
+
+    if is_address(place):
+        return place
     from tenfold.data.sources.download import fetch_address
 
     path, checksum = fetch_address(place)

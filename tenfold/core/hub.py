@@ -7,8 +7,8 @@ PREFIX = "hf:"
 
 
 def is_hub_name(name: object) -> bool:
-    """Whether `name` names a repository of the hub."""
-    return isinstance(name, str) and name.startswith(PREFIX)
+    """Whether `name` names a repository of the hub, and is not an address of files in one (`hf://...`)."""
+    return isinstance(name, str) and name.startswith(PREFIX) and not name.startswith(f"{PREFIX}//")
 
 
 def check_repository(repository: str) -> None:

@@ -102,3 +102,8 @@ def read_toml(text: str) -> dict[str, Any]:
 def cut(text: str, most: int = 80) -> str:
     """A text for a message: its beginning, where it is longer than that."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
+def gib(count: int) -> str:
+    """A number of bytes in GiB, or in MiB below one."""
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"

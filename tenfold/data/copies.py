@@ -94,6 +94,8 @@ def with_clusters(table: ImageTable, known: Sequence[Sequence[int]]) -> ImageTab
 
 
 def _why_not(pack: Pack, limit: int | None) -> str:
+    if not isinstance(pack.pixels, np.ndarray):
+        return "images are streamed; data.streaming=false looks for them"
     if min(pack.pixels.shape[1:3]) < SMALLEST:
         return f"pictures under {SMALLEST} pixels are too small to tell them"
     if limit is not None and len(pack.table.rows) > limit:
@@ -115,6 +117,7 @@ def _near(pack: Pack, exact: list[np.ndarray], progress: Progress | None) -> tup
             return known
         repeated = np.concatenate([np.empty(0, np.int64), *(group[1:] for group in exact)])
         kept = np.setdiff1d(np.arange(len(pack.table.rows)), repeated)
+        assert isinstance(pack.pixels, np.ndarray)  # see _why_not
         pairs, likeness = near_copies(pack.pixels, pack.table.rows[kept], progress)
         found = kept[pairs], likeness
         with suppress(OSError), atomic(path) as temporary, open(temporary, "wb") as file:

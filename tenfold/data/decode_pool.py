@@ -74,6 +74,11 @@ def measure(work: Iterator[Chunk]) -> Iterator[tuple[str, float, float]]:
         yield from (values for values in found if values is not None)
 
 
+def look(work: Iterator[Chunk]) -> Iterator[list[Outcome]]:
+    """What every picture is at its own size, or why it cannot be read."""
+    return _spread(look_chunk, work)
+
+
 def _spread(function: Callable[[Chunk], list[Any]], work: Iterator[Chunk]) -> Iterator[list[Any]]:
     """`function` of every chunk, in any order.
 
@@ -127,6 +132,18 @@ def measure_chunk(chunk: Chunk) -> list[tuple[str, float, float] | None]:
     """The extremes of one chunk's pictures; see measure."""
     with _quiet():
         return [extremes(encoded) for encoded in chunk.encoded]
+
+
+def look_chunk(chunk: Chunk) -> list[Outcome]:
+    """Decode one chunk, and keep no pixels; see look."""
+    found: list[Outcome] = []
+    with _quiet():
+        for row, encoded in zip(chunk.rows, chunk.encoded, strict=True):
+            try:
+                found.append((row, decode(encoded, None)[1]))
+            except BadPicture as error:
+                found.append((row, str(error)))
+    return found
 
 
 @contextmanager

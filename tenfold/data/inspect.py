@@ -221,7 +221,7 @@ def channel_statistics(split: Split) -> tuple[tuple[float, ...], tuple[float, ..
         counts = np.stack([np.bincount(channel, minlength=256) for channel in values.T])
         sums = sums + counts @ np.arange(256)
         squares = squares + counts @ np.arange(256) ** 2
-    size = len(split) * split.pixels[0, ..., 0].size
+    size = len(split) * split.image_shape[1] * split.image_shape[2]
     mean = sums / size
     std = np.sqrt(np.maximum(squares / size - mean**2, 0))
     return tuple(mean.tolist()), tuple(std.tolist())

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from statistics import median
 from typing import Any
+
+import numpy as np
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
@@ -13,6 +16,9 @@ from tenfold.data.copies import with_clusters, with_copies
 from tenfold.data.decode import Target, decode
 from tenfold.data.limits import BadPicture
 from tenfold.data.pack import Pack, open_pack
+from tenfold.data.reading import BadFile
+from tenfold.data.shards.opening import find_shards, is_address
+from tenfold.data.shards.pixels import ShardPixels
 from tenfold.data.source import Moved, Source
 from tenfold.data.sources.opening import is_named, open_source
 from tenfold.data.sources.parts import Part
@@ -38,10 +44,30 @@ def read_splits(
     its classes keep their order, and its splits are drawn as they were. Raises InputError, naming the thing and the
     remedy, when the source cannot be used or more files are unreadable than `data.bad_files_limit` allows.
     """
-    pack = open_pack(data, source, progress, target)
-    _check_bad_files(pack, data.bad_files_limit)
+    pack, fed = _opened(data, source, progress, target)
     table = with_copies(pack, data, progress) if clusters is None else with_clusters(pack.table, clusters)
-    return make_splits(table, pack.pixels, data, source, pack.reading, pack.bad_files, class_names)
+    splits = make_splits(table, pack.pixels, data, source, pack.reading, pack.bad_files, class_names)
+    return replace(splits, streamed=isinstance(pack.pixels, ShardPixels), fed=fed)
+
+
+def _opened(
+    data: recipe.Data, source: Source, progress: Progress | None, target: Target | None
+) -> tuple[Pack, str]:
+    """The images of a source, decoded or to be streamed; where there was a choice, which and why."""
+    shards = find_shards(source)
+    if shards is None:
+        if data.streaming is True:
+            raise InputError(
+                f"data.streaming=true: {source.paths[0]} is no folder of packed shards. Make one with `tenfold pack "
+                "SOURCE --shards FOLDER`, and train on that."
+            )
+        streams, fed = False, ""
+    else:
+        streams, why = shards.streams(data, target)
+        fed = f"images are {'streamed from shards' if streams else 'decoded once into the cache'}: {why}"
+    pack = shards.opened(data, target) if shards and streams else open_pack(data, source, progress, target)
+    check_bad_files(pack.bad_files, len(pack.bad_files) + len(pack.table.rows), data.bad_files_limit)
+    return pack, fed
 
 
 def fold_splits(
@@ -72,6 +98,8 @@ def reload_splits(data: recipe.Data, facts: dict[str, Any], moved: Moved | None 
         data = data.model_copy(update={"copies": "apart"})
     elif "clusters" not in facts:  # drawn when only exact copies were looked for
         data = data.model_copy(update={"copies": "exact" if facts["together"] else "apart"})
+    if "streamed" in facts:  # what was chosen by this machine's room then, as a run goes on as it began
+        data = data.model_copy(update={"streaming": facts["streamed"]})
     source = Source(**facts["source"])
     moved = moved or Moved()
     known = source.moved(moved)
@@ -85,7 +113,8 @@ def reload_splits(data: recipe.Data, facts: dict[str, Any], moved: Moved | None 
 
 def _check_images(source: Source) -> None:
     """Raise InputError where the images are gone, with what helps."""
-    for path in () if is_named(source.data) else source.paths:
+    here = not is_named(source.data) and not is_address(source.data)
+    for path in source.paths if here else ():
         if not source.located(path).exists():
             raise InputError(
                 f"{path}: the images are not there any more. {_say_moved('data', 'they have')}, which also takes "
@@ -128,8 +157,7 @@ def load_test_split(
     With `target`, a run's, they are decoded as its own images were. Raises InputError where the source cannot be
     used or has classes that are not among `class_names`.
     """
-    pack = open_pack(data, source, progress, target)
-    _check_bad_files(pack, data.bad_files_limit)
+    pack, _ = _opened(data, source, progress, target)
     return make_test_split(with_copies(pack, data, progress), pack.pixels, class_names)
 
 
@@ -138,6 +166,8 @@ def typical_size(data: recipe.Data, source: Source, images: int = 64) -> int:
 
     Raises InputError where the source cannot be used or none of those images can be read.
     """
+    if is_address(source.data) and (shards := find_shards(source)):
+        return int(np.median(np.minimum(shards.index.originals.width, shards.index.originals.height)))
     parts = open_source(source).contents(data).parts
     sides = [side for part in parts for side in _sides(part, max(2, images // len(parts)))]
     if not sides:
@@ -154,8 +184,8 @@ def _sides(part: Part, images: int) -> Iterator[int]:
             yield min(original.width, original.height)
 
 
-def _check_bad_files(pack: Pack, limit: float) -> None:
-    bad, total = pack.bad_files, len(pack.bad_files) + len(pack.table.rows)
+def check_bad_files(bad: Sequence[BadFile], total: int, limit: float) -> None:
+    """Raise InputError where more of `total` files cannot be read than the share `limit`."""
     if len(bad) > limit * total:
         shown = "\n".join(f"  {file.path}: {file.reason}" for file in bad[:BAD_FILES_SHOWN])
         more = f"\n  and {len(bad) - BAD_FILES_SHOWN} more" if len(bad) > BAD_FILES_SHOWN else ""

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock
@@ -39,6 +39,8 @@ from tenfold.data.classes import class_order
 from tenfold.data.decode import Misfit, Original, Target, content_hash
 from tenfold.data.decode_pool import chunks, decode_into, measure
 from tenfold.data.formats import Encoded
+from tenfold.data.names import Names
+from tenfold.data.originals import Originals
 from tenfold.data.reading import BadFile, ImageTable, Reading
 from tenfold.data.shaping import (
     class_notices,
@@ -53,6 +55,9 @@ from tenfold.data.source import Source
 from tenfold.data.sources.opening import Contents, OpenSource, open_source
 from tenfold.data.sources.parts import Part
 
+if TYPE_CHECKING:
+    from tenfold.data.shards.pixels import ShardPixels
+
 VERSION = 4  # of the decoding and of the files' layout; another version makes other packs
 
 
@@ -61,7 +66,7 @@ class Pack:
     """An opened pack. `originals` has width, height, mode (a place in `modes`) and gray of each image."""
 
     folder: Path
-    pixels: np.ndarray
+    pixels: "np.ndarray | ShardPixels"
     table: ImageTable
     originals: dict[str, np.ndarray]
     modes: tuple[str, ...]
@@ -194,7 +199,7 @@ def _opened(folder: Path, whole: bool) -> Pack:
     table = ImageTable(
         **{name: columns[name] for name in ("rows", "labels", "parts", "keys", "contents", "pictures")},
         groups=columns.get("groups", np.empty(0, np.int64)),  # packs of before have none
-        paths=columns["paths"].tobytes().decode().split("\0"),
+        paths=Names.of_bytes(columns["paths"]),
         classes=tuple(about["classes"]),
         part_splits=tuple(about["part_splits"]),
         part_folders=tuple(about["part_folders"]),
@@ -239,7 +244,8 @@ def _decode_all(
         except Misfit as misfit:
             target = corrected(target, misfit, data, lambda: measure(chunks(_rows(parts))))
             continue
-        better = reconsidered(target, outcomes, data)
+        seen = Originals.of([outcome for outcome in outcomes if isinstance(outcome, Original)])
+        better = reconsidered(target, seen, data)
         if better == replace(target, guesses=frozenset()):
             return better, outcomes
         return better, _decode_to(path, parts, better, progress)
@@ -288,6 +294,7 @@ def _write_index(
     originals = [original for _, original in readable]
     modes = sorted({original.mode for original in originals})
     kept = [paths[row] for row in rows.tolist()]
+    seen = Originals.of(originals)
     np.savez(
         folder / "index.npz",
         blocks=block_hashes(folder / "pixels.npy"),
@@ -297,10 +304,10 @@ def _write_index(
         keys=np.array([identity_key(path) for path in kept], np.uint64),
         contents=np.array([original.content for original in originals], np.uint64),
         pictures=np.array([original.picture for original in originals], np.uint64),
-        width=np.array([original.width for original in originals], np.int32),
-        height=np.array([original.height for original in originals], np.int32),
+        width=seen.width,
+        height=seen.height,
         mode=np.array([modes.index(original.mode) for original in originals], np.int16),
-        gray=np.array([original.gray for original in originals], bool),
+        gray=seen.gray,
         groups=_group_numbers(parts, rows),
         paths=np.frombuffer("\0".join(kept).encode(), np.uint8),
     )
@@ -308,9 +315,9 @@ def _write_index(
         *found.notices,
         *class_notices(spelled),
         *depth_notices(parts),
-        *notices(target, list(zip(kept, originals, strict=True)), data),
+        *notices(target, kept, seen, data),
     ]
-    reading = Reading(target, median_crop(originals, target), tuple(found.left_out), tuple(said))
+    reading = Reading(target, median_crop(seen, target), tuple(found.left_out), tuple(said))
     about = {
         "classes": list(classes),
         "part_splits": [part.split for part in parts],

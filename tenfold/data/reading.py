@@ -1,5 +1,6 @@
 """What reading a source gave: a table of its images, how they were read, and the files that gave none."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -74,7 +75,7 @@ class ImageTable:
     keys: np.ndarray
     contents: np.ndarray
     pictures: np.ndarray
-    paths: list[str]
+    paths: Sequence[str]
     classes: tuple[str, ...]
     part_splits: tuple[str | None, ...]
     part_folders: tuple[str, ...]

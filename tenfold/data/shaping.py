@@ -1,7 +1,7 @@
 """The one shape that a source's images are brought to: guessed, corrected by what is met, and said."""
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -13,6 +13,7 @@ from tenfold.core.text import class_name, plural
 from tenfold.data.decode import Misfit, Original, Target, cropped_share, decode, real_range, whole_range
 from tenfold.data.formats import Encoded
 from tenfold.data.limits import BadPicture
+from tenfold.data.originals import Originals
 from tenfold.data.sources.parts import Part, split_named
 
 LARGEST_OWN_SIZE = 1024
@@ -21,7 +22,6 @@ MUCH_CROPPED = 0.5  # the median share of a picture beyond which "auto" pads whe
 NOTED_CROP = 0.05
 MIXED = 16  # a picture whose values end so many times lower than the brightest one's may have another range
 
-Outcomes = Sequence[Original | str]
 Pictures = Callable[[], Iterator[tuple[int, Encoded]]]
 Measured = Iterable[tuple[str, float, float]]
 
@@ -70,67 +70,79 @@ def corrected(target: Target, misfit: Misfit, data: recipe.Data, measured: Calla
     )
 
 
-def reconsidered(target: Target, outcomes: Outcomes, data: recipe.Data) -> Target:
+def reconsidered(target: Target, originals: Originals, data: recipe.Data) -> Target:
     """A better target, now that every image was seen: what nearly all have in common, and how to fit the others."""
-    originals = [outcome for outcome in outcomes if isinstance(outcome, Original)]
     better = replace(target, guesses=frozenset())
-    if not originals:
+    if not len(originals):
         return better
-    (width, height), most = Counter((one.width, one.height) for one in originals).most_common(1)[0]
+    (width, height), most = originals.usual_size()
     unequal = data.image_size is None and most >= MAJORITY * len(originals)
     if unequal and max(width, height) <= LARGEST_OWN_SIZE:
         better = replace(better, height=height, width=width)
-    if data.channels == "auto" and sum(one.gray for one in originals) >= MAJORITY * len(originals):
+    if data.channels == "auto" and originals.gray.sum() >= MAJORITY * len(originals):
         better = replace(better, channels=1)
     if data.fit == "auto" and median_crop(originals, better) > MUCH_CROPPED:
         better = replace(better, fit="pad")
     return better
 
 
-def median_crop(originals: Sequence[Original], target: Target) -> float:
+def target_of(originals: Originals, first: Pictures, kinds: Sequence[str], data: recipe.Data) -> Target:
+    """The target that decoding all images would come to, by what is known of them: `first` gives the first one.
+
+    kinds: of those of more than 8 bits, in order, whether they are "whole" numbers or "real" ones.
+    """
+    target = first_target(first, data)
+    wide = originals.wide
+
+    def measured() -> Measured:
+        return zip(kinds, originals.low[wide].tolist(), originals.high[wide].tolist(), strict=True)
+
+    other_size = (originals.width != target.width) | (originals.height != target.height)
+    for guess, disproved in (("size", other_size), ("gray", ~originals.gray), ("range", wide)):
+        if guess in target.guesses and disproved.any():
+            target = corrected(target, Misfit(guess), data, measured)
+    return reconsidered(target, originals, data)
+
+
+def median_crop(originals: Originals, target: Target) -> float:
     """The median share of a picture's area that cropping to the target's shape cuts away, from 0 to 1."""
-    if not originals:
+    if not len(originals):
         return 0.0
-    widths, heights = (
-        np.fromiter(sides, float, len(originals))
-        for sides in ((one.width for one in originals), (one.height for one in originals))
-    )
-    return float(np.median(cropped_share(widths, heights, target)))
+    return float(np.median(cropped_share(originals.width * 1.0, originals.height * 1.0, target)))
 
 
 # What is said ------------------------------------------------------------------------------------------------
 
 
-def notices(target: Target, images: Sequence[tuple[str, Original]], data: recipe.Data) -> list[str]:
-    """A sentence for each thing about the (path, image) pairs that training should not pass over in silence."""
+def notices(target: Target, paths: Sequence[str], originals: Originals, data: recipe.Data) -> list[str]:
+    """A sentence for each thing about the images at `paths` that training should not pass over in silence."""
     return [
-        *_odd_ones(target, images, data),
-        *_fitted(target, images),
-        *_ranges(target, images),
-        *_frames(images),
+        *_odd_ones(target, paths, originals, data),
+        *_fitted(target, originals),
+        *_ranges(target, paths, originals),
+        *_frames(paths, originals),
     ]
 
 
-def _odd_ones(target: Target, images: Sequence[tuple[str, Original]], data: recipe.Data) -> Iterator[str]:
+def _odd_ones(target: Target, paths: Sequence[str], images: Originals, data: recipe.Data) -> Iterator[str]:
     """Few images that differ from all others: they are brought to the others' size and gray."""
-    size = (target.width, target.height)
-    odd = [(path, one) for path, one in images if (one.width, one.height) != size]
-    if odd and data.image_size is None and len(odd) <= (1 - MAJORITY) * len(images):
-        path, one = odd[0]
+    odd = np.flatnonzero((images.width != target.width) | (images.height != target.height))
+    if len(odd) and data.image_size is None and len(odd) <= (1 - MAJORITY) * len(images):
+        one = odd[0]
         yield (
-            f"{plural(len(odd), 'image')} of another size than all others, for instance {path} "
-            f"({one.width}x{one.height}), resized to {target.width}x{target.height}"
+            f"{plural(len(odd), 'image')} of another size than all others, for instance {paths[one]} "
+            f"({images.width[one]}x{images.height[one]}), resized to {target.width}x{target.height}"
         )
-    colour = [path for path, one in images if not one.gray] if target.channels == 1 else []
-    if colour and data.channels == "auto":
+    colour = np.flatnonzero(~images.gray & (target.channels == 1))
+    if len(colour) and data.channels == "auto":
         yield (
-            f"{plural(len(colour), 'colour image')} among gray ones, for instance {colour[0]}, turned to gray "
+            f"{plural(len(colour), 'colour image')} among gray ones, for instance {paths[colour[0]]}, turned to gray "
             '(data.channels="rgb" keeps the colour)'
         )
 
 
-def _fitted(target: Target, images: Sequence[tuple[str, Original]]) -> Iterator[str]:
-    share = median_crop([one for _, one in images], target)
+def _fitted(target: Target, images: Originals) -> Iterator[str]:
+    share = median_crop(images, target)
     if target.fit == "crop" and share > NOTED_CROP:
         yield (
             f"cropping to {target.width}x{target.height} cuts away {share:.0%} of the median image "
@@ -144,22 +156,22 @@ def _fitted(target: Target, images: Sequence[tuple[str, Original]]) -> Iterator[
         )
 
 
-def _ranges(target: Target, images: Sequence[tuple[str, Original]]) -> Iterator[str]:
-    wide = [(path, one) for path, one in images if not math.isnan(one.low)]
-    if not wide:
+def _ranges(target: Target, paths: Sequence[str], images: Originals) -> Iterator[str]:
+    wide = np.flatnonzero(images.wide)
+    if not len(wide):
         return
-    lowest, highest = min(one.low for _, one in wide), max(one.high for _, one in wide)
+    lowest, highest = images.low[wide].min(), images.high[wide].max()
     scaled = [chosen for chosen in (target.whole_range, target.real_range) if chosen]
     ranges = " and ".join(f"{low:g} to {high:g}" for low, high in scaled)
     yield (
         f"{plural(len(wide), 'image')} of more than 8 bits have values from {lowest:g} to {highest:g}; "
         f"{ranges or 'the whole range of the format'} becomes 0 to 255 in all of them"
     )
-    dim = [path for path, one in wide if one.high * MIXED < highest]
+    dim = wide[images.high[wide] * MIXED < highest]
     if len(dim) > len(wide) // 10:
         yield (
-            f"{plural(len(dim), 'image')} of more than 8 bits, for instance {dim[0]}, use less than a {MIXED}th of "
-            "the others' range: the ranges may be mixed, and these come out nearly black"
+            f"{plural(len(dim), 'image')} of more than 8 bits, for instance {paths[dim[0]]}, use less than a "
+            f"{MIXED}th of the others' range: the ranges may be mixed, and these come out nearly black"
         )
     if len(wide) < len(images):
         yield (
@@ -168,12 +180,12 @@ def _ranges(target: Target, images: Sequence[tuple[str, Original]]) -> Iterator[
         )
 
 
-def _frames(images: Sequence[tuple[str, Original]]) -> Iterator[str]:
-    several = [path for path, one in images if one.more_frames]
-    if several:
+def _frames(paths: Sequence[str], images: Originals) -> Iterator[str]:
+    several = np.flatnonzero(images.more_frames)
+    if len(several):
         yield (
-            f"{plural(len(several), 'file')} with several frames or pages, for instance {several[0]}: only the "
-            "first of each is used"
+            f"{plural(len(several), 'file')} with several frames or pages, for instance {paths[several[0]]}: only "
+            "the first of each is used"
         )
 
 

@@ -2,16 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from tenfold.data.names import taken
+
+if TYPE_CHECKING:
+    from tenfold.data.shards.pixels import ShardPixels
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
     """The images of one split: `pixels[rows]`, with `labels` into the class names and one path for each.
 
-    pixels: (rows of the whole source, H, W, C) uint8, memory-mapped and shared by the splits; rows, labels: (N,)
-    int64; folders: how many of the N images came from each folder of the split, in order; fingerprint: a hash
+    pixels: (rows of the whole source, H, W, C) uint8, memory-mapped or in shards, shared by the splits; rows, labels:
+    (N,) int64; folders: how many of the N images came from each folder of the split, in order; fingerprint: a hash
     of identities, labels and image contents; pictures: (N,) uint64 hashes of the decoded pixels at full size.
 
     groups: (N,) int64 numbers of the groups that `data.group` names, -1 for none, or empty where it names none;
@@ -20,7 +26,7 @@ class Split:
     """
 
     name: str
-    pixels: np.ndarray
+    pixels: "np.ndarray | ShardPixels"
     rows: np.ndarray
     labels: np.ndarray
     paths: Sequence[str]
@@ -61,7 +67,7 @@ class Split:
 
     def part(self, positions: np.ndarray) -> "Split":
         """The images at `positions` (n,) as a split of its own, seen as one folder."""
-        paths = [self.paths[position] for position in positions]
+        paths = taken(self.paths, positions)
         rows, labels = self.rows[positions], self.labels[positions]
         pictures = self.pictures[positions]
         kept = {"groups": chosen_of(self.groups, positions), "clusters": chosen_of(self.clusters, positions)}

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,9 +14,13 @@ from tenfold.core.text import class_name, listed, plural
 from tenfold.data.assignment import assign, given_splits, groups_of
 from tenfold.data.classes import training_order
 from tenfold.data.decode import Target
+from tenfold.data.names import taken
 from tenfold.data.reading import BadFile, ImageTable, Reading
 from tenfold.data.source import SPLIT_NAMES, Source
 from tenfold.data.split import Split, chosen_of
+
+if TYPE_CHECKING:
+    from tenfold.data.shards.pixels import ShardPixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +30,8 @@ class Splits:
     `together`: what was kept in one split where splits were drawn: "groups", "copies", or None for nothing.
     Of a cross-validation, the splits are those of the final model, with all images in `test`; `folds` are those of
     its folds. `whole` are the images that all of these are parts of. `not_looked` says why near copies were not
-    looked for, where they could have been.
+    looked for, where they could have been. `streamed`: whether images are decoded whenever they are
+    wanted; `fed`: where there was a choice, what was chosen and why, in words.
     """
 
     train: Split
@@ -41,6 +46,8 @@ class Splits:
     folds: tuple["Splits", ...] = ()
     whole: Split | None = None
     not_looked: str = ""
+    streamed: bool = False
+    fed: str = ""
 
     def __iter__(self) -> Iterator[Split]:
         return iter((self.train, self.validation, self.test))
@@ -81,6 +88,7 @@ class Splits:
             "notices": list(self.notices),
             "bad_files": [asdict(bad) for bad in self.bad_files],
             **({"folds": len(self.folds)} if self.folds else {}),
+            **({"streamed": self.streamed} if self.fed else {}),
             "copies": {"test": self.copies("test", "train", "validation").tolist()},
             "near_copies": {"test": self.near_copies("test", "train", "validation").tolist()},
             "clusters": self._clusters(),
@@ -264,7 +272,7 @@ def left_out_lines(splits: Splits, most: int = 5) -> list[str]:
 
 def make_splits(
     table: ImageTable,
-    pixels: np.ndarray,
+    pixels: "np.ndarray | ShardPixels",
     data: recipe.Data,
     source: Source,
     reading: Reading | None = None,
@@ -339,7 +347,9 @@ def _joined(parts: Sequence[str], most: int = 6) -> str:
     )
 
 
-def make_test_split(table: ImageTable, pixels: np.ndarray, class_names: tuple[str, ...]) -> Split:
+def make_test_split(
+    table: ImageTable, pixels: "np.ndarray | ShardPixels", class_names: tuple[str, ...]
+) -> Split:
     """The source's test images, or all of its images where it has no splits, labelled by `class_names`' order.
 
     Raises InputError for a class that is not among `class_names`.
@@ -362,7 +372,7 @@ def make_test_split(table: ImageTable, pixels: np.ndarray, class_names: tuple[st
 def _make_split(
     name: str,
     table: ImageTable,
-    pixels: np.ndarray,
+    pixels: "np.ndarray | ShardPixels",
     chosen: np.ndarray,
     labels: np.ndarray,
     groups: np.ndarray,
@@ -376,7 +386,7 @@ def _make_split(
         pixels=pixels,
         rows=table.rows[chosen].astype(np.int64),
         labels=labels.astype(np.int64),
-        paths=[table.paths[i] for i in chosen.tolist()],
+        paths=taken(table.paths, chosen),
         folders=tuple(int(count) for count in counts if count),
         fingerprint=digest.hexdigest(),
         pictures=table.pictures[chosen],

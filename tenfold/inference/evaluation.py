@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from tenfold.core.world import ALONE, World
 from tenfold.data import Split, Splits
-from tenfold.data.feeds import Feed, feed
+from tenfold.data.batches import Feed
+from tenfold.data.feeds import feed
 from tenfold.inference.calibrate import calibrate, learn_familiarity
 from tenfold.inference.contract import Contract, reading_of
 from tenfold.inference.familiarity import Seen, harmless_changes, pixel_statistics
@@ -114,7 +115,7 @@ def _outputs(
     batches = feed(split, device)
     model.to(device).eval()
     mine = batches.in_order()[world.rank :: world.size]
-    parts = [last(model(batches.take(positions)[0])).cpu().numpy() for positions in mine]
+    parts = [last(model(batch.images)).cpu().numpy() for batch in batches.batches(mine)]
     return np.concatenate(world.in_turns(parts))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from tenfold.core.axes import channels_first
-from tenfold.data.feeds import evaluation_batch
+from tenfold.data.batches import evaluation_batch
 from tenfold.inference.engines import Engine
 from tenfold.models import Classifier
 

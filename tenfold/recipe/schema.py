@@ -77,6 +77,10 @@ class Data(Table):
 
     With `folds`, every image is tested once, by one of so many models that never saw it (cross-validation); with a
     `fold` (from 1) as well, only that one is trained.
+
+    `streaming` says whether images in packed shards (`tenfold pack`) are decoded again in every epoch instead of once
+    into the cache; "auto" does so where the decoded images take more than half of the memory, or of the room that the
+    cache's disk has left. Then an epoch shuffles so many images together as `shuffle_buffer` says.
     """
 
     image_size: Annotated[int, Field(ge=4, le=1024)] | None = None
@@ -95,6 +99,8 @@ class Data(Table):
     folds: Annotated[int, Field(ge=2, le=50)] | None = None
     fold: Count | None = None
     bad_files_limit: Fraction = 0.01
+    streaming: bool | Literal["auto"] = "auto"
+    shuffle_buffer: Count = 8192
 
 
 class Stop(Table):

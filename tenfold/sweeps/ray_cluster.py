@@ -102,7 +102,7 @@ class RayWorkers:
                 splits = read_splits(data, source)
             except TenfoldError:  # The trial will fail with it, and say so.
                 return []
-            small = splits.train.pixels.nbytes <= MOST_SENT
+            small = not splits.streamed and splits.train.pixels.nbytes <= MOST_SENT
             self.data[key] = [ray.put(_portable(splits))] if small else []
         return self.data[key]
 

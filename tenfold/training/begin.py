@@ -7,6 +7,7 @@ import torch
 from tenfold.core.progress import Progress
 from tenfold.core.world import ALONE, World
 from tenfold.data import Splits
+from tenfold.data.feeds import feed
 from tenfold.models import Classifier, OwnModel, build_model
 from tenfold.recipe import About, Recipe, builtin_recipes, read_about
 from tenfold.runs.environment import describe_environment
@@ -26,6 +27,7 @@ def new_model(recipe: Recipe, splits: Splits, own: OwnModel | None = None) -> Cl
     classes, seed = len(splits.class_names), recipe.fit.seed
     model = build_model(recipe.model, splits.image_shape, classes, seed=seed, pretrained=True, own=own)
     check_recipe(model, recipe)
+    feed(splits.train, torch.device("cpu")).check(recipe.fit)
     return model
 
 

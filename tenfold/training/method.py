@@ -11,7 +11,7 @@ import torch
 
 from tenfold.core.devices import choose_precision
 from tenfold.core.world import ALONE, World
-from tenfold.data.feeds import Feed
+from tenfold.data.batches import Feed
 from tenfold.models import Classifier
 from tenfold.models.shared_norm import Sharing
 from tenfold.recipe import Recipe

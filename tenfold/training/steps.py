@@ -14,7 +14,8 @@ from tenfold.core.errors import InputError
 from tenfold.core.randomness import seed_for
 from tenfold.core.world import ALONE
 from tenfold.data import class_counts
-from tenfold.data.feeds import Batch, balanced_order, epoch_order, hardest
+from tenfold.data.batches import Batch
+from tenfold.data.orders import hardest
 from tenfold.models import Classifier
 from tenfold.recipe import Recipe
 from tenfold.runs.checkpoint import Tensors, Within
@@ -60,7 +61,7 @@ class GradientSteps(Method):
         given, settings = self.equipment, self.equipment.recipe.fit
         if not within.steps:
             self.chosen = self._kept(epoch)
-        order = self._order(epoch)
+        order = given.train.order(settings, epoch, self.chosen)
         augment = self.augmentations.epoch(settings.seed, epoch)
         given.model.train()
         tally, began, before = _Tally(epoch, within), time.perf_counter(), replace(within)
@@ -109,13 +110,6 @@ class GradientSteps(Method):
         if self.losses is not None:
             self.losses.copy_(memory["losses"])
             self.chosen = memory["chosen"].numpy() if "chosen" in memory else None
-
-    def _order(self, epoch: int) -> list[np.ndarray]:
-        """The positions of each of the epoch's batches."""
-        split, settings = self.equipment.train.split, self.equipment.recipe.fit
-        if settings.sampler == "balanced":
-            return balanced_order(split, settings.batch_size, settings.seed, epoch)
-        return epoch_order(split, settings.batch_size, settings.batches, settings.seed, epoch, self.chosen)
 
     def _kept(self, epoch: int) -> np.ndarray | None:
         """Which training images (N,) bool the epoch learns from; None where it is all of them."""

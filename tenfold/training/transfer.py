@@ -196,7 +196,7 @@ def _featured_splits(
     view = views["train"]
     (features,), costs = _featured(model, [whole], {whole.name: view}, device, progress, world)
     parts = {
-        name: _part_of(features.pixels, whole, splits[name], view.count if name == "train" else 1)
+        name: _part_of(np.asarray(features.pixels), whole, splits[name], view.count if name == "train" else 1)
         for name in names
     }
     return replace(splits, **parts), costs

@@ -137,6 +137,8 @@ class Display:
     def _understood(self, splits: Splits) -> None:
         """How the source was read, and what of it should not be passed over."""
         self.console.print(escape(f"understood as {splits.layout}"))
+        if splits.fed:
+            self.console.print(escape(splits.fed))
         for notice in splits.notices:
             self.note(notice)
         for line in left_out_lines(splits):

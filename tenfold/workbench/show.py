@@ -1,8 +1,10 @@
 """What the verbs that only look at things print: data, a recipe, the cache, weights."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,8 +16,10 @@ from tenfold.augment import picture_augmentations
 from tenfold.core.errors import InputError
 from tenfold.core.files import atomic, cache_folder, make_output_folder
 from tenfold.core.terminal import is_live, make_console
+from tenfold.core.text import plural
 from tenfold.data import Source, cache_entries, read_splits, remove_cache_entries
 from tenfold.data.inspect import inspect_source, sample_images, summary
+from tenfold.data.shards.packing import pack_shards
 from tenfold.inference.graphs import cached_graphs, remove_cached_graphs
 from tenfold.models import Classifier, build_model, summarise
 from tenfold.models.named import NAMED, full_name
@@ -117,6 +121,28 @@ def show_cache(clear: bool) -> None:
     console.print(
         f"in {escape(str(cache_folder()))}; `tenfold cache --clear` removes it, and it is made again when needed"
     )
+
+
+def show_packing(source: Source, shards: Path | None, data: Data, images: int) -> None:
+    """Pack a source into shards of so many images, and say what they hold. Raises as `pack_shards`."""
+    if shards is None:
+        raise InputError(
+            f"no folder was named for the shards: `tenfold pack {source.paths[0]} --shards FOLDER`."
+        )
+    display = display_for(True)
+    with display.decoding("packing") as note:
+        index = pack_shards(source, shards, data, images, note)
+    size, counts = sum(shard.bytes for shard in index.shards), Counter[str]()
+    for shard in index.shards:
+        counts[shard.split or "not split"] += shard.images
+    console = make_console()
+    console.print(
+        f"{len(index):,} images of {len(index.classes)} classes in {plural(len(index.shards), 'shard')}, "
+        f"{_size(size)}: {', '.join(f'{count:,} {split}' for split, count in counts.items())}"
+    )
+    for bad in index.bad_files:
+        display.note(f"left out, {bad.reason}: {bad.path}")
+    console.print(f"train on them: tenfold train {escape(quote(str(shards)))}")
 
 
 def show_weights(names: Sequence[str], verify: bool) -> None:

@@ -10,17 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import world_cases
-from world_cases import CASES, few_images, learned
+from world_cases import CASES, few_images, learned, streamed_images
+
+from tenfold.data import Source
+from tenfold.data.shards.packing import pack_shards
 
 
-def run_world(size: int, out: Path) -> dict:
+def run_world(size: int, out: Path, shards: Path) -> dict:
     """What a world of `size` processes makes of every case."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     ranks = [
         subprocess.Popen(
-            [sys.executable, world_cases.__file__, str(out)],
+            [sys.executable, world_cases.__file__, str(out), str(shards)],
             env={
                 **os.environ,
                 "RANK": str(rank),
@@ -40,18 +43,27 @@ def run_world(size: int, out: Path) -> dict:
 
 
 @pytest.fixture(scope="module")
-def alone(cache) -> dict:
+def shards(cache, tmp_path_factory) -> Path:
+    """The digits in shards of 20 images."""
+    folder = tmp_path_factory.mktemp("shards") / "digits"
+    pack_shards(Source("digits"), folder, images=20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(cache, shards) -> dict:
     splits = few_images()
-    return {case: learned(case, splits) for case in CASES}
+    found = {case: learned(case, splits) for case in CASES}
+    return {**found, "streamed": learned("mixup", streamed_images(shards))}
 
 
 @pytest.fixture(scope="module", params=[2, 3])
-def world(request, cache, tmp_path_factory) -> dict:
+def world(request, cache, shards, tmp_path_factory) -> dict:
     """What 2 or 3 processes made of the cases."""
-    return run_world(request.param, tmp_path_factory.mktemp("world") / "found.json")
+    return run_world(request.param, tmp_path_factory.mktemp("world") / "found.json", shards)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, "streamed"])
 def test_several_processes_learn_what_one_learns(alone, world, case):
     one, many = alone[case], world[case]
     assert len(one["steps"]) == len(many["steps"])
@@ -65,7 +77,7 @@ def test_several_processes_learn_what_one_learns(alone, world, case):
 
 def test_the_cases_change_what_is_learned(alone):
     firsts = {case: found["steps"][-1][0] for case, found in alone.items()}
-    assert len(set(firsts.values())) == len(CASES), "no two cases are the same training"
+    assert len(set(firsts.values())) == len(CASES) + 1, "no two cases are the same training"
     assert alone["early stopping"]["end"].endswith("did not improve for 1 epochs")
     rates = [epoch["learning_rate"] for epoch in alone["plateau"]["epochs"]]
     assert len(alone["early stopping"]["epochs"]) < 9

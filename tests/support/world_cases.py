@@ -52,6 +52,12 @@ def few_images() -> Splits:
     return replace(splits, train=first(splits.train, IMAGES), validation=first(splits.validation, 41))
 
 
+def streamed_images(shards: Path) -> Splits:
+    """The same, from shards of 20 images; the last batch has 2."""
+    splits = read_splits(Data(streaming=True, shuffle_buffer=40), Source(str(shards)))
+    return replace(splits, train=first(splits.train, IMAGES), validation=first(splits.validation, 41))
+
+
 def learned(case: str, splits: Splits, world: World = ALONE, **changes: Any) -> dict[str, Any]:
     """What became of a training: each step's running loss and accuracy, epochs, end, weights' sums."""
     overrides = (*CASES[case], f"fit.batch_size={BATCH}", "fit.seed=5")
@@ -90,6 +96,7 @@ def main() -> None:
     splits = few_images()
     with joined(CPU) as world:
         found = {case: learned(case, splits, world) for case in CASES}
+        found["streamed"] = learned("mixup", streamed_images(Path(sys.argv[2])), world)
         found["local norms"] = learned("batch norm, penalty", splits, world, batch_norm="local")
         hand = list(np.arange(5))[world.rank :: world.size]
         found["dealt"] = [int(card) for card in world.in_turns(hand)]

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from tenfold.core.errors import InputError
 from tenfold.core.randomness import seed_for
-from tenfold.data.feeds import epoch_order, feed
+from tenfold.data.feeds import feed
+from tenfold.data.orders import epoch_order
 from tenfold.inference.evaluation import score
 from tenfold.models import build_model
 from tenfold.runs.checkpoint import read_state

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from tenfold.core.errors import InputError
-from tenfold.data.feeds import balanced_order
+from tenfold.data.orders import balanced_order
 from tenfold.recipe import Fit, load_recipe
 from tenfold.training.losses import Criterion
 

@@ -86,6 +86,13 @@ class OpenSource:
         return [tree.place(name) for _, _, tree in self._trees for name in metadata(tree)]
 
     @property
+    def folders(self) -> list[Path]:
+        """The folders on this machine that it names, if any."""
+        if self.source.data in NAMED_SOURCES:
+            return []
+        return [tree.path for _, _, tree in self._trees if tree.path.is_dir()]
+
+    @property
     def place(self) -> list[str]:
         """What names the source on this machine: resolved paths, or a known name."""
         if self.source.data in NAMED_SOURCES:
@@ -164,8 +171,8 @@ def open_source(source: Source) -> OpenSource:
         raise InputError("--data is empty: give a folder, an archive, a file, or a source's name.")
     if source.data is not None and "://" in source.data:
         raise InputError(
-            f"{source.data}: only http(s) addresses are fetched, and only from the command line. Download it, and "
-            "give the file or folder."
+            f"{source.data}: at an address, only shards that `tenfold pack` made are read, for training and testing; "
+            "the command line also fetches a file by http(s). Download it, and give the file or folder."
         )
     if source.data is not None and (source.train or source.validation or source.test):
         raise InputError(
