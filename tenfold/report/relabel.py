@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tenfold.core.files import write_text
 from tenfold.report.kit.gallery import sheet_css
 from tenfold.report.kit.shell import page_style, render_page
+
+if TYPE_CHECKING:
+    from tenfold.data.shards.pixels import ShardPixels
 
 HERE = Path(__file__).parent
 MOST = 500  # suspects on a page, the most suspicious ones
@@ -27,7 +31,11 @@ class Suspect:
 
 
 def write_relabel(
-    suspects: Sequence[Suspect], pixels: np.ndarray, name: str, class_names: Sequence[str], path: Path
+    suspects: Sequence[Suspect],
+    pixels: "np.ndarray | ShardPixels",
+    name: str,
+    class_names: Sequence[str],
+    path: Path,
 ) -> Path:
     """Write the page for these suspects of the run `name` to `path`; pixels: (rows, H, W, C) uint8."""
     tiles = sheet_css(pixels[[suspect.row for suspect in suspects]], "t")
