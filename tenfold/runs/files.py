@@ -223,9 +223,13 @@ class TextFile(FolderFile[str]):
 
 
 class RecipeFile(FolderFile["Recipe"]):
-    """A resolved recipe."""
+    """A resolved recipe, with a hash of the rest in its first line, a comment, as JSON files have one of their own.
+
+    One without that line, of version 0.1 or edited by hand, is taken as it is.
+    """
 
     constant = True
+    SEAL = "# blake2b "
 
     def outline(self, folder: Folder) -> "Recipe":
         """The recipe with the options of its components as they stand there: checking them takes PyTorch.
@@ -245,14 +249,29 @@ class RecipeFile(FolderFile["Recipe"]):
         from tenfold.recipe import parse_recipe
 
         try:
-            return parse_recipe(path.read_text(encoding="utf-8"), options)
+            return parse_recipe(self._unsealed(path.read_text(encoding="utf-8")), options)
         except InputError as error:
             raise ValueError(f"holds no recipe of this tenfold; {error}") from None
         except RecursionError:
             raise ValueError("is damaged: it is nested too deeply") from None
 
+    def _unsealed(self, text: str) -> str:
+        """The text below its seal. Raises ValueError where that is of another one."""
+        from tenfold.core.checksums import hash_of
+
+        first, _, rest = text.partition("\n")
+        if first.startswith(self.SEAL) and first != self.SEAL + hash_of(rest.encode()):
+            raise ValueError(
+                "has changed since the run began, so what was trained is not what it says. Undo the change; with it, "
+                "`tenfold train` on this file trains a new run (remove the first line to go on with this one)"
+            )
+        return rest if first.startswith(self.SEAL) else text
+
     def _write(self, path: Path, value: "Recipe") -> None:
-        write_text(path, value.to_toml())
+        from tenfold.core.checksums import hash_of
+
+        text = value.to_toml()
+        write_text(path, f"{self.SEAL}{hash_of(text.encode())}\n{text}")
 
 
 class HistoryFile(FolderFile[History]):

@@ -9,6 +9,7 @@ import pytest
 from constructed import digits_run, large_run
 from corpus import troubled
 from images import scene
+from small import edit_recipe
 
 from tenfold.comparison import compare
 from tenfold.data import Source
@@ -45,8 +46,7 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     weak = digits_run(folder / "weak", strength=0.01)
     strong = digits_run(folder / "strong", strength=1, seed=1)
-    recipe = strong.path / "recipe.toml"
-    recipe.write_text(recipe.read_text().replace("epochs = 20", "epochs = 21"))
+    edit_recipe(strong.path / "recipe.toml", "epochs = 20", "epochs = 21")
     large, splits = large_run(folder / "large", images=3000, classes=40)
     return {
         "report": write_report(weak, weak.splits()),

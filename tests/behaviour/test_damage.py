@@ -170,6 +170,7 @@ def test_classes_in_another_order_are_refused(names, run):
         ("model.json", "resume"),
         ("model.safetensors", "resume"),
         ("metrics.json", "evaluate"),
+        ("inference.json", "evaluate"),
         ("predictions/test.parquet", "evaluate"),
         ("predictions/validation.parquet", "evaluate"),
         ("layers.json", "evaluate"),
@@ -188,6 +189,18 @@ def test_the_remedy_works(name, remedy, content, run, command):
     FILES[name].read(run)
     assert {path: path.read_bytes() for path in run.path.rglob("*.safetensors")} == before
     assert {split: run.metrics[split] for split in ("test", "validation")} == metrics
+
+
+def test_an_edited_recipe_is_refused_and_may_be_insisted_on(run, command):
+    path = run.path_of(Run.recipe)
+    path.write_text(path.read_text().replace("epochs = 2", "epochs = 3"))
+    for verb in ("resume", "evaluate", "report"):
+        refused = command(verb, run.path)
+        assert refused.status == 2
+        assert f"{path}: has changed since the run began" in refused.err
+        assert "remove the first line to go on with this one" in refused.err
+    path.write_text(path.read_text().partition("\n")[2])
+    assert command("resume", run.path).status == 0
 
 
 def test_robustness_is_measured_anew(run, command):

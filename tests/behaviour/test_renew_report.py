@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from small import edit_recipe
 
 from tenfold.runs.folder import load_run
 
@@ -20,10 +21,7 @@ def folder(finished, tmp_path):
         ("b", "lr = 0.003", "lr = 0.004"),
     ):
         shutil.copytree(source, tmp_path / name)
-        recipe = tmp_path / name / "recipe.toml"
-        text = recipe.read_text()
-        assert old in text
-        recipe.write_text(text.replace(old, new) if old else text)
+        edit_recipe(tmp_path / name / "recipe.toml", old, new)
     # Another seed answers otherwise, if only a little.
     other = load_run(tmp_path / "a-2")
     answers = other.predictions("test")

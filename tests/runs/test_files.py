@@ -1,5 +1,6 @@
 """Files as properties of a folder: what is written reads back equal, and what is damaged is named with the remedy."""
 
+import contextlib
 import io
 import zipfile
 
@@ -124,6 +125,32 @@ def test_a_recipe_reads_back_equal(box):
     other = Box(box.path)
     (box.path / "recipe.toml").write_text("[fit]\nepochs = 'x'\n")
     refused(other, "recipe", "holds no recipe of this tenfold")
+
+
+def test_a_changed_byte_of_a_recipe_is_noticed_or_changes_nothing(box):
+    box.recipe = load_recipe("digits", ["fit.epochs=7"])
+    path = box.path / "recipe.toml"
+    whole = path.read_bytes()
+    harmless = 0
+    for place in range(0, len(whole), 3):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with contextlib.suppress(InputError):
+            assert Box(box.path).recipe == load_recipe("digits", ["fit.epochs=7"])
+            harmless += 1
+    assert harmless <= 4  # in the words before the hash, which are a comment
+    for length in range(0, len(whole) - 1, 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError):
+            _ = Box(box.path).recipe
+
+
+def test_a_recipe_that_was_edited_says_what_to_do(box):
+    box.recipe = load_recipe("digits", ["fit.epochs=7"])
+    path = box.path / "recipe.toml"
+    path.write_text(path.read_text().replace("epochs = 7", "epochs = 9"))
+    refused(Box(box.path), "recipe", "remove the first line to go on with this one")
+    path.write_text(path.read_text().partition("\n")[2])
+    assert Box(box.path).recipe.fit.epochs == 9
 
 
 ROWS = [{"epoch": 1, "loss": 0.1 + 0.2, "f1": None}, {"epoch": 2, "loss": 1e-30, "f1": 0.5}]
