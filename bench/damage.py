@@ -207,11 +207,11 @@ def copied(whole: Path, place: Path) -> Path:
 
 
 def cases(every: bool = True) -> Iterator[Case]:
-    """All cases; without `every`, all damages for the first command that reads a file, and one for the others."""
+    """All cases; without `every`, three damages for the first command that reads a file, and one for the others."""
     for file, commands in READ_BY.items():
         for command in commands:
-            few = list(DAMAGES) if every or command == commands[0] else ["cut short"]
-            yield from (Case(file, damage, command) for damage in few)
+            few = ["flipped byte", "cut short", "deleted"] if command == commands[0] else ["cut short"]
+            yield from (Case(file, damage, command) for damage in (DAMAGES if every else few))
 
 
 # What is printed ---------------------------------------------------------------------------------------------
