@@ -37,7 +37,8 @@ MODULES = (
     "tenfold.workbench.show",
     "matplotlib.backends.backend_svg",
     "matplotlib.backends.backend_agg",
-    "sklearn.metrics",
+    "scipy.optimize",
+    "scipy.special",
     "pyarrow.parquet",
     "filelock",
     "safetensors.torch",
@@ -131,6 +132,8 @@ def serve(memory: Path, log: Path) -> None:
     """Fork for each task that comes in; say how it ended."""
     for name in MODULES:
         importlib.import_module(name)
+    # The first drawing looks for its fonts and reads them.
+    importlib.import_module("tenfold.workbench.clock").figure_seconds()
     gc.freeze()  # A child's collections would copy what it shares with this process.
     with memory.open("r+b") as file:
         state = mmap.mmap(file.fileno(), _SIZE)
