@@ -1,5 +1,6 @@
 """What of the machine this process may use."""
 
+import ctypes
 import os
 import sys
 from pathlib import Path
@@ -13,6 +14,10 @@ def own_cores() -> int:
 
 def machine_memory() -> int:
     """Bytes of memory that this process may use at most: the machine's, or its container's where that has a limit."""
+    if sys.platform == "win32":
+        kibibytes = ctypes.c_ulonglong()
+        ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kibibytes))
+        return kibibytes.value * 2**10
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))

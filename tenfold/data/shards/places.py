@@ -1,6 +1,5 @@
 """Where shards lie, and how bytes of them are had: files of this machine, or addresses that fsspec opens."""
 
-import os
 import time
 from abc import ABC, abstractmethod
 from bisect import bisect_right
@@ -9,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from uuid import uuid4
 
 from tenfold.core.errors import InputError, TenfoldError
@@ -223,12 +222,14 @@ def _spans(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
 
 def _read(path: Path, pieces: Sequence[Piece]) -> list[bytes]:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            return [os.pread(descriptor, size, start) for start, size in pieces]
-        finally:
-            os.close(descriptor)
+        with path.open("rb", buffering=0) as file:
+            return [_piece(file, *piece) for piece in pieces]
     except OSError as error:
         raise TenfoldError(
             f"{path}: the shard cannot be read ({error.strerror}). Put it back, and go on with `tenfold resume`."
         ) from None
+
+
+def _piece(file: IO[bytes], start: int, size: int) -> bytes:
+    file.seek(start)
+    return file.read(size)
