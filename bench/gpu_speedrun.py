@@ -179,6 +179,7 @@ def all_for_training(splits: Splits) -> Splits:
         folders=(len(one) + len(other),),
         pictures=np.concatenate([one.pictures, other.pictures]),
         groups=np.concatenate([one.groups, other.groups]),
+        clusters=np.concatenate([one.clusters, other.clusters]),
     )
     return replace(splits, train=joined)
 

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from tenfold import recipe
 from tenfold.core.files import atomic
@@ -46,6 +44,10 @@ class Copies:
 
     def clusters(self, images: int) -> np.ndarray:
         """(images,) int64 the number of each image's cluster, -1 for an image that has no copy."""
+        # What predicts reads no copies, and is to start quickly.
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         chains = [np.column_stack([group[:-1], group[1:]]) for group in (*self.exact, *self.named)]
         links = np.concatenate([self.near, *chains])
         graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(images, images))

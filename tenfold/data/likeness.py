@@ -18,11 +18,10 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.fft import irfft2, rfft2
-from scipy.ndimage import uniform_filter
-from scipy.sparse import csr_array
 
 from tenfold.core.progress import Progress
 from tenfold.core.randomness import seed_for
@@ -255,6 +254,8 @@ class _Details:
 
     def __call__(self, luminance: np.ndarray) -> np.ndarray:
         """(n, h, w) of length 1, or less where there is hardly more than the noise of a blank picture."""
+        from scipy.ndimage import uniform_filter
+
         details = luminance - uniform_filter(luminance, DETAIL_WINDOW, mode="nearest", axes=(1, 2))
         details = details * _disc(details.shape[1], details.shape[2], 1.0)
         details = details - details.mean((1, 2), keepdims=True)
@@ -290,8 +291,10 @@ def _turned(images: np.ndarray, degrees: float) -> np.ndarray:
 
 
 @lru_cache(maxsize=32)
-def _turning(height: int, width: int, degrees: float) -> csr_array:
-    """(H * W, H * W): the weight of each pixel in each pixel of the turned picture."""
+def _turning(height: int, width: int, degrees: float) -> Any:
+    """(H * W, H * W), sparse: the weight of each pixel in each pixel of the turned picture."""
+    from scipy.sparse import csr_array
+
     y, x = (np.arange(side) - (side - 1) / 2 for side in (height, width))
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     down = np.clip(cos * y[:, None] - sin * x + (height - 1) / 2, 0, height - 1).ravel()

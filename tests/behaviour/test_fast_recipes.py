@@ -103,14 +103,14 @@ def test_an_epoch_learns_from_the_images_whose_loss_was_largest_when_last_seen(
                 assert torch.equal(after[others], before[others]), "the loss of an unseen image is kept"
             return answer
 
-    take = MappedFeed.take
+    pixels = MappedFeed.pixels
 
     def noted(self, positions):
         if self.split.name == "train" and seen:
             seen[-1] += np.asarray(positions).tolist()
-        return take(self, positions)
+        return pixels(self, positions)
 
-    monkeypatch.setattr(MappedFeed, "take", noted)
+    monkeypatch.setattr(MappedFeed, "pixels", noted)
     recipe = small_recipe("fit.hardest=[1.0, 0.4, 0.25]", "fit.epochs=4")
     records = list(fit(begun(recipe), few_digits, recipe, new_run(tmp_path, "run"), method=Watched))
     count = len(few_digits.train)

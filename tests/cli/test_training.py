@@ -144,6 +144,6 @@ def test_a_missing_source_in_a_recipes_place_is_no_recipe(refused, word):
 
 
 def test_an_address_is_repeated_as_it_was_given(refused):
-    assert "ftp://example.org/a//b.zip: only http(s) addresses are fetched" in refused(
+    assert "ftp://example.org/a//b.zip: at an address, only shards" in refused(
         "--data", "ftp://example.org/a//b.zip"
     )

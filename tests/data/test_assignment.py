@@ -47,11 +47,11 @@ def test_shares_are_drawn_by_class():
 
 
 def test_copies_stay_together_unless_they_may_be_apart():
-    copied = table(TWO, pictures=np.arange(40) // 2)
+    copied = replace(table(TWO), clusters=np.arange(40) // 2)
     found = assign(copied, Data(test_fraction=0.1))
     assert (found[::2] == found[1::2]).all()
     assert len(set(units_of(copied, Data()).tolist())) == 20
-    assert len(set(units_of(copied, Data(copies="apart")).tolist())) == 40
+    assert len(set(units_of(replace(copied, clusters=np.full(40, -1)), Data()).tolist())) == 40
 
 
 def test_groups_come_from_the_table_or_from_a_pattern_of_paths():

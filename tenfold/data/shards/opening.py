@@ -106,12 +106,14 @@ class Shards:
         return False, f"{takes}, at most half of the memory and of the disk's free room"
 
 
+# Stores that fsspec opens, by how their addresses begin.
+STORES = {"s3", "gs", "gcs", "az", "abfs", "hf", "memory"}
+
+
 def is_address(place: str | None) -> bool:
     """Whether a source's place is an address of shards: of any kind but a file that http(s) gives."""
-    kind, mark, rest = (place or "").partition("://")
-    if not mark or not kind.isalnum():
-        return False
-    return not kind.lower().startswith("http") or rest.endswith(("/", f"/{INDEX}"))
+    kind, _, rest = (place or "").partition("://")
+    return kind.lower() in STORES or (kind.lower() in {"http", "https"} and rest.endswith(("/", f"/{INDEX}")))
 
 
 def find_shards(source: Source) -> Shards | None:

@@ -212,7 +212,7 @@ def test_addresses_that_are_none(server, tmp_path, command, monkeypatch):
     gone = command("train", "--data", server.url("missing.zip"))
     assert gone.status == 1
     assert "cannot be fetched (Not Found)" in gone.err
-    refused("http://127.0.0.1/pets.zip", "only from the command line")
+    refused("http://127.0.0.1/pets.zip", "the command line also fetches a file by http(s). Download it")
 
 
 def test_a_server_redirects_to_no_file_of_this_machine(server, tmp_path):

@@ -57,7 +57,7 @@ def test_validation_is_taken_from_training_when_only_a_test_folder_is_there(spli
     splits = load(split_folders, validation_fraction=0.3)
     assert splits.test.paths == whole.test.paths
     assert len(splits.validation) == 4
-    assert sorted(splits.train.paths + splits.validation.paths) == sorted(whole.train.paths)
+    assert sorted([*splits.train.paths, *splits.validation.paths]) == sorted(whole.train.paths)
 
 
 def test_test_is_taken_from_training_and_never_from_validation(split_folders):
@@ -65,7 +65,7 @@ def test_test_is_taken_from_training_and_never_from_validation(split_folders):
     (split_folders / "testing").rename(split_folders.parent / "elsewhere")
     splits = load(split_folders)
     assert splits.validation.paths == whole.validation.paths
-    assert sorted(splits.train.paths + splits.test.paths) == sorted(whole.train.paths)
+    assert sorted([*splits.train.paths, *splits.test.paths]) == sorted(whole.train.paths)
 
 
 def test_several_folders_for_a_split(tmp_path):
