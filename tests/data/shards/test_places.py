@@ -65,4 +65,6 @@ def test_what_is_wrong_at_an_address_is_said(at_address, monkeypatch):
     with pytest.raises(TenfoldError, match="cannot be fetched"):
         read_splits(Data(), Source("memory://nothing/here"))
     with pytest.raises(InputError, match=r"tenfold\[remote\]"):
+        read_splits(Data(), Source("abfs://nothing/here"))
+    with pytest.raises(InputError, match="at an address, only shards that `tenfold pack` made"):
         read_splits(Data(), Source("nosuchkind://nothing/here"))
