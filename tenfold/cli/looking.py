@@ -22,6 +22,8 @@ from tenfold.cli.options import (
 )
 from tenfold.core.loading import loading
 
+HOW_TO_READ = "A folder, archive or file, or a source's name; and how to read it."
+
 
 def report(
     run: RunArgument,
@@ -100,11 +102,7 @@ def list_runs(
 
 def inspect_data(
     words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SOURCE] [data.KEY=VALUE]...",
-            help="A folder, archive or file, or a source's name; and how to read it.",
-        ),
+        list[str] | None, typer.Argument(metavar="[SOURCE] [data.KEY=VALUE]...", help=HOW_TO_READ)
     ] = None,
     folders: FolderWords = FOLDERS,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where to write the page and figures.")] = Path(
@@ -129,11 +127,7 @@ def inspect_data(
 
 def pack(
     words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="SOURCE [data.KEY=VALUE]...",
-            help="A folder, archive or file, or a source's name; and how to read it.",
-        ),
+        list[str] | None, typer.Argument(metavar="SOURCE [data.KEY=VALUE]...", help=HOW_TO_READ)
     ] = None,
     shards: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The folder to make, or to go on with.")

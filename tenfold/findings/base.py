@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tenfold.core import numbers
 from tenfold.runs import metrics
-from tenfold.runs.files import history_hash
 from tenfold.runs.folder import Run
+from tenfold.runs.history import history_hash
 from tenfold.runs.resampling import clusters_of
 
 if TYPE_CHECKING:

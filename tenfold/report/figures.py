@@ -34,6 +34,8 @@ Curve = tuple[Array, Array]
 LEGIBLE = 10
 # Beyond this many, the names on an axis are too small to be read.
 NAMED = 150
+# Letters of a name that have room over a column of a matrix.
+UPRIGHT = 3
 # Rows of a matrix that are drawn apart.
 FINEST = 1500
 
@@ -114,7 +116,8 @@ def confusion_matrix(matrix: Array, class_names: Sequence[str]) -> Figure:
         image = axes.imshow(np.sqrt(share), cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         names = [short(name, 16) for name in class_names]
         ticks = range(classes) if classes <= NAMED else []
-        axes.set_xticks(ticks, names[: len(ticks)], rotation=90 if classes > 4 else 0, fontsize=size)
+        upright = classes <= 4 or max(map(len, names)) <= UPRIGHT
+        axes.set_xticks(ticks, names[: len(ticks)], rotation=0 if upright else 90, fontsize=size)
         axes.set_yticks(ticks, names[: len(ticks)], fontsize=size)
         axes.set(xlabel="predicted", ylabel="true")
         axes.grid(False)

@@ -98,6 +98,8 @@ function cell(row, column, total, dense) {
 function buildMatrix(holder) {
   const dense = data.classes.length > 24;
   holder.classList.toggle("dense", dense);
+  // Names that have room over a column are not turned.
+  holder.classList.toggle("upright", !dense && data.short.every((text) => text.length <= 3));
   const table = make("table");
   const caption = make("caption", "Rows are the true classes, columns what the model said.");
   caption.append(make("span", " Arrow keys move, Enter opens the images.", "screen"));

@@ -11,11 +11,9 @@ Readers raise ValueError with words that go on after the file's name ("is cut sh
 before a file is read or written: a run is opened in no time.
 """
 
-import csv
 import json
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
@@ -23,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from tenfold.core.errors import InputError
 from tenfold.core.files import explained_write, write_json, write_text
-from tenfold.core.notebook import History
 
 if TYPE_CHECKING:
     import numpy as np
@@ -272,64 +269,6 @@ class RecipeFile(FolderFile["Recipe"]):
 
         text = value.to_toml()
         write_text(path, f"{self.SEAL}{hash_of(text.encode())}\n{text}")
-
-
-class HistoryFile(FolderFile[History]):
-    """CSV with the given columns: a row for each epoch, counted from 1.
-
-    Files of earlier versions lack the columns `since`; an epoch that was trained by one has no value there.
-    """
-
-    def __init__(
-        self, name: str, columns: tuple[str, ...], since: tuple[str, ...], *, remedy: str, stage: int = TESTED
-    ) -> None:
-        super().__init__(name, remedy=remedy, stage=stage)
-        self.earlier, self.columns = columns, columns + since
-
-    def _read(self, path: Path) -> History:
-        text = path.read_text(encoding="utf-8")
-        if not text.endswith("\n"):
-            raise ValueError("is cut short: its last line has no end")
-        try:
-            head, *rows = csv.reader(text.splitlines(), strict=True)
-        except csv.Error as error:
-            raise ValueError(f"is damaged: it is no CSV ({error})") from None
-        if tuple(head) not in (self.columns, self.earlier):
-            raise ValueError(f"is damaged: its first line must be {','.join(self.columns)}")
-        return History(self._record(number, row, head) for number, row in enumerate(rows, 1))
-
-    def _record(self, number: int, row: list[str], columns: list[str]) -> dict[str, Any]:
-        line = f"line {number + 1}"
-        if len(row) != len(columns):
-            raise ValueError(f"is damaged: {line} has {len(row)} values, expected {len(columns)}")
-        if row[0] != str(number):
-            raise ValueError(f"is damaged: {line} is of epoch {row[0]!r}, expected {number}")
-        try:
-            known = [
-                (name, text) for name, text in zip(columns, row, strict=True) if text or name in self.earlier
-            ]
-            values = {name: float(text) for name, text in known[1:]}
-        except ValueError as error:
-            raise ValueError(f"is damaged: {line}: {error}") from None
-        if not all(map(math.isfinite, values.values())):
-            raise ValueError(f"is damaged: {line} holds numbers that are not finite")
-        return {self.columns[0]: number, **values}
-
-    def _write(self, path: Path, value: list[dict[str, Any]]) -> None:
-        missing = {name: "" for name in self.columns if name not in self.earlier}
-        rows = [
-            missing | {key: value for key, value in record.items() if value is not None} for record in value
-        ]
-        lines = [",".join(str(row[key]) for key in self.columns) for row in rows]
-        write_text(path, "\n".join([",".join(self.columns), *lines]) + "\n")
-
-
-def history_hash(records: Sequence[Mapping[str, Any]]) -> str:
-    """A hash of a history's numbers, which metrics.json keeps."""
-    from tenfold.core.checksums import hash_of
-
-    numbers = [{key: float(value) for key, value in record.items()} for record in records]
-    return hash_of(json.dumps(numbers, sort_keys=True).encode())
 
 
 class PredictionsFile(FolderFile["Predictions"]):

@@ -19,7 +19,6 @@ from tenfold.runs.files import (
     TRAINED,
     Folder,
     FolderFile,
-    HistoryFile,
     JsonFile,
     PicturesFile,
     Place,
@@ -29,6 +28,7 @@ from tenfold.runs.files import (
     TensorsFile,
     TextFile,
 )
+from tenfold.runs.history import HistoryFile
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -58,38 +58,6 @@ _RESUME = "`tenfold resume {run}` writes it anew from the checkpoint."
 _EVALUATE = "`tenfold evaluate {run}` makes it anew."
 
 
-def _matrix_fault(metrics: Any) -> str | None:
-    """What is wrong with the confusion matrices of metrics.json."""
-    for split in ("test", "validation"):
-        measured = metrics.get(split)
-        if measured is None:
-            continue
-        matrix, classes = measured["confusion_matrix"], len(measured["per_class"])
-        if isinstance(matrix, dict):
-            places = {place for row, column, _ in matrix["cells"] for place in (row, column)}
-            fits = matrix["classes"] == classes and all(0 <= place < classes for place in places)
-            counted = sum(count for _, _, count in matrix["cells"])
-        else:
-            fits = len(matrix) == classes and all(len(row) == classes for row in matrix)
-            counted = sum(map(sum, matrix))
-        if not fits:
-            return f"{split}.confusion_matrix: expected counts of {classes} classes by {classes}"
-        if counted != measured["n"]:
-            return f"{split}.confusion_matrix: its counts do not sum up to n={measured['n']}"
-    return None
-
-
-def _classes_fault(described: Any) -> str | None:
-    """What is wrong with the class names of data.json or model.json."""
-    names = described["class_names"]
-    if not names or len(set(names)) < len(names):
-        return "class_names: expected one name for each class"
-    for split, entry in described.get("splits", {}).items():
-        if list(entry["classes"]) != names:
-            return f"splits.{split}.classes: expected a count for each of class_names, in their order"
-    return None
-
-
 class Evaluation(Folder):
     """What a run's model said of another source: a folder below `evaluations/`."""
 
@@ -99,7 +67,7 @@ class Evaluation(Folder):
     metrics = JsonFile(
         "metrics.json",
         shapes.EvaluationShape,
-        check=_matrix_fault,
+        check=shapes.matrix_fault,
         remedy="`tenfold evaluate` with --data makes it anew.",
     )
 
@@ -119,7 +87,7 @@ class Run(Folder):
     # Written before training.
     recipe = RecipeFile("recipe.toml", stage=BEGUN, remedy=_ANEW)
     data = JsonFile(
-        "data.json", shapes.DataShape, stage=BEGUN, constant=True, check=_classes_fault, remedy=_ANEW
+        "data.json", shapes.DataShape, stage=BEGUN, constant=True, check=shapes.classes_fault, remedy=_ANEW
     )
     environment = JsonFile(
         "environment.json",
@@ -138,13 +106,13 @@ class Run(Folder):
     history = HistoryFile("history.csv", HISTORY, HISTORY_SINCE, stage=TRAINED, remedy=_RESUME)
     # Written after each epoch that is the best so far; together, they are the classifier.
     description = JsonFile(
-        "model.json", shapes.ModelShape, stage=TRAINED, check=_classes_fault, remedy=_RESUME
+        "model.json", shapes.ModelShape, stage=TRAINED, check=shapes.classes_fault, remedy=_RESUME
     )
     weights = TensorsFile("model.safetensors", stage=TRAINED, remedy=_RESUME)
     # Written when the model is tested.
     validation_predictions = PredictionsFile("predictions/validation.parquet", remedy=_EVALUATE)
     test_predictions = PredictionsFile("predictions/test.parquet", remedy=_EVALUATE)
-    metrics = JsonFile("metrics.json", shapes.MetricsShape, check=_matrix_fault, remedy=_EVALUATE)
+    metrics = JsonFile("metrics.json", shapes.MetricsShape, check=shapes.matrix_fault, remedy=_EVALUATE)
     layers = JsonFile("layers.json", list[shapes.LayerShape], remedy=_EVALUATE)
     gradcam = PicturesFile("gradcam.npz", remedy=_EVALUATE)
     robustness = JsonFile(

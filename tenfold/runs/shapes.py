@@ -3,7 +3,7 @@
 Keys that are not listed here may be there too: later versions add some.
 """
 
-from typing import NotRequired
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -215,3 +215,35 @@ class RobustnessShape(TypedDict):
     images: int
     clean: float
     accuracy: dict[str, list[float]]
+
+
+def matrix_fault(metrics: Any) -> str | None:
+    """What is wrong with the confusion matrices of metrics.json."""
+    for split in ("test", "validation"):
+        measured = metrics.get(split)
+        if measured is None:
+            continue
+        matrix, classes = measured["confusion_matrix"], len(measured["per_class"])
+        if isinstance(matrix, dict):
+            places = {place for row, column, _ in matrix["cells"] for place in (row, column)}
+            fits = matrix["classes"] == classes and all(0 <= place < classes for place in places)
+            counted = sum(count for _, _, count in matrix["cells"])
+        else:
+            fits = len(matrix) == classes and all(len(row) == classes for row in matrix)
+            counted = sum(map(sum, matrix))
+        if not fits:
+            return f"{split}.confusion_matrix: expected counts of {classes} classes by {classes}"
+        if counted != measured["n"]:
+            return f"{split}.confusion_matrix: its counts do not sum up to n={measured['n']}"
+    return None
+
+
+def classes_fault(described: Any) -> str | None:
+    """What is wrong with the class names of data.json or model.json."""
+    names = described["class_names"]
+    if not names or len(set(names)) < len(names):
+        return "class_names: expected one name for each class"
+    for split, entry in described.get("splits", {}).items():
+        if list(entry["classes"]) != names:
+            return f"splits.{split}.classes: expected a count for each of class_names, in their order"
+    return None

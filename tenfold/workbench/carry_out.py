@@ -18,8 +18,8 @@ from tenfold.inference.evaluation import predict_split, write_contract
 from tenfold.models import Classifier
 from tenfold.report import write_report
 from tenfold.runs.checkpoint import mend_checkpoint
-from tenfold.runs.files import history_hash
 from tenfold.runs.folder import Run
+from tenfold.runs.history import history_hash
 from tenfold.runs.metrics import measure
 from tenfold.runs.predictions import Predictions, pooled
 from tenfold.runs.state import State

@@ -14,7 +14,6 @@ from tenfold.core.errors import InputError, TenfoldError
 from tenfold.recipe import load_recipe
 from tenfold.runs.files import (
     Folder,
-    HistoryFile,
     JsonFile,
     PicturesFile,
     Place,
@@ -22,7 +21,6 @@ from tenfold.runs.files import (
     StateFile,
     TensorsFile,
     TextFile,
-    history_hash,
 )
 
 REMEDY = "`mend {run}` makes it anew."
@@ -43,7 +41,6 @@ class Box(Folder):
     fixed = JsonFile("fixed.json", list[int], remedy=REMEDY, constant=True)
     text = TextFile("sub/text.txt", remedy=REMEDY)
     recipe = RecipeFile("recipe.toml", remedy=REMEDY)
-    history = HistoryFile("history.csv", ("epoch", "loss"), ("f1",), remedy=REMEDY)
     tensors = TensorsFile("t.safetensors", remedy=REMEDY)
     state = StateFile("state.safetensors", remedy=REMEDY)
     pictures = PicturesFile("pictures.npz", remedy=REMEDY)
@@ -151,44 +148,6 @@ def test_a_recipe_that_was_edited_says_what_to_do(box):
     refused(Box(box.path), "recipe", "remove the first line to go on with this one")
     path.write_text(path.read_text().partition("\n")[2])
     assert Box(box.path).recipe.fit.epochs == 9
-
-
-ROWS = [{"epoch": 1, "loss": 0.1 + 0.2, "f1": None}, {"epoch": 2, "loss": 1e-30, "f1": 0.5}]
-
-
-def test_a_history_keeps_every_digit_and_leaves_out_what_was_not_measured(box):
-    box.history = ROWS
-    assert list(box.history) == [{"epoch": 1, "loss": 0.1 + 0.2}, {"epoch": 2, "loss": 1e-30, "f1": 0.5}]
-    (box.path / "history.csv").write_text("epoch,loss\n1,0.5\n")
-    assert list(box.history) == [{"epoch": 1, "loss": 0.5}]
-    box.history = []
-    assert list(box.history) == []
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("epoch,loss\n1,0.5", "is cut short"),
-        ("", "is cut short"),
-        ("\n", "its first line must be epoch,loss,f1"),
-        ("epoch,f1\n1,1\n", "its first line must be epoch,loss,f1"),
-        ("epoch,loss\n1,0.5,3\n", "line 2 has 3 values, expected 2"),
-        ("epoch,loss\n1,0.5\n3,0.5\n", "line 3 is of epoch '3', expected 2"),
-        ("epoch,loss\n1,x\n", "line 2: could not convert"),
-        ("epoch,loss\n1,\n", "line 2: could not convert"),
-        ("epoch,loss\n1,inf\n", "line 2 holds numbers that are not finite"),
-        ('epoch,loss\n1,"0\n', "it is no CSV"),
-    ],
-)
-def test_a_history_that_is_not_whole_says_where(box, content, words):
-    box.history = ROWS
-    (box.path / "history.csv").write_text(content)
-    refused(box, "history", words)
-
-
-def test_a_history_has_a_hash_of_its_numbers():
-    assert history_hash([{"epoch": 1, "loss": 1.0}]) == history_hash([{"loss": 1, "epoch": 1}])
-    assert history_hash([{"loss": 1.0}]) != history_hash([{"loss": 1.0 + 1e-15}])
 
 
 def test_tensors_read_back_and_a_checkpoint_is_written_elsewhere(box):
