@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tenfold.core.compiling import SWITCH, Build, Functions, find_compiler, made, processor, reason
+from tenfold.kernels.compiling import SWITCH, Build, Functions, find_compiler, made, processor, reason
 
 __all__ = ["SWITCH", "Library", "Variant", "library"]
 

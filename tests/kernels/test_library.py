@@ -12,8 +12,8 @@ from kernel_cases import LANES, features, needs_bfloat16, needs_kernels, norm_of
 from torch import nn
 from torch.nn import functional as F
 
-from tenfold.core.compiling import SWITCH, _loaded_or_compiled, find_compiler, place
 from tenfold.kernels import conv3x3, describe, dispatch, max_pool, rectified_norm
+from tenfold.kernels.compiling import SWITCH, _loaded_or_compiled, find_compiler, place
 from tenfold.kernels.library import FLAGS, FOLDER, HEADERS, SOURCES, Library, build_of, library
 from tenfold.kernels.pool import PoolProblem
 

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from tenfold.core.compiling import find_compiler
+from tenfold.kernels.compiling import find_compiler
 
 
 def places(struct: type[ctypes.Structure], before: str = "", offset: int = 0) -> Iterator[tuple[str, int]]:

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from tenfold.core.compiling import SWITCH, Build, find_compiler, made, place, reason
+from tenfold.kernels.compiling import SWITCH, Build, find_compiler, made, place, reason
 
 needs_compiler = pytest.mark.skipif(not find_compiler()[0], reason="no C compiler here")
 pytestmark = pytest.mark.usefixtures("own_cache")
