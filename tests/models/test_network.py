@@ -3,6 +3,7 @@
 import own_models
 import pytest
 import torch
+from networks import SHAPE, built
 from torch import Tensor, nn
 
 from tenfold.models import (
@@ -10,19 +11,9 @@ from tenfold.models import (
     Network,
     Preprocessing,
     build_model,
-    given_model,
     wrap,
 )
 from tenfold.recipe.components import Choice
-
-OWN = Choice(name="own", code="", structure="")
-
-
-SHAPE = (1, 8, 8)
-
-
-def built(make, choice: Choice = OWN, seed: int = 0):
-    return build_model(choice, SHAPE, 10, seed=seed, own=given_model(make))
 
 
 def test_every_built_in_model_is_a_network():

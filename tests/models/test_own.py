@@ -3,6 +3,7 @@
 import own_models
 import pytest
 import torch
+from networks import OWN, SHAPE, built
 from torch import Tensor, nn
 
 from tenfold.core.errors import InputError
@@ -10,18 +11,10 @@ from tenfold.models import (
     OwnModel,
     Preprocessing,
     build_model,
-    given_model,
     named_model,
     wrap,
 )
 from tenfold.recipe.components import Choice
-
-OWN = Choice(name="own", code="", structure="")
-SHAPE = (1, 8, 8)
-
-
-def built(make, choice: Choice = OWN, seed: int = 0):
-    return build_model(choice, SHAPE, 10, seed=seed, own=given_model(make))
 
 
 def test_a_wrapped_module_sees_what_its_preprocessing_says():

@@ -1,23 +1,9 @@
 """Every component says what its options are."""
 
-from pathlib import Path
-
 import pytest
 
 from tenfold.recipe import load_recipe
 from tenfold.recipe.components import COMPONENTS, components, options_of
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Write text as a recipe file, and give its path."""
-
-    def write(text: str) -> Path:
-        path = tmp_path / "mine.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in COMPONENTS for name in components(kind)])

@@ -1,25 +1,10 @@
 """A base and layers of changes, put together once and checked once."""
 
-from pathlib import Path
-
 import pytest
+from recipe_texts import BASE
 
 from tenfold.core.errors import InputError
 from tenfold.recipe import Composition, builtin_recipes, load_recipe, parse_recipe
-
-BASE = '[model]\nname = "model-s"\n[optimizer]\nname = "sgd"\n'
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Write text as a recipe file, and give its path."""
-
-    def write(text: str) -> Path:
-        path = tmp_path / "mine.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
 
 
 def test_a_recipe_that_is_not_there_is_named_with_its_neighbour(tmp_path):

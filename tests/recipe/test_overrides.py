@@ -1,38 +1,15 @@
 """Overrides: the last word, reached by name and by number, and never a traceback."""
 
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recipe_texts import BASE, faults
 
 from tenfold.core.errors import InputError
 from tenfold.recipe import Composition, load_recipe
 from tenfold.recipe.overrides import of_table
-
-BASE = '[model]\nname = "model-s"\n[optimizer]\nname = "sgd"\n'
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Write text as a recipe file, and give its path."""
-
-    def write(text: str) -> Path:
-        path = tmp_path / "mine.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
-def faults(recipe, *overrides: str) -> list[str]:
-    """The lines of the error, each one fault, without the title."""
-    with pytest.raises(InputError) as caught:
-        load_recipe(recipe, overrides)
-    title, *lines = str(caught.value).split("\n")
-    assert "cannot be used:" in title
-    return [line.strip() for line in lines]
 
 
 @pytest.mark.parametrize(

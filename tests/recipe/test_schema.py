@@ -2,11 +2,11 @@
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from recipe_texts import BASE, faults
 from small import first
 
 from tenfold.core.errors import InputError
@@ -14,29 +14,6 @@ from tenfold.models import build_model
 from tenfold.recipe import builtin_recipes, load_recipe, parse_recipe, read_about
 from tenfold.runs.folder import Run
 from tenfold.training.loop import fit
-
-BASE = '[model]\nname = "model-s"\n[optimizer]\nname = "sgd"\n'
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Write text as a recipe file, and give its path."""
-
-    def write(text: str) -> Path:
-        path = tmp_path / "mine.toml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
-
-
-def faults(recipe, *overrides: str) -> list[str]:
-    """The lines of the error, each one fault, without the title."""
-    with pytest.raises(InputError) as caught:
-        load_recipe(recipe, overrides)
-    title, *lines = str(caught.value).split("\n")
-    assert "cannot be used:" in title
-    return [line.strip() for line in lines]
 
 
 def test_defaults_of_components_are_filled_in(written):

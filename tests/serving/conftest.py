@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served import FIXTURES, Client
+from served import FIXTURES, GOOD, Client
 
 pytest.importorskip("uvicorn", reason="needs the extra serve: pip install 'tenfold[serve]'")
 
@@ -63,3 +63,11 @@ def client(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
     with Server(exported, port=0, corrections=tmp_path_factory.mktemp("corrections")) as server:
         yield Client(server.start().port)
+
+
+@pytest.fixture
+def still_answering(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever a test sent, a good picture is answered after it."""
+    yield
+    if "client" in request.fixturenames:
+        assert request.getfixturevalue("client").predict(GOOD).status == 200

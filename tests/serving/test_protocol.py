@@ -5,22 +5,11 @@ import struct
 import time
 
 import pytest
-from served import Client, encoded, noise, read_all
+from served import GOOD, IMPATIENT, Client, read_all
 
 from tenfold.serving.limits import Limits
 
-GOOD = encoded(noise())
-
-
-IMPATIENT = Limits(patience=0.4, rate=1 << 20)
-
-
-@pytest.fixture(autouse=True)
-def still_answering(request):
-    """Whatever a test sent, a good picture is answered after it."""
-    yield
-    if "client" in request.fixturenames:
-        assert request.getfixturevalue("client").predict(GOOD).status == 200
+pytestmark = pytest.mark.usefixtures("still_answering")
 
 
 @pytest.mark.parametrize("head", [b"", b"POST /pre", b"GET / HTTP/1.1\r\nHost: localh"])

@@ -11,20 +11,11 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from served import Client, encoded, form_body, noise
+from served import GOOD, IMPATIENT, Client, encoded, form_body, noise
 
 from tenfold.serving.limits import Limits
 
-GOOD = encoded(noise())
-IMPATIENT = Limits(patience=0.4, rate=1 << 20)
-
-
-@pytest.fixture(autouse=True)
-def still_answering(request):
-    """Whatever a test sent, a good picture is answered after it."""
-    yield
-    if "client" in request.fixturenames:
-        assert request.getfixturevalue("client").predict(GOOD).status == 200
+pytestmark = pytest.mark.usefixtures("still_answering")
 
 
 def refused(reply, status, words=""):

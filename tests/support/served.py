@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tenfold.serving.limits import Limits
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
@@ -104,3 +106,7 @@ def encoded(pixels: np.ndarray, kind: str = "PNG", **options: Any) -> bytes:
 def noise(side: int = 8, seed: int = 0) -> np.ndarray:
     """A gray picture (side, side) that no other seed gives."""
     return np.random.default_rng(seed).integers(0, 256, (side, side), np.uint8)
+
+
+GOOD = encoded(noise())  # a picture that the model of `exported` answers
+IMPATIENT = Limits(patience=0.4, rate=1 << 20)  # what waits for nobody

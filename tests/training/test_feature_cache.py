@@ -4,7 +4,6 @@ import json
 import resource
 import signal
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +14,7 @@ from small import flip_byte
 from tenfold.augment import build_augmentations
 from tenfold.core.errors import TenfoldError
 from tenfold.recipe.components import Choice
-from tenfold.training import feature_cache
 from tenfold.training.feature_cache import Views, compute, feature_set
-
-
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch) -> Path:
-    """A cache folder of this test's own, and small blocks."""
-    monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(feature_cache, "BLOCK", 16)
-    return tmp_path / "cache"
 
 
 def test_an_interrupted_feature_set_goes_on_where_it_stopped(few_digits, own_cache):

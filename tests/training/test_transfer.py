@@ -21,17 +21,8 @@ from tenfold.models import build_model
 from tenfold.recipe import load_recipe
 from tenfold.recipe.components import Choice
 from tenfold.runs.folder import Run
-from tenfold.training import feature_cache
 from tenfold.training.loop import fit
 from tenfold.training.transfer import on_features
-
-
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch) -> Path:
-    """A cache folder of this test's own, and small blocks."""
-    monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(feature_cache, "BLOCK", 16)
-    return tmp_path / "cache"
 
 
 def test_the_features_of_a_cross_validation_are_computed_once(tmp_path, own_cache):

@@ -1,30 +1,10 @@
 """Data sets that the library datasets saved to a folder."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from images import load, random_pixels, refused, save
-
-
-def write_parquet(
-    path: Path, count: int, labels: list, names: list[str] | None = None, seed: int = 0
-) -> Path:
-    """A file as the Hugging Face libraries write it; with class names where `names` are given."""
-    pictures = []
-    for i in range(count):
-        file = save(path.parent / "picture.png", random_pixels(seed + i))
-        pictures.append({"bytes": file.read_bytes(), "path": f"{i}.png"})
-        file.unlink()
-    table = pa.table({"image": pictures, "label": labels})
-    features: dict = {"image": {"_type": "Image"}}
-    if names:
-        features["label"] = {"names": names, "_type": "ClassLabel"}
-    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-    pq.write_table(table, path, row_group_size=7)
-    return path
+from corpus import write_parquet
+from images import load, random_pixels, refused
 
 
 def test_a_data_set_that_was_saved_to_a_folder(tmp_path):
