@@ -165,3 +165,12 @@ def demo_answer(once) -> tuple[Path, Answer]:
 def demo(demo_answer: tuple[Path, Answer]) -> Path:
     """The run folder of the demo."""
     return demo_answer[0] / "runs" / "digits-1"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    """A headless Chromium; a file that asks for it is marked with `NEEDS_CHROMIUM`."""
+    from chromium import launched
+
+    with launched() as running:
+        yield running

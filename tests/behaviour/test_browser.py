@@ -1,11 +1,10 @@
 """The pages in a real browser: headless Chromium, found as TENFOLD_CHROMIUM or on the path."""
 
 import csv
-import os
-import shutil
 
 import numpy as np
 import pytest
+from chromium import DESK, NEEDS_CHROMIUM, PHONE
 from constructed import digits_run, large_run
 from corpus import troubled
 from images import scene
@@ -19,25 +18,8 @@ from tenfold.report import write_report
 from tenfold.report.inspection import write_inspection
 from tenfold.report.relabel import Suspect, write_relabel
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-CHROMIUM = os.environ.get("TENFOLD_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium; name it in TENFOLD_CHROMIUM"),
-    # Playwright's driver and its event loop close when the interpreter does.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+pytestmark = NEEDS_CHROMIUM
 CLASSES = ["cat", "dog", "a, b"]
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,13 @@
-"""A finished run with its exported folder."""
+"""A finished run with its exported folder, and a run on class folders to ask."""
 
 import shutil
 from pathlib import Path
 
 import pytest
+from predicted import train_on_folders
 
 import tenfold as public
+from tenfold.runs.folder import Run
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +19,10 @@ def shapes(once, finished) -> Path:
         public.export(run, format=("torch", "openvino"), license="cc0-1.0")
 
     return once("exported-shapes", export)[0] / "shapes"
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> tuple[Path, Run]:
+    """A run on class folders, and its test folder with files of every kind."""
+    root = tmp_path_factory.mktemp("predict")
+    return root, train_on_folders(root)

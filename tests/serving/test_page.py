@@ -1,8 +1,6 @@
 """The page in a real browser: headless Chromium, found as TENFOLD_CHROMIUM or on the path."""
 
 import base64
-import os
-import shutil
 import struct
 import time
 import zlib
@@ -10,35 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromium import DESK, NEEDS_CHROMIUM, PHONE
 from served import Client, encoded, noise
 
 from tenfold.serving.server import Server
 
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
-CHROMIUM = os.environ.get("TENFOLD_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium; name it in TENFOLD_CHROMIUM"),
-    # Playwright's driver and its event loop close when the interpreter does.
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-]
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture(scope="module")
