@@ -43,7 +43,7 @@ class Duplicates:
 
     @property
     def leaks(self) -> bool:
-        """Whether the images lie in different splits: then what is tested on was trained on."""
+        """Whether the images lie in different splits: then scores on them flatter the model."""
         return len({image.split for image in self.images}) > 1
 
     @property

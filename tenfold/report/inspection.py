@@ -98,7 +98,7 @@ def _tiles(inspection: Inspection) -> list[tuple[str, str, str]]:
         ("Trained as", f"{width} × {height}", "grayscale" if channels == 1 else "colour"),
         ("Unreadable", f"{unreadable:,}", percent(unreadable / (images + unreadable))),
         (
-            "Test images seen in training",
+            "Test images in another split",
             f"{len(leaked):,}",
             percent(len(leaked) / max(1, len(splits.test))),
         ),
@@ -144,7 +144,7 @@ def _added(album: _Album, rows: Iterable[int]) -> list[int]:
 def _duplicates(inspection: Inspection, album: _Album) -> list[dict[str, Any]]:
     """What is wrong with duplicates: a title, the first groups with their images, and how many more there are."""
     found = (
-        ("In two splits: what is tested on was trained on", inspection.leaks),
+        ("In two splits: scores on these flatter the model", inspection.leaks),
         ("Labelled with different classes", inspection.disagreements),
     )
     wanted = {

@@ -146,7 +146,13 @@ def _changes(run: Run, splits: Splits, path: Path) -> dict[str, str]:
     except OSError as error:
         raise InputError(f"{path}: it cannot be read ({error.strerror}). Name what the page saved.") from None
     table = read_table(str(path), path.name, contents, run.recipe.data.model_copy(update={"group": ""}))
-    said = {name: label for name, label, *_ in rows_of(table) if label}
+    rows = {(name, label) for name, label, *_ in rows_of(table) if label}
+    said = dict(rows)
+    if twice := sorted(name for name, label in rows if said[name] != label):
+        raise InputError(
+            f"{path}: its rows give different labels to {plural(len(set(twice)), 'path')}, for instance "
+            f"{printable(twice[0])}. Leave one row for each."
+        )
     known = {name for name, _ in _present(splits)}
     strange = [name for name in said if name not in known]
     if strange:

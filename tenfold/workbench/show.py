@@ -20,6 +20,8 @@ from tenfold.core.text import plural
 from tenfold.data import Source, cache_entries, read_splits, remove_cache_entries
 from tenfold.data.inspect import inspect_source, sample_images, summary
 from tenfold.data.shards.packing import pack_shards
+from tenfold.data.sources.opening import open_source
+from tenfold.data.sources.tree import is_own
 from tenfold.inference.graphs import cached_graphs, remove_cached_graphs
 from tenfold.models import Classifier, build_model, summarise
 from tenfold.models.named import NAMED, full_name
@@ -73,6 +75,8 @@ def show_inspection(
     The source is read as `options` say. As JSON, nothing is drawn. With `verify`, the cache is first compared with
     every image. Raises InputError where the source cannot be used.
     """
+    if not as_json:
+        _check_apart(source, out)
     console = make_console(markup=False)
     display = display_for(is_live(console) and not as_json)
     if verify:
@@ -94,6 +98,15 @@ def show_inspection(
     console.print(f"drawn in {out}: {', '.join(f'{name}.png' for name in drawn)}")
     console.print(f"page to send: {write_inspection(inspection, out / 'inspection.html')}")
     return inspection.needs_attention
+
+
+def _check_apart(source: Source, out: Path) -> None:
+    """Raise InputError where the figures would lie among the source's own pictures, and be read with them."""
+    if not out.is_dir() or not (names := [path.name for path in out.iterdir()]) or is_own(names):
+        return
+    for place in open_source(source).folders:
+        if out.resolve().is_relative_to(place.resolve()):
+            raise InputError(f"--out {out}: it is a folder of the source {place}. Choose a new folder.")
 
 
 def show_cache(clear: bool) -> None:

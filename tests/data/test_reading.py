@@ -83,3 +83,16 @@ def test_inspecting_a_folder_twice_does_not_take_its_own_pages(tmp_path, command
     again = json.loads(command("inspect", ".", "--json").out)
     assert again["class_names"] == first["class_names"] == ["cat", "dog"]
     assert again["counts"] == first["counts"]
+
+
+def test_an_inspection_is_not_drawn_among_the_pictures(tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = pets(tmp_path)
+    before = sorted(place.rglob("*"))
+    for out in (place, place / "cat"):
+        refused = command("inspect", place, "--out", out)
+        assert refused.status == 2
+        assert "it is a folder of the source" in refused.err
+    assert sorted(place.rglob("*")) == before
+    for _ in range(2):
+        assert command("inspect", place, "--out", place / "seen").status in {0, 1}

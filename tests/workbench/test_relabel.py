@@ -96,6 +96,10 @@ def test_training_reads_the_corrected_table_and_compare_says_what_is_gained(nois
         ("path,label\nnowhere.png,3\n", "1 path of no image"),
         ("path,label\ntrain/{0}/160.png,cat\n", "no class is called 'cat'"),
         ("path,label\ntest/{1}/000.png,3\n", "it changes 1 test label"),
+        (
+            "path,label\ntrain/{0}/160.png,3\ntrain/{0}/160.png,4\n",
+            "different labels to 1 path, for instance train",
+        ),
         ("path\n", "it has no rows"),
     ],
 )

@@ -171,7 +171,9 @@ def _begin(out: Path, opened: OpenSource, listing: _Listing, stamp: str, images:
         remove_leftovers(out)
         return
     if any(path.name != LOCK for path in out.iterdir()):
-        raise InputError(f"--shards {out}: it holds other files. {remedy}")
+        raise InputError(
+            f"--shards {out}: it holds other files. Choose an empty or a new folder with --shards."
+        )
     write_json(out / PLAN, plan)
 
 

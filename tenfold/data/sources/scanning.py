@@ -126,7 +126,8 @@ def _skip(found: dict[str, _Scanned], folder: str) -> None:
     """Note `folder` as skipped in the folder above it, which goes as well if nothing else is in it."""
     above, _, name = folder.rstrip("/").rpartition("/")
     above = f"{above}/" if above else ""
-    scanned = found[above]
+    if (scanned := found.get(above)) is None:  # the folder above went as a whole, with an earlier one
+        return
     scanned.skipped.append(name)
     inside = any(other.startswith(above) and other != above for other in found)
     if above and not scanned.names and not inside:

@@ -113,7 +113,7 @@ def test_what_cannot_be_packed_is_refused(tmp_path):
     for place, words in (
         (tmp_path / "more", "there are shards already"),
         (source / "shards", "it lies in the source"),
-        (source.parent, "it holds other files"),
+        (source.parent, "it holds other files. Choose an empty or a new folder"),
     ):
         with pytest.raises(InputError, match=words):
             pack_shards(Source(str(source)), place)
