@@ -238,7 +238,7 @@ def _accuracy_sentence(a: str, b: str, difference: Difference, p_holm: float) ->
     if p_holm < LEVEL:
         return f"{b} is more accurate than {a} by {points(difference.difference)} ({numbers})."
     if not difference.difference:
-        return f"{a} and {b} are equally accurate ({numbers})."
+        return f"{a} and {b} are right equally often on these images ({numbers})."
     return f"{b} is ahead of {a} by {points(difference.difference)}, which may be chance ({numbers})."
 
 

@@ -62,6 +62,8 @@ def pictures_of(words: Sequence[str], class_names: Sequence[str], *, by_hand: bo
     Raises InputError for a word that names nothing. Of several words, one that is there but holds no pictures (a
     text among the files of `*`, an empty folder) counts as a picture that cannot be read.
     """
+    if not all(word.strip() for word in words):
+        raise InputError("an empty word names no pictures. Give a file, a folder or a source.")
     classes = frozenset(class_names)
     parts = [(_named if len(words) == 1 else _one_of_many)(word, classes, by_hand) for word in words]
     counts = [part.count for part in parts]

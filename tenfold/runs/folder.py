@@ -345,9 +345,8 @@ def load_run(
     for candidate in (Run(path, own, moved), Run(Path("runs") / path, own, moved)):
         if candidate.has(Run.recipe):
             return candidate
-    raise InputError(
-        f"{path}: is not a run folder (it has no recipe.toml). `tenfold train` makes one below runs/."
-    )
+    what = "is not a run folder (it has no recipe.toml)" if Path(path).exists() else "there is no such folder"
+    raise InputError(f"{path}: {what}. `tenfold train` makes one below runs/, `tenfold runs` lists them.")
 
 
 def _given(model: "nn.Module | Make | OwnModel") -> "OwnModel":

@@ -95,7 +95,16 @@ def compose(
 
 
 def data_options(overrides: Overrides) -> DataTable:
-    """What overrides say of a recipe's `[data]`, checked as a recipe's are. Raises InputError for its faults."""
+    """What overrides say of a recipe's `[data]`, checked as a recipe's are.
+
+    Raises InputError for its faults, and for overrides of anything else.
+    """
+    overrides = overrides if isinstance(overrides, Mapping) else tuple(overrides)
+    for key in _keys(overrides):
+        if key.partition(".")[0] != "data":
+            raise InputError(
+                f"{key}: only data.KEY=VALUE says how images are read, for instance data.image_size=32. Leave it out."
+            )
     return load_recipe(load_recipe("digits"), overrides).data  # the recipe itself does not matter
 
 
@@ -105,18 +114,19 @@ def reading_options(overrides: Overrides) -> dict[str, Any]:
     Raises InputError for others, with the reason.
     """
     overrides = overrides if isinstance(overrides, Mapping) else tuple(overrides)
-    keys = [text.partition("=")[0].strip() for text in overrides]  # of a mapping, these are its keys
+    options, keys = data_options(overrides), _keys(overrides)
     for key in keys:
-        table, _, name = key.partition(".")
-        if table != "data":
-            raise InputError(
-                f"{key}: only data.KEY=VALUE changes how images are read; a model is tested as it is."
-            )
+        name = key.removeprefix("data.")
         if name in _NOT_READING:
             raise InputError(f"{key}: {_NOT_READING[name]}. Leave it out.")
-    options, said = data_options(overrides), {key.removeprefix("data.") for key in keys}
+    said = {key.removeprefix("data.") for key in keys}
     said |= {"group"} if "group_column" in said else set()  # its earlier name
     return {name: value for name, value in options.model_dump().items() if name in said}
+
+
+def _keys(overrides: Iterable[str]) -> list[str]:
+    """The keys of overrides as texts or as a mapping."""
+    return [text.partition("=")[0].strip() for text in overrides]
 
 
 def _listed(folders: Folders) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ def test_other_labelled_images_are_read_as_overrides_say(run, home, command):
     for word, reason in (
         ("data.image_size=8", "images are brought to the model's input"),
         ("data.test_fraction=0.5", "nothing is drawn"),
-        ("fit.epochs=3", "a model is tested as it is"),
+        ("fit.epochs=3", "only data.KEY=VALUE says how images are read"),
         ("data.nested=x", "data.nested"),
     ):
         refused = command(*asked, word)

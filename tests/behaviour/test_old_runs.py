@@ -86,5 +86,5 @@ def test_they_are_listed_and_compared(cache, tmp_path, command):
         assert f"{name}{' ' * (12 - len(name))}{accuracy:.2%}" in listed.out
     compared = command("compare", *(folder / name for name in OLD), "--out", tmp_path / "compared")
     assert compared.status == 0, compared.err
-    assert "which may be chance" in compared.out or "are equally accurate" in compared.out
+    assert "which may be chance" in compared.out or "are right equally often" in compared.out
     assert (tmp_path / "compared" / "comparison.html").is_file()

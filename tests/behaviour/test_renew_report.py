@@ -47,7 +47,7 @@ def test_compare_pools_seeds_and_writes_its_page(command, folder):
     answer = command("compare", *(folder / name for name in ("a-1", "a-2", "b")), "--out", folder / "out")
     assert answer.status == 0, answer.err
     assert "a (2 seeds)" in answer.out
-    assert "which may be chance" in answer.out or "are equally accurate" in answer.out
+    assert "which may be chance" in answer.out or "are right equally often" in answer.out
     assert (folder / "out" / "comparison.html").is_file()
 
 

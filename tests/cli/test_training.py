@@ -147,3 +147,9 @@ def test_an_address_is_repeated_as_it_was_given(refused):
     assert "ftp://example.org/a//b.zip: at an address, only shards" in refused(
         "--data", "ftp://example.org/a//b.zip"
     )
+
+
+def test_a_run_folder_that_is_not_there(command):
+    answer = command("evaluate", "runs/nosuch")
+    assert answer.status == 2
+    assert "runs/nosuch: there is no such folder. `tenfold train` makes one below runs/" in answer.err

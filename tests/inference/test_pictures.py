@@ -194,3 +194,9 @@ def test_of_several_words_one_without_pictures_is_listed_and_alone_it_is_refused
             pictures_of([str(tmp_path / name)], ("2",))
     with pytest.raises(InputError, match="no such file"):
         pictures_of([str(picture), str(tmp_path / "gone.png")], ("2",))
+
+
+@pytest.mark.parametrize("word", ["", " "])
+def test_an_empty_word_is_not_the_working_folder(word):
+    with pytest.raises(InputError, match="an empty word names no pictures"):
+        pictures_of([word], ["a", "b"])
