@@ -122,9 +122,10 @@ def test_a_run_is_found_by_its_path_and_by_its_name_below_runs(copied, monkeypat
     shutil.copytree(copied.path, tmp_path / "runs" / "mine")
     assert load_run("mine").path.resolve() == tmp_path / "runs" / "mine"
     assert tenfold.load_run(copied.path).path == copied.path
-    with pytest.raises(
-        InputError, match=r"none: is not a run folder .* `tenfold train` makes one below runs/"
-    ):
+    with pytest.raises(InputError, match=r"none: there is no such folder\. `tenfold train` makes one below"):
+        load_run("none")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match=r"none: is not a run folder .* `tenfold train` makes one below runs/"):
         load_run("none")
 
 
