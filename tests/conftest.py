@@ -1,5 +1,6 @@
 """What several tests share: digits, a folder of real pictures, the command line, a finished run."""
 
+import gc
 import io
 import json
 import os
@@ -33,6 +34,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests come first, so that no worker is left with one of them when the other has ended."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the collector of garbage need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """What was kept from the collector is freed in the end, as libraries expect that count what they lose."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -153,6 +165,15 @@ def finished(once, command: Callable[..., Answer], pictures: Path) -> tuple[Path
     folder, answer = once("finished", train)
     assert answer.status == 0, answer.err
     return folder / "runs" / "shapes", answer
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports that the test makes have no figures, whose drawing takes three quarters of a small run's time.
+
+    For tests that look at none, where a fixture of the file or another test draws those of such a run.
+    """
+    monkeypatch.setattr("tenfold.report.page.draw_figures", lambda run, evidence, splits=None: None)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ def test_a_folder_of_pictures_is_trained_tested_and_reported(finished):
     assert sum(map(sum, run.metrics["test"]["confusion_matrix"])) == 6
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_folders_for_each_split_train_by_folder_and_evaluate_again(command, tmp_path):
     for name, count in (("train1", 8), ("train3", 6), ("train2", 4), ("test", 4)):
         draw_pictures(tmp_path / name, ("[cat]", "dog"), count)
@@ -77,6 +78,7 @@ def test_a_model_is_tested_on_another_source_without_touching_its_own_results(fi
     assert "heptagon" in refused.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_public_functions_do_the_same_in_python(tmp_path):
     import tenfold
 
@@ -100,6 +102,7 @@ def test_the_public_functions_do_the_same_in_python(tmp_path):
 # Failures of the work ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_loss_that_becomes_nan_ends_with_status_1_and_the_best_model(command, tmp_path):
     """One step an epoch: the first with a rate of zero, the second with one that no network survives."""
     rates = ("optimizer.name=sgd", "optimizer.lr=1e38", "schedule.name=one-cycle", "schedule.start=0.0")
@@ -123,6 +126,7 @@ def test_a_first_epoch_without_a_model_ends_with_status_1_and_the_remedy(command
     assert "a lower optimizer.lr is the usual remedy" in answer.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_full_disk_ends_with_status_1_and_the_run_goes_on_later(command, tmp_path):
     """The kernel refuses to write files beyond a limit, as it does on a full disk."""
     limit = 60_000

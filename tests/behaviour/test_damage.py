@@ -16,6 +16,7 @@ from tenfold.core.errors import InputError, TenfoldError
 from tenfold.runs.files import FolderFile
 from tenfold.runs.folder import Run, load_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 FILES = {file.name: file for file in vars(Run).values() if isinstance(file, FolderFile)}
 del FILES["onnx/weights"]  # A hash: where it is another, or none, the model beside it is made again.
 # Not written for every run: only where features are cached, and only where it was asked for.

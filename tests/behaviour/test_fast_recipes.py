@@ -202,6 +202,7 @@ def test_bfloat16_computes_otherwise_and_keeps_weights_and_logits_in_float32(few
         assert begun(recipe)(torch.zeros(4, 1, 8, 8)).dtype == torch.float32
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.slow
 def test_what_a_bfloat16_run_saves_is_float32_and_what_evaluate_finds_again(tmp_path):
     recipe = small_recipe("fit.precision=bfloat16", "fit.epochs=2", "fit.hardest=[1.0, 0.5]", "model.views=2")

@@ -14,6 +14,7 @@ from tenfold.core.errors import InputError
 from tenfold.runs.folder import Run, load_run
 from tenfold.workbench.progress import Display
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 WORDS = ("digits", *SMALL, "--folds", "3")
 
 

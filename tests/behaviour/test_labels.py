@@ -57,6 +57,7 @@ def test_groups_are_in_metrics_predictions_and_the_verdict(run):
     assert "in whole groups by series" in said
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_evaluating_again_gives_the_same_and_another_table_is_judged(run, home):
     before = run.metrics["test"]
     assert tenfold.evaluate(run, progress=False).metrics["test"] == before
@@ -70,6 +71,7 @@ def test_the_command_that_repeats_the_run_names_the_table(run, home):
     assert f"--labels {home / 'flat' / 'shapes.tsv'}" in run.train_command()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_table_moves_alone(run, home, command, monkeypatch):
     table, moved = home / "flat" / "shapes.tsv", home / "elsewhere.tsv"
     table.rename(moved)
@@ -107,6 +109,7 @@ def test_the_folder_and_its_table_move_to_different_places(run, home):
         (home / "images").rename(home / "flat")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_other_labelled_images_are_read_as_overrides_say(run, home, command):
     other = write_table(
         home / "two.csv", {"file": ["cix0.png", "crx1.png"], "kind": SHAPES[:2], "seen": ["a", "b"]}

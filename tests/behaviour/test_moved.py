@@ -15,6 +15,7 @@ from tenfold.workbench.request import make_source
 ONE = (*SMALL, "fit.epochs=1")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_relative_source_is_found_from_another_folder_and_where_it_moved(tmp_path, monkeypatch, command):
     home, away = tmp_path / "home", tmp_path / "away"
     draw_pictures(home / "pictures", SHAPES, 10)
@@ -76,6 +77,7 @@ def test_images_without_labels_are_a_matter_of_predict(finished, tmp_path, comma
     assert command("predict", finished[0], tmp_path / "flat").status == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_folders_of_splits_move_together(tmp_path, monkeypatch):
     for name in ("train1", "train2", "test"):
         draw_pictures(tmp_path / "home" / name, SHAPES, 6)
@@ -94,6 +96,7 @@ def test_folders_of_splits_move_together(tmp_path, monkeypatch):
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_arrays_that_the_cache_lost_are_given_again(tmp_path, monkeypatch):
     monkeypatch.setenv("TENFOLD_CACHE", str(tmp_path / "cache"))
     generator = np.random.default_rng(0)

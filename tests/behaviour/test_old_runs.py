@@ -42,6 +42,7 @@ def test_the_model_says_what_it_said(old):
     np.testing.assert_allclose(now.probabilities, saved.probabilities, atol=2e-3)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_it_is_evaluated_again_to_the_same_accuracy(old, command):
     before = old.metrics["test"]["accuracy"]
     answer = command("evaluate", old.path)
@@ -57,6 +58,7 @@ def test_its_report_is_written(old, command):
     assert f"{old.metrics['test']['accuracy']:.1%}" in old.report.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_finished_one_that_is_resumed_keeps_its_history(old, command):
     history, weights = old.history, old.weights
     answer = command("resume", old.path)

@@ -16,6 +16,7 @@ from tenfold.models import named_model
 from tenfold.sweeps.drive import Driver
 from tenfold.training.learner import Learner
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 QUICK = {"fit.epochs": 2, "fit.batch_size": 100}
 
 

@@ -68,6 +68,7 @@ def test_bytes_tell_files_apart_whose_facts_are_the_same(tmp_path):
         assert _sampled([str(one)]) != _sampled([str(other)]), changed
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_verify_compares_every_image_with_the_cache(tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pets(tmp_path / "data")

@@ -16,6 +16,8 @@ from small import DEMO, edit_json, wait_for, words
 from tenfold.runs.checkpoint import read_state
 from tenfold.runs.folder import load_run
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @contextmanager
 def training(out: Path, epochs: int) -> Iterator[subprocess.Popen]:

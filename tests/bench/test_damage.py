@@ -9,6 +9,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 import damage
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> tuple[Path, dict[str, object]]:

@@ -32,6 +32,7 @@ def test_every_file_is_used_or_left_out_and_why(tmp_path):
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_account_in_terminal_json_and_data_json(tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     iphone(tmp_path / "photos")

@@ -174,6 +174,7 @@ def test_a_part_of_a_split_is_a_split_of_those_images(digits):
     assert np.array_equal(part.images(slice(None)), digits.test.images(np.array([7, 2, 5])))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_exact_copies_across_splits_are_said_before_the_first_epoch(tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     pets(tmp_path / "data" / "train")

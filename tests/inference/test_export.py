@@ -75,6 +75,7 @@ def test_every_format_answers_as_the_saved_predictions_say(shapes):
     assert predicted.tolist() == [saved.class_names[index] for index in saved.predicted]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_run_is_exported_and_answers_pictures_files_with_its_class_names(kind, tmp_path):
     pictures = draw_pictures(tmp_path / "pictures", NAMES, 12)
@@ -99,6 +100,7 @@ def test_every_kind_of_run_is_exported_and_answers_pictures_files_with_its_class
         assert answer["probabilities"][answer["predicted"]] == answer["probability"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_of_a_users_own_module_is_exported_with_the_module_given_again(pictures, tmp_path):
     def module(shape, classes):
         return nn.Sequential(

@@ -85,6 +85,7 @@ def test_what_could_only_be_guessed_is_refused_with_the_remedy(trained, images, 
         tenfold.predict(trained[1], images)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_without_a_contract_gets_what_its_predictions_allow_and_evaluate_makes_it_whole(
     trained, tmp_path
 ):
@@ -164,6 +165,7 @@ def test_evaluate_points_to_predict_for_pictures_without_labels(trained, tmp_pat
     assert f"tenfold predict {run.path} {tmp_path / 'flat'}" in answer.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_labelled_picture_is_no_accuracy(trained, tmp_path, command):
     _, run = trained
     save(tmp_path / "one" / "2" / "a.png", scene(5, 12))
@@ -206,6 +208,7 @@ def test_many_batches_side_by_side_get_the_bits_that_one_thread_gives(trained):
     np.testing.assert_array_equal(found[0].logits, found[1].logits)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_test_folder_of_many_batches_is_answered_bit_for_bit(tmp_path, cache):
     """With a product whose sums depend, on some processors, on how many threads share it."""
     for split, count in {"train": 20, "validation": 20, "test": 300}.items():

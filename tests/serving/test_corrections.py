@@ -104,6 +104,7 @@ def test_a_folder_that_cannot_be_written_is_told_without_its_path(serve, tmp_pat
     assert client.predict(encoded(noise())).status == 200
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_training_reads_them(kept, command, tmp_path):
     """The classes and the number of pictures are those that were said, and `tenfold train` trains on them."""
     for seed in range(24):

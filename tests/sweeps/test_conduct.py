@@ -23,6 +23,7 @@ from tenfold.sweeps.results import read_results
 from tenfold.sweeps.trial import TrialTask
 from tenfold.training.loop import fit
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 # A sweep of a moment: with two workers, two sizes and two seeds.
 TWO_SIZES = ("model.filters=[4]", "model.dense=4,8", "augment=[]", "fit.epochs=2", "--seeds", "2")
 

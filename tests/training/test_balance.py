@@ -98,6 +98,7 @@ def test_an_epoch_is_judged_by_what_metrics_of_its_predictions_are(few_digits):
     assert weighed.accuracy == plain.accuracy
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_says_what_was_done_and_its_probabilities_are_for_equal_classes(tmp_path):
     draw_pictures(tmp_path / "p", ("a",), 40)
     draw_pictures(tmp_path / "p", ("b",), 4)

@@ -152,6 +152,7 @@ def test_the_joined_model_needs_neither_weights_file_nor_cache(finished_transfer
     assert len(described["preprocessing"]["mean"]) == 3
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("verb", ["evaluate", "resume"])
 def test_a_finished_transfer_run_can_be_evaluated_and_resumed_without_its_weights_file(
     finished_transfer, verb, command
@@ -164,6 +165,7 @@ def test_a_finished_transfer_run_can_be_evaluated_and_resumed_without_its_weight
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("recipe", ["mobilenetv2-transfer", "vgg16-features"])
 def test_the_homeworks_recipes_run_whole_with_a_local_weights_file(recipe, tmp_path, command):
     """The architecture at full size; only the pictures are few and small, and the weights random."""

@@ -196,6 +196,7 @@ def test_a_handful_of_images_and_a_little_time_train_something(tmp_path, minutes
     assert 60 * plan.recipe.fit.minutes < max(60 * minutes - gone, 1.0)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_minutes_end_training_in_the_middle_of_an_epoch_and_the_run_is_whole(pictures, tmp_path):
     run = tenfold.train(
         "fast-72",
@@ -215,6 +216,7 @@ def test_minutes_end_training_in_the_middle_of_an_epoch_and_the_run_is_whole(pic
     assert run.report.is_file()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_minutes_without_a_recipe_choose_one(pictures, tmp_path, capsys, no_weights):
     run = tenfold.train(data=pictures, minutes=0.5, out=tmp_path, overrides={"fit.epochs": 1})
     assert run.name.startswith("fast-")

@@ -12,6 +12,7 @@ CPU = torch.device("cpu")
 SMALL = {"model.backbone": "test_efficientnet", "model.weights": "none", "model.image_size": 32}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_best_candidate_becomes_the_run_and_is_not_learned_again(tmp_path, pictures, capsys, monkeypatch):
     monkeypatch.setattr(improve, "_MOST_EPOCHS", 3)
     monkeypatch.setattr(improve, "_MOST_STEPS", 3)
@@ -31,12 +32,14 @@ def test_the_best_candidate_becomes_the_run_and_is_not_learned_again(tmp_path, p
     assert again.metrics["test"] == run.metrics["test"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_backbone_that_the_overrides_ask_for_is_taken_in_a_hurry_too(pictures, tmp_path, capsys):
     run = tenfold.train(data=pictures, minutes=0.1, out=tmp_path, overrides=SMALL)
     assert run.recipe.model.options["backbone"] == "test_efficientnet"
     assert "backbone" in run.name
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_backbone_at_its_own_size_is_planned_too(pictures, tmp_path):
     own = {**SMALL, "model.image_size": 0}
     run = tenfold.train(data=pictures, minutes=0.1, out=tmp_path, overrides=own)

@@ -63,6 +63,7 @@ def test_wrong_labels_are_suspected_and_test_labels_are_not_asked(noisy, suspect
     assert all(f'data-path="{row["path"]}"' in page for row in found)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_training_reads_the_corrected_table_and_compare_says_what_is_gained(noisy, suspected, command):
     folder, run, truth = noisy
     found = rows(suspected / "suspects.csv")
@@ -132,6 +133,7 @@ def test_a_run_on_folders_of_splits_is_told_what_helps(noisy, tmp_path):
         tenfold.relabel(run, out=tmp_path / "relabel")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_cross_validation_judges_every_image(noisy, tmp_path):
     folder, _, truth = noisy
     run = tenfold.train(

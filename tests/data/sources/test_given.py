@@ -50,6 +50,7 @@ def test_what_is_no_such_pair_is_refused(data, match):
         keep_arrays(data)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_on_arrays_is_opened_again_and_missed_only_until_they_are_given_again(tmp_path):
     run = tenfold.train(
         "single-conv", data=(IMAGES, LABELS), out=tmp_path, overrides={"fit.epochs": 1}, progress=False

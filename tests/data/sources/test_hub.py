@@ -49,6 +49,7 @@ def test_a_data_set_is_read_as_its_folder_and_again_without_the_hub(hub, tmp_pat
         tenfold.load_splits("hf:somebody/birds")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_keeps_to_its_commit(hub, tmp_path):
     hub.repositories[NAME] = files_of(pets(tmp_path / "p"))
     small = ["model.filters=[4]", "model.dense=8", "augment=[]", "fit.epochs=1"]

@@ -159,6 +159,7 @@ def test_archives(tmp_path):
 # The account -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_row_and_picture_is_accounted_for(tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flat(tmp_path / "pictures", 28)
