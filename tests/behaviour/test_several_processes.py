@@ -1,8 +1,6 @@
 """Several processes with the same whole batch learn what one learns."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,31 +13,7 @@ from world_cases import CASES, few_images, learned, streamed_images
 from tenfold.data import Source
 from tenfold.data.shards.packing import pack_shards
 
-
-def run_world(size: int, out: Path, shards: Path) -> dict:
-    """What a world of `size` processes makes of every case."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, world_cases.__file__, str(out), str(shards)],
-            env={
-                **os.environ,
-                "RANK": str(rank),
-                "LOCAL_RANK": str(rank),
-                "WORLD_SIZE": str(size),
-                "MASTER_ADDR": "127.0.0.1",
-                "MASTER_PORT": str(port),
-            },
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(size)
-    ]
-    answers = [rank.communicate(timeout=300) for rank in ranks]
-    assert all(rank.returncode == 0 for rank in ranks), answers
-    return json.loads(out.read_text())
+SIZES = (2, 3)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +31,20 @@ def alone(cache, shards) -> dict:
     return {**found, "streamed": learned("mixup", streamed_images(shards))}
 
 
-@pytest.fixture(scope="module", params=[2, 3])
-def world(request, cache, shards, tmp_path_factory) -> dict:
-    """What 2 or 3 processes made of the cases."""
-    return run_world(request.param, tmp_path_factory.mktemp("world") / "found.json", shards)
+@pytest.fixture(scope="module")
+def worlds(cache, shards, tmp_path_factory) -> dict[int, dict]:
+    """What 2 and what 3 processes made of the cases."""
+    folder = tmp_path_factory.mktemp("worlds")
+    program = [sys.executable, world_cases.__file__, folder, shards, *map(str, SIZES)]
+    done = subprocess.run(program, stderr=subprocess.PIPE, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    return {size: json.loads((folder / f"{size}.json").read_text()) for size in SIZES}
+
+
+@pytest.fixture(params=SIZES)
+def world(request, worlds) -> dict:
+    """What so many processes made of the cases."""
+    return worlds[request.param]
 
 
 @pytest.mark.parametrize("case", [*CASES, "streamed"])

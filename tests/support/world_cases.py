@@ -1,6 +1,8 @@
-"""Small trainings in double precision, alone or in a world of processes; as a program, a rank of one runs all."""
+"""Small trainings in double precision, alone or in worlds of processes, which this is as a program."""
 
 import json
+import os
+import socket
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,8 +20,8 @@ from tenfold.training.learner import Learner
 from tenfold.training.method import Step
 
 CPU = torch.device("cpu")
-# 83 images in batches of 9: the last has 2, fewer than three processes.
-IMAGES, BATCH = 83, 9
+# 47 images in batches of 9: the last has 2, fewer than three processes.
+IMAGES, BATCH = 47, 9
 NORMED = ("model.name=model-s-deep", "model.filters=[4,6]", "model.dense=8", "model.dropout=0.0")
 SWIFT = (
     "model.name=swift",
@@ -92,17 +94,45 @@ def asdict_of(record: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run all cases as a rank of the world in the environment; the first writes what they gave to FILE."""
+    """`world_cases.py FOLDER SHARDS SIZE...`: worlds of so many processes, which write FOLDER/SIZE.json.
+
+    They are forked, because importing PyTorch in each takes longer than the cases.
+    """
+    folder, shards, *sizes = sys.argv[1:]
+    for size in sizes:
+        ended = world_of(int(size), Path(folder, f"{size}.json"), Path(shards))
+        if any(ended):
+            sys.exit(f"the ranks of {size} ended with {ended}")
+
+
+def world_of(size: int, found_in: Path, shards: Path) -> list[int]:
+    """How each rank of a world of `size` processes ended."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = []
+    for rank in range(size):
+        if not (process := os.fork()):
+            about = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": size, "MASTER_PORT": port}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", **{name: str(value) for name, value in about.items()}}
+            run_rank(found_in, shards)
+            sys.exit()
+        ranks.append(process)
+    return [os.waitpid(rank, 0)[1] for rank in ranks]
+
+
+def run_rank(found_in: Path, shards: Path) -> None:
+    """Run all cases as a rank of the world in the environment; the first writes what they gave."""
     splits = few_images()
     with joined(CPU) as world:
         found = {case: learned(case, splits, world) for case in CASES}
-        found["streamed"] = learned("mixup", streamed_images(Path(sys.argv[2])), world)
+        found["streamed"] = learned("mixup", streamed_images(shards), world)
         found["local norms"] = learned("batch norm, penalty", splits, world, batch_norm="local")
         hand = list(np.arange(5))[world.rank :: world.size]
         found["dealt"] = [int(card) for card in world.in_turns(hand)]
         found["agreed"] = world.agree(lambda: world.rank + 10)
         if world.first:
-            Path(sys.argv[1]).write_text(json.dumps(found), encoding="utf-8")
+            found_in.write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
