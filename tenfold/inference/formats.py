@@ -3,13 +3,14 @@
 To add one: a class with these three methods, and a line in `FORMATS`.
 """
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +27,9 @@ from tenfold.inference.onnx_model import (
     trace_classifier,
 )
 from tenfold.models import Classifier
+
+if TYPE_CHECKING:
+    import onnx
 
 # Of the answers whose probability reaches what the files call "unsure" below it, so many are right on validation.
 ACCURACY = 0.95
@@ -50,9 +54,14 @@ class Traced:
                 node.meta.pop(key, None)
         return program
 
+    @cached_property
+    def onnx(self) -> "onnx.ModelProto":
+        """The program as an ONNX model, converted once for all formats that are made of it."""
+        return answering_model(self.program)
+
     def save_onnx(self, path: Path, **more: str) -> None:
         """Write the ONNX file, with the contract in its metadata."""
-        save_onnx(answering_model(self.program), path, self.contract.class_names, {**self.about, **more})
+        save_onnx(copy.deepcopy(self.onnx), path, self.contract.class_names, {**self.about, **more})
 
     @property
     def about(self) -> dict[str, str]:
@@ -151,7 +160,7 @@ class OpenVino:
         # Read as OpenVINO reads every ONNX file; `openvino.convert_model` would also report its use to Intel.
         path = folder / ".openvino.onnx"
         try:
-            path.write_bytes(answering_model(traced.program).SerializeToString())
+            path.write_bytes(traced.onnx.SerializeToString())
             model = openvino.Core().read_model(path)
             for key, value in traced.about.items():
                 model.set_rt_info(value, ["tenfold", key])
