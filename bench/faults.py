@@ -109,6 +109,7 @@ class Bench:
         self.must(ONE)
         self.clear("runs")
         self.keep("empty")
+        self.states: dict[tuple[Words, ...], str] = {(): "empty"}
 
     def must(self, words: Words, at: int = 0) -> Done:
         """A command that has to end well."""
@@ -137,12 +138,21 @@ class Bench:
         self.clear()
         shutil.copytree(self.templates / name, self.folder, dirs_exist_ok=True)
 
+    def bring_about(self, commands: tuple[Words, ...]) -> None:
+        """The state after these commands, which are carried out once in the bench's life."""
+        if commands in self.states:
+            self.restore(self.states[commands])
+            return
+        self.bring_about(commands[:-1])
+        self.must(commands[-1])
+        self.states[commands] = f"after {len(self.states)}"
+        self.keep(self.states[commands])
+
     def begin(self, name: str, scenario: Scenario) -> None:
         """Make and note the state before a scenario's command."""
-        self.restore("empty")
-        for words in scenario.before:
-            self.must(words)
-        if scenario.until:
+        if not scenario.until:
+            self.bring_about(scenario.before)
+        else:
             at = 20
             while True:
                 self.restore("empty")

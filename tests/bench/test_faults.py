@@ -45,8 +45,7 @@ def test_killed_commands_finish_when_they_are_given_again(name, kills, chain, be
 
 def test_what_would_be_left_over_or_differ_is_seen(bench):
     """The check itself: a half-written file, a changed tensor and a changed number do not pass."""
-    bench.restore("empty")
-    bench.must(faults.ONE)
+    bench.bring_about((faults.ONE,))
     wanted = faults.picture(bench.folder)
     run = bench.folder / "runs" / "one"
     left = run / ".history.csv.123.tmp"
