@@ -22,7 +22,8 @@ from tenfold.data.shards.packing import pack_shards
 from tenfold.runs.files import FolderFileError
 from tenfold.runs.folder import Run
 
-STREAMED = ("data.streaming=true", "data.shuffle_buffer=400", "fit.batch_size=4", "fit.epochs=3")
+pytestmark = pytest.mark.usefixtures("undrawn")
+STREAMED = ("data.streaming=true", "data.shuffle_buffer=400", "fit.batch_size=4", "fit.epochs=2")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_a_killed_streamed_run_goes_on_to_the_same_bits(place, shards, whole, tm
         )
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert run.state.epoch < 3
+    assert run.state.epoch < 2
     assert not run.has(Run.metrics)
     assert command("resume", run.path).status == 0
     assert_same(run, whole)
@@ -161,16 +162,17 @@ def noise(folder: Path, images: int) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         pixels = draw.integers(0, 255, (8, 8, 3), np.uint8).repeat(16, 0).repeat(16, 1)
         Image.fromarray(pixels).save(place / f"{number}.png")
-    (folder / "test").mkdir()
     for name in ("c0", "c1"):
-        shutil.copytree(folder / "train" / name, folder / "test" / name)
+        (folder / "test" / name).mkdir(parents=True)
+        for path in sorted((folder / "train" / name).iterdir())[:5]:
+            shutil.copy(path, folder / "test" / name)
     return folder
 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_shards(tmp_path):
     peaks = {}
-    for images in (600, 4800):
+    for images in (350, 2800):
         pack_shards(Source(str(noise(tmp_path / f"s{images}", images))), tmp_path / f"o{images}", images=100)
         answer = subprocess.run(
             [sys.executable, "-c", EPOCH, tmp_path / f"o{images}"], capture_output=True, text=True, check=True
@@ -178,7 +180,7 @@ def test_memory_does_not_grow_with_the_number_of_shards(tmp_path):
         peaks[images] = json.loads(answer.stdout)
     few, many = peaks.values()
     assert many["images"] > 6 * few["images"]
-    assert many["decoded"] - few["decoded"] > 300
+    assert many["decoded"] - few["decoded"] > 100
     # What is decoded ahead is at most 64 MiB; eight times the shards take nothing more.
     assert many["after"] - many["before"] < 64
     assert many["after"] - few["after"] < 16

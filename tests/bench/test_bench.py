@@ -182,14 +182,14 @@ def test_time_to_accuracy_names_a_recipe_that_is_not_there_before_it_measures(
 
 def test_a_budget_of_minutes_is_planned_and_told(notebook_folders, tmp_path, bench):
     answer = bench(
-        *("budget.py", notebook_folders / "train1", "--minutes", "0.5", "--out", tmp_path / "runs"),
+        *("budget.py", notebook_folders / "train1", "--minutes", "0.2", "--out", tmp_path / "runs"),
     )
     assert answer.status == 0, answer.err
-    assert "plan for 0.5 minutes: " in answer.out
+    assert "plan for 0.2 minutes: " in answer.out
     cells = table_rows(answer.out)[-1]
     assert cells[0] == "train1"
-    assert cells[3:5] == ["3", "0.5"]
-    run = load_run(tmp_path / "runs" / "train1-0.5")
+    assert cells[3:5] == ["3", "0.2"]
+    run = load_run(tmp_path / "runs" / "train1-0.2")
     assert float(cells[5]) > run.metrics["training"]["seconds"], "the command takes longer than training"
     assert cells[7] == f"{100 * run.metrics['test']['accuracy']:.1f}"
 

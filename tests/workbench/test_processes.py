@@ -24,6 +24,7 @@ def together(cache, tmp_path_factory):
     return answer, Run(out / "two")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_two_processes_make_one_run_that_says_everything_once(together, command, tmp_path):
     answer, run = together
     assert answer.out.count("test accuracy") == 1
@@ -39,6 +40,7 @@ def test_two_processes_make_one_run_that_says_everything_once(together, command,
     assert list(run.test_predictions.paths) == list(one.test_predictions.paths)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_of_processes_is_tested_again_alone_with_the_same_bits(together, command):
     _, run = together
     before = run.test_predictions.probabilities.copy()
@@ -54,9 +56,9 @@ def test_what_the_first_process_refuses_is_said_once(tmp_path):
 
 
 def started(out, name, launcher=(), options=(), **environment):
-    """A run of two processes for 25 epochs, begun, and the process of its second rank."""
+    """A run of two processes for 12 epochs, begun, and the process of its second rank."""
     run = Run(out / name)
-    command = [*launcher, "train", "digits", "--out", out, "--name", name, *options, *STEADY, "fit.epochs=25"]
+    command = [*launcher, "train", "digits", "--out", out, "--name", name, *options, *STEADY, "fit.epochs=12"]
     process = subprocess.Popen(
         [str(word) for word in command],
         env={**os.environ, **environment},
@@ -70,6 +72,7 @@ def started(out, name, launcher=(), options=(), **environment):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_lost_process_ends_the_run_which_goes_on_alone(how, tmp_path, command):
     hangs = how == signal.SIGSTOP
@@ -82,9 +85,9 @@ def test_a_lost_process_ends_the_run_which_goes_on_alone(how, tmp_path, command)
     assert process.returncode == 1, said
     assert ("did not answer for 3 s" if hangs else "rank 1 of 2 ended by SIGKILL") in said
     assert "Traceback" not in said
-    assert 0 < run.state.epoch < 25
+    assert 0 < run.state.epoch < 12
     assert command("resume", run.path).status == 0
-    assert [row["epoch"] for row in run.history] == list(range(1, 26))
+    assert [row["epoch"] for row in run.history] == list(range(1, 13))
 
 
 @pytest.mark.slow
@@ -95,7 +98,7 @@ def test_torchrun_starts_lost_processes_again_and_they_go_on_with_their_run(tmp_
     second.kill()
     out, said = process.communicate(timeout=200)
     assert process.returncode == 0, said
-    assert [row["epoch"] for row in run.history] == list(range(1, 26))
-    assert out.count("epoch  1/25") == 1
-    assert done < 25
+    assert [row["epoch"] for row in run.history] == list(range(1, 13))
+    assert out.count("epoch  1/12") == 1
+    assert done < 12
     assert sorted(path.name for path in tmp_path.iterdir() if not path.name.startswith(".")) == ["again"]
