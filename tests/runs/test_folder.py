@@ -125,7 +125,9 @@ def test_a_run_is_found_by_its_path_and_by_its_name_below_runs(copied, monkeypat
     with pytest.raises(InputError, match=r"none: there is no such folder\. `tenfold train` makes one below"):
         load_run("none")
     (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match=r"none: is not a run folder .* `tenfold train` makes one below runs/"):
+    with pytest.raises(
+        InputError, match=r"none: is not a run folder .* `tenfold train` makes one below runs/"
+    ):
         load_run("none")
 
 
