@@ -27,7 +27,7 @@ def test_an_export_is_kept_and_made_anew_where_it_is_damaged_or_of_another_netwo
     images = few_digits.train.images(slice(0, 5))
 
     def features() -> tuple[bool, np.ndarray]:
-        engine = Engine(small_model(few_digits, stages=1), (1, 8, 8), CPU)
+        engine = Engine(small_model(few_digits), (1, 8, 8), CPU)
         found = engine(images)
         return engine._kept, found
 
@@ -40,7 +40,7 @@ def test_an_export_is_kept_and_made_anew_where_it_is_damaged_or_of_another_netwo
     assert not features()[0]
     assert path.read_bytes()[:16] == whole[:16]
     # Another network's export under this one's name: proven wrong on the first images, and replaced.
-    other = small_model(few_digits, stages=1)
+    other = small_model(few_digits)
     with torch.no_grad():
         for parameter in transfer_network(other).extractor.parameters():
             parameter.mul_(1.5)
@@ -53,9 +53,9 @@ def test_an_export_is_kept_and_made_anew_where_it_is_damaged_or_of_another_netwo
 
 
 def test_features_that_differ_from_pytorchs_are_refused(few_digits, own_cache):
-    engine = Engine(small_model(few_digits, stages=1), (1, 8, 8), CPU)
+    engine = Engine(small_model(few_digits), (1, 8, 8), CPU)
     with torch.no_grad():  # after the export, so that the exported network is now another one
-        next(transfer_network(small_model(few_digits, stages=1)).parameters()).mul_(2)
+        next(transfer_network(small_model(few_digits)).parameters()).mul_(2)
         for parameter in engine.module.parameters():
             parameter.mul_(1.5)
     with pytest.raises(TenfoldError, match="onnxruntime gives other features than PyTorch: they differ by"):
