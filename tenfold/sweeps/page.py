@@ -6,7 +6,7 @@ from pathlib import Path
 from tenfold.core.files import atomic, explained_write, write_json, write_text
 from tenfold.core.numbers import duration, percent, readable
 from tenfold.report.kit.shell import chart_uri, page_style, render_page
-from tenfold.report.kit.style import adaptive, to_png, to_svg
+from tenfold.report.kit.style import adaptive, settle, to_png, to_svg
 from tenfold.sweeps.results import Results
 from tenfold.sweeps.space import value_label
 
@@ -31,6 +31,7 @@ def save_results(results: Results) -> None:
     with explained_write(results.path):
         (results.path / "figures").mkdir(exist_ok=True)
     for name, figure in drawn.items():
+        settle(figure)
         write_text(results.path / "figures" / f"{name}.svg", to_svg(figure))
         with atomic(results.path / "figures" / f"{name}.png") as path:
             path.write_bytes(to_png(figure))
