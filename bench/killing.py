@@ -57,7 +57,12 @@ class Done:
 
 
 class Killing:
-    """Runs commands in `folder`, below which changes count; their cache is in it. `scratch` is for this class."""
+    """Runs commands in `folder`, below which changes count; their cache is in it. `scratch` is for this class.
+
+    `figures`: whether the reports of the commands from now on have any; their drawing takes most of the time.
+    """
+
+    figures = True
 
     def __init__(self, folder: Path, scratch: Path) -> None:
         self.folder, self.scratch = folder, scratch
@@ -91,7 +96,7 @@ class Killing:
     def run(self, *words: str | Path, at: int = 0) -> Done:
         """`tenfold WORDS`, killed at its change number `at`, counted from 1; 0 lets it end."""
         began = time.monotonic()
-        task = {"words": [str(word) for word in words], "at": at, "folder": str(self.folder)}
+        task = {"words": list(map(str, words)), "at": at, "folder": str(self.folder), "figures": self.figures}
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(json.dumps(task) + "\n")
@@ -163,6 +168,10 @@ def _become(task: dict[str, Any], state: mmap.mmap, log: Path) -> None:
     state[_FOLDER : _FOLDER + len(folder)] = folder
     state[:_FOLDER] = struct.pack("<qqq", task["at"], 0, os.getpid())
     from tenfold import cli
+    from tenfold.report import page
+
+    if not task["figures"]:
+        page.draw_figures = lambda run, evidence, splits=None: None
 
     status = 0
     try:
