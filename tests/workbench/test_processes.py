@@ -58,7 +58,8 @@ def test_what_the_first_process_refuses_is_said_once(tmp_path):
 def started(out, name, launcher=(), options=(), **environment):
     """A run of two processes for 12 epochs, begun, and the process of its second rank."""
     run = Run(out / name)
-    command = [*launcher, "train", "digits", "--out", out, "--name", name, *options, *STEADY, "fit.epochs=12"]
+    few_steps = ("fit.epochs=12", "fit.batch_size=256")
+    command = [*launcher, "train", "digits", "--out", out, "--name", name, *options, *STEADY, *few_steps]
     process = subprocess.Popen(
         [str(word) for word in command],
         env={**os.environ, **environment},
