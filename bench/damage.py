@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from unittest import mock
 
@@ -265,6 +265,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--cost", action="store_true", help="only what the hashes cost")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep what each case came to there")
     parser.add_argument("--few", action="store_true", help="the cases of the test, not all")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -282,6 +283,9 @@ def main() -> int:
                 f"{case.file}, {case.damage}, {case.command}: {outcomes[case]} ({took:.1f} s)",
                 file=sys.stderr,
             )
+    if options.json:
+        rows = [{**asdict(case), "outcome": said} for case, said in outcomes.items()]
+        options.json.write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
     faults = {case: said for case, said in outcomes.items() if said not in {"named", "fine"}}
     print("\n".join(table(outcomes)))
     print(f"\n{len(outcomes):,} cases, {len(faults)} faults")

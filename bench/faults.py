@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from faults_serve import faults_of, outcome, session
 from killing import Done, Killing
 from PIL import Image
 
@@ -93,6 +94,7 @@ SCENARIOS = {
     "inspect": Scenario(("inspect", "others"), ()),
     "sweep": Scenario(SWEEP),
 }
+SERVE = "serve"  # killed while it answers: see faults_serve.py
 
 
 class Bench:
@@ -167,17 +169,43 @@ class Bench:
 
         With `chain`, the command that follows a kill is killed too, further on, until so many kills came together.
         """
-        scenario, began = SCENARIOS[name], time.monotonic()
+        began = time.monotonic()
+        if name == SERVE:
+            return *self._kills_of_server(most), time.monotonic() - began
+        scenario = SCENARIOS[name]
         self.begin(name, scenario)
         whole = self.must(scenario.words)
         wanted = picture(self.folder)
-        positions = np.unique(np.linspace(1, whole.changes, min(most, whole.changes)).astype(int)).tolist()
-        killed = 0
+        positions, killed = _spread(whole.changes, most), 0
         for start in range(0, len(positions), chain):
             self.restore(name)
             killed += self._killed(name, scenario, positions[start : start + chain], wanted)
         self.clear_template(name)
         return whole.changes, killed, time.monotonic() - began
+
+    def _kills_of_server(self, most: int) -> tuple[int, int]:
+        """Kill a server while pictures are corrected: (positions, kills)."""
+        self.restore("empty")
+        self.must(ONE)
+        self.must(EXPORT)
+        self.keep(SERVE)
+        whole = session(self.commands)
+        wanted, killed = outcome(self.folder), 0
+        for position in _spread(whole.done.changes, most):
+            self.restore(SERVE)
+            ended = session(self.commands, at=position)
+            places = [f"{position}: {ended.done.what}"]
+            if ended.done.status != -9:
+                continue
+            killed += 1
+            if self.commands.outlived(PATIENCE):
+                self._fault(SERVE, places, "processes of the killed server are alive", "")
+            for fault in faults_of(self.commands, ended):
+                self._fault(SERVE, places, fault, ended.done.out)
+            again = session(self.commands)
+            if outcome(self.folder) != wanted:
+                self._fault(SERVE, places, f"ends with {outcome(self.folder)}, not {wanted}", again.done.out)
+        return whole.done.changes, killed
 
     def _killed(self, name: str, scenario: Scenario, positions: list[int], wanted: dict[str, str]) -> int:
         again, places, killed = scenario.again or (lambda folder: scenario.words), [], 0
@@ -210,6 +238,11 @@ class Bench:
         fault = f"{name}, killed at {'; '.join(places)}: {what}"
         self.faults.append(fault)
         print(fault, *[f"    {line}" for line in said.splitlines()[-12:]], sep="\n", flush=True)
+
+
+def _spread(changes: int, most: int) -> list[int]:
+    """Up to `most` positions, evenly spread over all."""
+    return np.unique(np.linspace(1, changes, min(most, changes)).astype(int)).tolist()
 
 
 def draw_shapes(folder: Path, count: int) -> None:
@@ -287,7 +320,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", help=", ".join(SCENARIOS))
+    parser.add_argument("names", nargs="*", help=", ".join((*SCENARIOS, SERVE)))
     parser.add_argument("--kills", type=int, default=100, help="the most positions of each command")
     parser.add_argument(
         "--chain", type=int, default=1, help="so many kills, one after the other, before it may end"
@@ -297,7 +330,7 @@ def main() -> None:
     for bench in opened():
         print(f"{'command':20} {'positions':>9} {'kills':>6} {'faults':>6} {'seconds':>8}", flush=True)
         total = 0
-        for name in arguments.names or SCENARIOS:
+        for name in arguments.names or (*SCENARIOS, SERVE):
             before = len(bench.faults)
             positions, kills, seconds = bench.kills(name, arguments.kills, arguments.chain)
             total += kills

@@ -2,6 +2,7 @@
 
     python bench/fuzz.py                              # every target for a minute
     python bench/fuzz.py overrides pictures --minutes 10 --seed 3
+    python bench/fuzz_guided.py pictures --minutes 10     # guided by the code that is reached: needs atheris
 
 Each input is an honest one with bytes changed, cut, repeated, or replaced by what parsers stumble over. It may be
 read or refused (TenfoldError); anything else that is raised is a fault, and so is a read of more than --seconds.
@@ -10,11 +11,13 @@ The largest resident memory is printed. Exit status 1 where there are faults; th
 
 import argparse
 import io
+import json
 import os
 import random
 import resource
 import shutil
 import sys
+import tarfile
 import tempfile
 import time
 import traceback
@@ -22,6 +25,7 @@ import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -31,6 +35,7 @@ from tenfold.data import Source, read_splits
 from tenfold.data.decode import Target, decode
 from tenfold.data.limits import BadPicture
 from tenfold.recipe import Data, builtin_recipes, load_recipe, parse_recipe
+from tenfold.runs.files import FolderFile, RecipeFile
 from tenfold.runs.folder import Run
 from tenfold.sweeps.journal import FILE, Journal
 from tenfold.sweeps.ledger import read_ledger
@@ -118,23 +123,18 @@ class Targets:
         )
         self.add("pictures", [_picture(kind) for kind in PICTURES], self._picture)
         self.add("archives", [_archive()], lambda content: self._source("a.zip", content))
+        self.add("tars", [_tar("w"), _tar("w:gz")], lambda content: self._source("a.tar", content))
+        self.add("labels", [_labels(self.folder)], lambda content: self._source("labels.csv", content))
         self.add("npz", [_npz()], lambda content: self._source("a.npz", content))
         self.add("parquet", [_parquet()], lambda content: self._source("a.parquet", content))
         journal = self.folder / "journal"
         journal.mkdir()
-        self.add("journals", [_journal(journal)], lambda content: self._journal(journal, content))
+        whole = _journal(journal)
+        self.add("journals", [whole, _unlinked(whole)], lambda content: self._journal(journal, content))
         if run:
-            for file in (
-                Run.weights,
-                Run.state,
-                Run.description,
-                Run.data,
-                Run.metrics,
-                Run.history,
-                Run.contract,
-            ):
-                self._run_file(run, file)
-            self._run_file(run, Run.test_predictions)
+            for file in vars(Run).values():
+                if isinstance(file, FolderFile) and Run(run).has(file):
+                    self._run_file(run, file)
 
     def add(self, name: str, seeds: list[bytes], read: Try) -> None:
         """Another target."""
@@ -162,17 +162,19 @@ class Targets:
         (folder / FILE).write_bytes(content)
         return read_ledger(Journal(folder))
 
-    def _run_file(self, run: Path, file: "object") -> None:
+    def _run_file(self, run: Path, file: FolderFile[Any]) -> None:
         copied = self.folder / "run"
         if not copied.exists():
             shutil.copytree(run, copied)
-        path = Run(copied).path_of(file)  # pyright: ignore[reportArgumentType]
+        path = Run(copied).path_of(file)
+        whole = path.read_bytes()
 
         def read(content: bytes) -> object:
             path.write_bytes(content)
-            return file.read(Run(copied))  # pyright: ignore[reportAttributeAccessIssue]
+            return file.read(Run(copied))
 
-        self.add(path.relative_to(copied).as_posix(), [path.read_bytes()], read)
+        # With its hash a changed file is refused soon; without, it is read to the end.
+        self.add(path.relative_to(copied).as_posix(), [whole, _unsealed(whole)], read)
 
 
 def _picture(kind: str) -> bytes:
@@ -189,6 +191,49 @@ def _archive() -> bytes:
             for number in range(10):
                 archive.writestr(f"{label}/{number}.png", _picture("PNG"))
     return content.getvalue()
+
+
+def _tar(mode: Literal["w", "w:gz"]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode=mode) as archive:
+        for label in "ab":
+            for number in range(10):
+                member = tarfile.TarInfo(f"{label}/{number}.png")
+                picture = _picture("PNG")
+                member.size = len(picture)
+                archive.addfile(member, io.BytesIO(picture))
+    return content.getvalue()
+
+
+def _labels(folder: Path) -> bytes:
+    """A table of labels, and beside it the pictures that it names."""
+    (folder / "pictures").mkdir()
+    names = [f"pictures/{number}.png" for number in range(20)]
+    for name in names:
+        (folder / name).write_bytes(_picture("PNG"))
+    rows = [f"{name},{'ab'[number % 2]},{number // 4}" for number, name in enumerate(names)]
+    return "\n".join(["path,label,group", *rows, ""]).encode()
+
+
+def _unsealed(content: bytes) -> bytes:
+    """JSON without the hash that it has, a recipe without its first line; other files as they are."""
+    if content.startswith(RecipeFile.SEAL.encode()):
+        return content.partition(b"\n")[2]
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return content
+    value.pop("blake2b", None)
+    return json.dumps(value, indent=2).encode()
+
+
+def _unlinked(journal: bytes) -> bytes:
+    """A journal without the hashes of its lines, as version 0.1 wrote it."""
+    return b"\n".join(map(_unsealed_line, journal.splitlines())) + b"\n"
+
+
+def _unsealed_line(line: bytes) -> bytes:
+    return json.dumps({key: value for key, value in json.loads(line).items() if key != "blake2b"}).encode()
 
 
 def _npz() -> bytes:
@@ -222,6 +267,22 @@ def _journal(folder: Path) -> bytes:
     return journal.path.read_bytes()
 
 
+def fault_of(read: Try, content: bytes, slow: float) -> str | None:
+    """What is wrong with how an input is met, in words: anything raised but a refusal, or too many seconds."""
+    began = time.process_time()
+    try:
+        read(content)
+    except (TenfoldError, BadPicture):
+        pass
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [frame for frame in frames if "/tenfold/" in frame.filename]
+        place = f"{Path(places[-1].filename).name}:{places[-1].lineno}" if places else "?"
+        return f"{type(error).__name__} at {place}: {str(error)[:100]}"
+    spent = time.process_time() - began
+    return f"took more than {slow:g} s" if spent > slow else None
+
+
 def attack(
     name: str, targets: Targets, seconds: float, chance: random.Random, slow: float
 ) -> list[tuple[str, bytes]]:
@@ -229,23 +290,27 @@ def attack(
     faults: dict[str, bytes] = {}
     tried, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
-        content, began = mutated(chance.choice(targets.seeds[name]), chance), time.process_time()
+        content = mutated(chance.choice(targets.seeds[name]), chance)
         tried += 1
-        try:
-            targets.read[name](content)
-        except (TenfoldError, BadPicture):
-            pass
-        except Exception as error:
-            places = [
-                frame for frame in traceback.extract_tb(error.__traceback__) if "/tenfold/" in frame.filename
-            ]
-            place = f"{Path(places[-1].filename).name}:{places[-1].lineno}" if places else "?"
-            faults.setdefault(f"{type(error).__name__} at {place}: {str(error)[:100]}", content)
-        if (spent := time.process_time() - began) > slow:
-            faults.setdefault(f"took {spent:.1f} s", content)
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{name:30} {tried:8,} inputs  {len(faults)} kinds of faults  {memory:,.0f} MiB", flush=True)
+        if fault := fault_of(targets.read[name], content, slow):
+            faults.setdefault(fault, content)
+    print(
+        f"{name:30} {tried:8,} inputs  {len(faults)} kinds of faults  {largest_memory():,.0f} MiB", flush=True
+    )
     return list(faults.items())
+
+
+def largest_memory() -> float:
+    """The most memory that this process has held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def keep(fault: str, content: bytes, name: str, number: int, folder: Path) -> None:
+    """Write an input down that makes a fault, and say so."""
+    folder.mkdir(exist_ok=True)
+    kept = folder / f"{name.replace('/', '-')}-{number}"
+    kept.write_bytes(content)
+    print(f"    {fault} ({kept})", flush=True)
 
 
 def main() -> None:
@@ -270,10 +335,7 @@ def main() -> None:
                 attack(name, targets, 60 * arguments.minutes, chance, arguments.seconds)
             ):
                 found += 1
-                arguments.keep.mkdir(exist_ok=True)
-                kept = arguments.keep / f"{name.replace('/', '-')}-{number}"
-                kept.write_bytes(content)
-                print(f"    {fault} ({kept})", flush=True)
+                keep(fault, content, name, number, arguments.keep)
     sys.exit(bool(found))
 
 

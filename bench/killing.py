@@ -8,11 +8,13 @@
 """
 
 import atexit
+import contextlib
 import gc
 import importlib
 import json
 import mmap
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -104,6 +106,13 @@ class Killing:
         answer = json.loads(self.process.stdout.readline())
         out = self.log.read_text(encoding="utf-8", errors="replace")
         return Done(answer["status"], out, answer["changes"], answer["what"], time.monotonic() - began)
+
+    def stop(self) -> None:
+        """Ask the command that is running, if one is, to end (SIGTERM)."""
+        root = struct.unpack_from("<qqq", self.memory.read_bytes())[2]
+        with contextlib.suppress(ProcessLookupError):
+            if root > 0:
+                os.kill(root, signal.SIGTERM)
 
     def outlived(self, seconds: float) -> bool:
         """Whether a process of a command that was run here is alive after so long."""

@@ -1,7 +1,6 @@
-"""The program: its version and help, and how it ends where output or memory fails."""
+"""The program: its version and help, and how it ends where output fails."""
 
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -56,24 +55,3 @@ def test_output_that_cannot_be_written_is_said(arguments, tmp_path):
         )
     assert done.returncode == 1
     assert done.stderr == "tenfold: the output cannot be written: No space left on device.\n"
-
-
-LIMITED = """
-import resource, sys
-import tenfold.workbench.verbs
-from tenfold.cli import main
-resource.setrlimit(resource.RLIMIT_DATA, (2 * 2**30, resource.RLIM_INFINITY))
-sys.argv = ["tenfold", "train", "digits", "model.dense=40000000", "fit.epochs=1", "--out", sys.argv[1]]
-main()
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs the limit of the Linux kernel")
-def test_used_up_memory_is_told_with_what_to_lower(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, tmp_path], capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 1
-    assert done.stderr.startswith("tenfold: the memory is used up (")
-    assert "Halve fit.batch_size or data.image_size" in done.stderr
-    assert "Traceback" not in done.stderr

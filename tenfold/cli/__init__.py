@@ -8,11 +8,13 @@ import typer
 
 from tenfold.cli import looking, training, using
 from tenfold.cli.options import with_groups
-from tenfold.core.errors import TenfoldError, is_out_of_memory
+from tenfold.core.errors import TenfoldError, first_line, is_out_of_memory
+from tenfold.core.machine import address_space
 from tenfold.core.signals import Stopped, raised
 from tenfold.core.terminal import forgiving_output
 from tenfold.core.text import printable
 
+LEAST_SPACE = 4 << 30  # bytes of address space that PyTorch maps when it is loaded, of which it uses little
 app = typer.Typer(
     name="tenfold",
     help="A folder of labelled images in; a trained, tested and explained classifier out.",
@@ -82,16 +84,25 @@ def _run() -> None:
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(training.STOPPED)
-    except (MemoryError, RuntimeError, ImportError) as error:
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
         if not is_out_of_memory(error):
             raise
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        print(
-            f"tenfold: the memory is used up ({printable(said)}). Halve fit.batch_size or data.image_size, choose a "
-            "smaller model, or allow the process more memory; PyTorch alone takes an address space of 4 GiB.",
-            file=sys.stderr,
-        )
+        print(f"tenfold: {_used_up(error)}", file=sys.stderr)
         sys.exit(1)
+
+
+def _used_up(error: BaseException) -> str:
+    """What to do where memory is used up, by what limits it."""
+    said, space = printable(first_line(error)), address_space()
+    if space is not None and space < LEAST_SPACE:
+        return (
+            f"the address space of {space / 2**30:.1f} GiB that `ulimit -v` allows is used up ({said}). PyTorch "
+            f"alone takes up to {LEAST_SPACE >> 30} GiB of it: `ulimit -v unlimited` lifts the limit."
+        )
+    return (
+        f"the memory is used up ({said}). Halve fit.batch_size or data.image_size, choose a smaller model, or allow "
+        "the process more memory."
+    )
 
 
 def _wait_politely() -> None:

@@ -132,5 +132,4 @@ def serve(
     with loading():
         from tenfold.serving.verb import serve
 
-    server = serve(run, host=host, port=port, corrections=corrections, model=own.given, start=False)
-    server.run(announce=print)
+    serve(run, host=host, port=port, corrections=corrections, model=own.given, start=False).run()

@@ -7,6 +7,10 @@ class TenfoldError(Exception):
     exit_status = 1
 
 
+class OutOfMemoryError(TenfoldError):
+    """There is not enough memory for what was asked."""
+
+
 class InputError(TenfoldError):
     """What the user gave (a path, a key, a value, a picture) cannot be used: exit status 2."""
 
@@ -24,7 +28,13 @@ _NO_MEMORY = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the system had no memory left for what was tried: Python says so, or PyTorch, or the loader."""
-    return isinstance(error, MemoryError) or any(text in str(error).lower() for text in _NO_MEMORY)
+    known = isinstance(error, MemoryError | OutOfMemoryError)
+    return known or any(text in str(error).lower() for text in _NO_MEMORY)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def nearest(word: str, valid: "list[str] | tuple[str, ...]") -> str:

@@ -24,6 +24,7 @@ if sys.platform != "win32":
     import fcntl
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MAKE_ROOM = "Free some space there, or choose another folder with --out or TENFOLD_CACHE"
 _REFUSED = {
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOENT, errno.EEXIST),
     *(errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.EIO),
@@ -43,8 +44,7 @@ def explained_write(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise TenfoldError(
-                f"{path}: the disk is full ({error.strerror}). Free some space there, or choose another "
-                "folder with --out or TENFOLD_CACHE; what was saved before is intact."
+                f"{path}: the disk is full ({error.strerror}). {_MAKE_ROOM}; what was saved before is intact."
             ) from error
         if error.errno in _REFUSED:
             raise TenfoldError(
@@ -59,7 +59,7 @@ def check_room(path: Path, needed: int) -> None:
     if needed > free:
         raise TenfoldError(
             f"{path}: the disk is full: {needed / 2**20:,.1f} MiB are needed, and {free / 2**20:,.1f} MiB are free. "
-            "Free some space there, or choose another folder with TENFOLD_CACHE."
+            f"{_MAKE_ROOM}."
         )
 
 

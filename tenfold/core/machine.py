@@ -1,9 +1,21 @@
-"""What of the machine this process may use."""
+"""What of the machine this process may use: its cores, and its memory, which the system or a container may limit."""
 
-import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+if sys.platform != "win32":
+    import resource
+
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+# The share of a container's memory that is left to the libraries' code, which is read from the disk again and again
+# where it does not fit.
+SPARED = 1 / 8
+# Bytes that threads' stacks take of what counts as data, for each core; they touch little of them.
+STACKS = 2 << 23
+NVIDIA = Path("/dev/nvidiactl")
 
 
 def own_cores() -> int:
@@ -15,12 +27,107 @@ def own_cores() -> int:
 def machine_memory() -> int:
     """Bytes of memory that this process may use at most: the machine's, or its container's where that has a limit."""
     if sys.platform == "win32":
+        import ctypes
+
         kibibytes = ctypes.c_ulonglong()
         ctypes.windll.kernel32.GetPhysicallyInstalledSystemMemory(ctypes.byref(kibibytes))
         return kibibytes.value * 2**10
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([memory, *(limit for limit, _ in _containers())])
+
+
+def container_left() -> int | None:
+    """Bytes that the container of this process has left for data; None where it has no limit (Linux).
+
+    What it holds of files does not count: the system gives that up where memory is needed.
+    """
+    if sys.platform == "win32":
+        return None
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    left = [int((1 - SPARED) * limit) - _held(folder) for limit, folder in _containers() if limit < machine]
+    return max(0, min(left)) if left else None
+
+
+def keep_to_container() -> None:
+    """From here on, refuse this process what its container has no memory for (Linux): see `limited_to`.
+
+    For a program that has loaded its libraries, which map much that they never touch. Where there is an NVIDIA
+    driver, which maps more of that later on, nothing is refused.
+    """
+    left = None if NVIDIA.exists() else container_left()
+    if sys.platform == "linux" and left is not None:
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(
+            resource.RLIMIT_DATA, (_least(_data_size() + left + STACKS * own_cores(), hard), hard)
+        )
+
+
+@contextmanager
+def limited_to(more: int | None) -> Iterator[None]:
+    """Let the process take so many more bytes and then refuse it, as the kernel counts data (Linux's RLIMIT_DATA).
+
+    So used-up memory is an error that can be explained, where the system would kill the process. None: no limit.
+    """
+    if sys.platform != "linux" or more is None:
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (_least(_data_size() + more, *before), before[1]))
     try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-    except (OSError, ValueError):  # no such file, or "max"
-        return memory
-    return min(memory, limit)
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+def _least(*limits: int) -> int:
+    """The lowest of them, RLIM_INFINITY being none."""
+    return min(limit for limit in limits if limit != resource.RLIM_INFINITY)
+
+
+def address_space() -> int | None:
+    """Bytes of address space that this process may have (`ulimit -v`); None where nothing limits it."""
+    if sys.platform == "win32":
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def _data_size() -> int:
+    """Bytes of private memory that this process has mapped."""
+    for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+        if line.startswith("VmData:"):
+            return int(line.split()[1]) * 2**10
+    raise RuntimeError("/proc/self/status has no VmData")
+
+
+# Containers: Linux's memory cgroups, of version 1 or 2 ------------------------------------------------------
+
+
+def _containers() -> Iterator[tuple[int, Path]]:
+    """(limit in bytes, folder) of each memory cgroup that this process is in and that has a limit."""
+    try:
+        lines = OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, kinds, place = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        root, file = (CGROUPS / "memory", "memory.limit_in_bytes") if kinds else (CGROUPS, "memory.max")
+        folder = root / place.lstrip("/")
+        # In a container the path may be the one outside of it, of which only the root is there.
+        for above in (folder, *folder.parents):
+            with suppress(OSError, ValueError):  # no such file, or "max"
+                yield int((above / file).read_text(encoding="ascii")), above
+            if above == root:
+                break
+
+
+def _held(cgroup: Path) -> int:
+    """Bytes that a memory cgroup holds, without those that are cached of files."""
+    old = cgroup / "memory.usage_in_bytes"
+    used = int((old if old.is_file() else cgroup / "memory.current").read_text(encoding="ascii"))
+    lines = (cgroup / "memory.stat").read_text(encoding="ascii").splitlines()
+    counts = {name: int(count) for name, count in (line.split() for line in lines)}
+    prefix = "total_" if old.is_file() else ""
+    return used - sum(counts.get(f"{prefix}{kind}_file", 0) for kind in ("active", "inactive"))

@@ -3,7 +3,8 @@
     CORRECTIONS/cat/3f2a....jpg     the picture, byte for byte as it came, named by a hash of its bytes
     CORRECTIONS/corrections.csv     path,label,predicted,probability,time: a row for each
 
-`tenfold train --data CORRECTIONS` learns from the class folders.
+`tenfold train --data CORRECTIONS` learns from the class folders. Wherever the server is killed, a picture lies in one
+class folder at most, and the same correction, sent again, is kept as if nothing had happened.
 """
 
 import csv
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from tenfold.core.files import atomic, explained_write
+from tenfold.core.errors import TenfoldError
+from tenfold.core.files import atomic, explained_write, remove_leftovers, sync
 from tenfold.core.text import printable
 from tenfold.data.formats import open_picture
 from tenfold.data.sources.tree import is_junk
@@ -38,6 +40,9 @@ class Correction:
     predicted: str
     probability: float
     time: str
+
+
+COLUMNS = [field.name for field in fields(Correction)]
 
 
 class Corrections:
@@ -64,13 +69,21 @@ class Corrections:
         return correction
 
     def all(self) -> list[Correction]:
-        """All corrections, in the order in which they came."""
+        """All corrections, in the order in which they came; a line that a kill left torn was never answered.
+
+        Raises TenfoldError where the file is damaged.
+        """
+        path = self.folder / FILE
         try:
-            text = (self.folder / FILE).read_text(encoding="utf-8")
+            rows = csv.reader(io.StringIO(_whole_lines(path.read_bytes()).decode(), newline=""), strict=True)
+            return [_correction(row) for row in rows if row != COLUMNS]
         except FileNotFoundError:
             return []
-        rows = csv.DictReader(io.StringIO(text, newline=""))
-        return [Correction(**{**row, "probability": float(row["probability"])}) for row in rows]
+        except (ValueError, csv.Error) as error:
+            raise TenfoldError(
+                f"{path}: is damaged ({error}). Restore it, or move it away: the pictures stay, and training reads "
+                "only those."
+            ) from None
 
     def _check(self, label: str) -> None:
         if label not in self.class_names:
@@ -90,20 +103,30 @@ class Corrections:
                 507, f"There are {MOST:,} corrections already. Train with them, then move them away."
             )
         target = self.folder / correction.path
-        target.parent.mkdir(exist_ok=True)
-        with atomic(target) as temporary:
-            temporary.write_bytes(contents)
+        self._put(contents, target)
         if len(others) == len(before):
             self._append(correction)
             return
         with atomic(self.folder / FILE) as temporary:
             temporary.write_text(_lines([*others, correction], header=True), encoding="utf-8", newline="")
-        for other in before:
-            if Path(other.path).stem == digest and other.path != correction.path:
-                (self.folder / other.path).unlink(missing_ok=True)
+
+    def _put(self, contents: bytes, target: Path) -> None:
+        """Have the picture lie at `target` and nowhere else: from the folder of another class it is moved."""
+        target.parent.mkdir(exist_ok=True)
+        remove_leftovers(target.parent)
+        for name in filter(_names_a_folder, self.class_names):
+            there = self.folder / name / target.name
+            if there.is_file():
+                there.replace(target)
+                sync(target.parent)
+        if not target.is_file():
+            with atomic(target) as temporary:
+                temporary.write_bytes(contents)
 
     def _append(self, correction: Correction) -> None:
         path = self.folder / FILE
+        if path.exists():
+            os.truncate(path, len(_whole_lines(path.read_bytes())))
         with path.open("a", encoding="utf-8", newline="") as file:
             file.write(_lines([correction], header=file.tell() == 0))
             file.flush()
@@ -114,9 +137,21 @@ def _lines(corrections: Sequence[Correction], *, header: bool) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     if header:
-        writer.writerow(field.name for field in fields(Correction))
+        writer.writerow(COLUMNS)
     writer.writerows(map(astuple, corrections))
     return text.getvalue()
+
+
+def _correction(row: list[str]) -> Correction:
+    """A row's correction. Raises ValueError where it is none."""
+    if len(row) != len(COLUMNS):
+        raise ValueError(f"a line has {len(row)} values, expected {','.join(COLUMNS)}")
+    path, label, predicted, probability, time = row
+    return Correction(path, label, predicted, float(probability), time)
+
+
+def _whole_lines(content: bytes) -> bytes:
+    return content[: content.rfind(b"\n") + 1]
 
 
 def _names_a_folder(label: str) -> bool:

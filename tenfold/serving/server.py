@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,9 +85,9 @@ class Server:
         shown = f"[{name}]" if ":" in name else name
         return f"http://{shown}:{self.port}/" + (f"?token={quote(self.token, safe='')}" if self.token else "")
 
-    def run(self, announce: Callable[[str], object] = print) -> None:
+    def run(self) -> None:
         """Answer until SIGINT (Ctrl-C) or SIGTERM, then end quietly: what was begun is answered first."""
-        announce(self._announcement())
+        print(self._announcement(), flush=True)
         with warnings.catch_warnings():
             # Pictures beyond the limit are refused; Pillow's own warning about them would only fill the terminal.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)

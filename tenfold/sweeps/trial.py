@@ -1,15 +1,13 @@
 """One trial: an ordinary run folder, trained up to an epoch or to the end, and judged on validation images only."""
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from tenfold.core.devices import choose_device
-from tenfold.core.errors import TenfoldError, is_out_of_memory
+from tenfold.core.errors import TenfoldError, first_line, is_out_of_memory
+from tenfold.core.machine import limited_to
 from tenfold.data import Source, Splits
 from tenfold.models import named_model
 from tenfold.recipe import Data, parse_recipe
@@ -52,11 +50,9 @@ def carry_out(task: TrialTask, open_splits: OpenSplits) -> Iterator[Report]:
     Its state is done, paused (before the end, at `until`) or failed; then "error" says why, and nothing is raised.
     """
     try:
-        with _limited(task.memory):
+        with limited_to(task.memory and task.memory * 2**20):
             yield from _train(task, open_splits)
-    except (TenfoldError, MemoryError, ArithmeticError) as error:
-        yield _failed(str(error) or type(error).__name__)
-    except RuntimeError as error:
+    except (TenfoldError, MemoryError, ArithmeticError, RuntimeError) as error:
         yield _failed(_explained(error, task.memory))
     except Exception as error:
         logging.getLogger(__name__).exception("trial %d", task.trial)
@@ -109,33 +105,9 @@ def _failed(error: str) -> Report:
     return {"event": "ended", "state": "failed", "outcome": {"error": error}}
 
 
-def _explained(error: RuntimeError, memory: int | None) -> str:
-    text = str(error)
-    if not is_out_of_memory(error):
-        return f"{type(error).__name__}: {text}"
-    limit = f" than --memory {memory} allows" if memory else " than there is"
-    return f"needs more memory{limit}: {text.splitlines()[0]}"
-
-
-@contextmanager
-def _limited(mebibytes: int | None) -> Iterator[None]:
-    """Let the process take so much more memory and then refuse it, as the kernel counts data (RLIMIT_DATA)."""
-    if sys.platform != "linux" or mebibytes is None:
-        yield
-        return
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (_data_size() + mebibytes * 2**20, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
-
-
-def _data_size() -> int:
-    """Bytes of private memory that this process has mapped."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmData:"):
-            return int(line.split()[1]) * 2**10
-    raise RuntimeError("/proc/self/status has no VmData")
+def _explained(error: Exception, memory: int | None) -> str:
+    if is_out_of_memory(error):
+        limit = f" than --memory {memory} allows" if memory else " than there is"
+        return f"needs more memory{limit}: {first_line(error)}"
+    said = str(error) or type(error).__name__
+    return f"{type(error).__name__}: {said}" if isinstance(error, RuntimeError) else said

@@ -7,6 +7,7 @@ how many rows are safely on the disk, so that a killed run goes on where it stop
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from tenfold.augment import Pipeline
 from tenfold.core.axes import channels_first, channels_last
 from tenfold.core.checksums import block_hashes, damaged_blocks
 from tenfold.core.errors import TenfoldError
-from tenfold.core.files import cache_folder, explained_write, put_folder, write_json
+from tenfold.core.files import cache_folder, check_room, explained_write, put_folder, write_json
 from tenfold.core.progress import Progress
 from tenfold.core.world import ALONE, World
 from tenfold.data import Split
@@ -143,11 +144,12 @@ def _grow(
     partial = found.folder.with_name(f".{found.folder.name}.partial")
     partial.mkdir(exist_ok=True)
     begun = done = world.agree(lambda: _rows_done(partial, found))
+    row_bytes = 2 * math.prod(found.shape[1:])
+    check_room(partial / "features.npy", (found.shape[0] - done) * row_bytes)
     with (partial / "features.npy").open("r+b" if done else "w+b") as file:
         if not done:
             header = {"descr": "<f2", "fortran_order": False, "shape": found.shape}
             np.lib.format.write_array_header_1_0(file, header)
-        row_bytes = 2 * int(np.prod(found.shape[1:]))
         file.seek(_header_bytes(partial, found) + done * row_bytes if done else file.tell())
         file.truncate()
         progress(done, found.shape[0])

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 
+from tenfold.core.errors import OutOfMemoryError, first_line, is_out_of_memory
 from tenfold.core.randomness import seed_for
 from tenfold.core.world import ALONE, World
 from tenfold.data import Split, Splits, class_counts
@@ -151,12 +152,19 @@ class Learner:
             self.model.load_state_dict(self.best)
 
     def run_epoch(self) -> Epoch | None:
-        """One epoch and its consequences for the state; None where the loss was not finite."""
+        """One epoch and its consequences for the state; None where the loss was not finite.
+
+        Raises OutOfMemoryError, which says what to lower, where there is not enough memory for it.
+        """
         try:
             record = self._learn_and_validate(self.state.epoch + 1)
         except NonFiniteLossError as error:
             self.state.stop_reason, self.state.failed, self.state.within = str(error), True, None
             return None
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise OutOfMemoryError(self._what_to_lower(error)) from error
+            raise
         self.note(record)
         return record
 
@@ -216,6 +224,18 @@ class Learner:
             seconds=seconds,
             validation_f1_macro=judged.f1_macro,
             validation_balanced_accuracy=judged.balanced_accuracy,
+        )
+
+    def _what_to_lower(self, error: Exception) -> str:
+        """What used up the memory, and what takes half of it."""
+        batch, (height, width) = self.recipe.fit.batch_size, self.model.image_shape[1:]
+        own = self.recipe.model.options.get("image_size")
+        key, side = ("model.image_size", own) if own else ("data.image_size", height)
+        smaller = [f"fit.batch_size={batch // 2}"] if batch > 1 else []
+        smaller += [f"{key}={side // 2}"] if side >= 8 else []
+        return (
+            f"the memory is used up ({first_line(error)}) by fit.batch_size={batch} and images of {height}x{width}. "
+            f"Try {' or '.join([*smaller, 'a smaller model'])}, or allow the process more memory."
         )
 
     def _initialise(self) -> None:

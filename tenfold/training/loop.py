@@ -7,6 +7,7 @@ from contextlib import nullcontext
 import torch
 
 from tenfold.core.devices import keep_freed_memory
+from tenfold.core.files import check_room
 from tenfold.core.signals import Held
 from tenfold.core.world import ALONE, World
 from tenfold.data import Splits
@@ -18,6 +19,8 @@ from tenfold.training.learner import Epoch, Learner, Memory
 from tenfold.training.method import MakeMethod, Watcher, never
 from tenfold.training.steps import GradientSteps
 
+# How often a run's disk holds the model's tensors at least: in its model file, and twice in each of two checkpoints.
+COPIES = 5
 # Checkpoints within epochs take at most this share of the time.
 DISK_SHARE = 0.01
 
@@ -43,9 +46,12 @@ def fit(
     epoch's weights by `recipe.stop.monitor`. A loss that is not finite ends training with `State.failed` set and a
     reason that names the step; the best model so far is kept. `method` is another way through an epoch than by
     gradient steps; `spent_before`, seconds that count as training already. In a `world` of processes, which see the
-    same folder, the first one writes.
+    same folder, the first one writes. Raises TenfoldError where the disk has no room for the checkpoints, or where
+    memory is used up.
     """
     keep_freed_memory()
+    if world.first and not resume:
+        check_room(run.path / "checkpoint", COPIES * sum(t.nbytes for t in model.state_dict().values()))
     keeper = _Keeper(run, recipe)
     learner = Learner(
         model,

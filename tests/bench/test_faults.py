@@ -36,6 +36,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[faults.Bench]:
         ("predict --out", 8, 1),
         ("compare", 6, 6),
         ("inspect", 6, 2),
+        ("serve", 8, 1),
     ],
 )
 def test_killed_commands_finish_when_they_are_given_again(name, kills, chain, bench):

@@ -16,8 +16,10 @@ def targets(tmp_path_factory, finished) -> fuzz.Targets:
     return fuzz.Targets(tmp_path_factory.mktemp("fuzz"), finished[0])
 
 
-NAMES = ("recipes", "overrides", "pictures", "archives", "npz", "parquet", "journals", "model.safetensors")
+NAMES = ("recipes", "overrides", "pictures", "archives", "tars", "labels", "npz", "parquet", "journals")
 FILES = (
+    "recipe.toml",
+    "model.safetensors",
     "checkpoint/state.safetensors",
     "model.json",
     "data.json",

@@ -1,8 +1,24 @@
 """What of the machine is this process's."""
 
 import os
+import subprocess
+import sys
 
-from tenfold.core.machine import machine_memory, own_cores
+import pytest
+
+from tenfold.core import machine
+from tenfold.core.machine import (
+    address_space,
+    container_left,
+    keep_to_container,
+    limited_to,
+    machine_memory,
+    own_cores,
+)
+
+on_linux = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="needs the limits of the Linux kernel"
+)
 
 
 def test_processes_that_were_started_together_share_the_cores(monkeypatch):
@@ -18,3 +34,97 @@ def test_processes_that_were_started_together_share_the_cores(monkeypatch):
 def test_the_memory_is_at_most_the_machines():
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     assert 2**28 < machine_memory() <= physical
+
+
+def make_containers(root, monkeypatch, own, files):
+    """Cgroups below `root` as a kernel shows them, and this process in `own` of them."""
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    (root / "own").write_text(own)
+    monkeypatch.setattr(machine, "CGROUPS", root)
+    monkeypatch.setattr(machine, "OWN_CGROUPS", root / "own")
+
+
+GIB = 1 << 30
+
+
+@on_linux
+@pytest.mark.parametrize("place", ["/job/step", "/not/here"])
+def test_a_containers_limit_counts_wherever_it_is_set(place, tmp_path, monkeypatch):
+    """Version 2: a limit of an outer group, or of the root that a container sees; files in memory do not count."""
+    outer = "job" if place == "/job/step" else "."
+    usage = {"memory.max": f"{GIB}\n", "memory.current": f"{GIB // 2}\n"}
+    usage["memory.stat"] = f"anon 5\nactive_file {GIB // 8}\ninactive_file {GIB // 8}\n"
+    files = {f"{outer}/{name}": text for name, text in usage.items()} | {"job/step/memory.max": "max\n"}
+    make_containers(tmp_path, monkeypatch, f"0::{place}\n", files)
+    assert machine_memory() == GIB
+    assert container_left() == (1 - machine.SPARED) * GIB - GIB // 4
+
+
+@on_linux
+def test_containers_of_version_1(tmp_path, monkeypatch):
+    files = {
+        "memory/a/memory.limit_in_bytes": f"{GIB}\n",
+        "memory/a/memory.usage_in_bytes": f"{GIB - 1}\n",
+        "memory/a/memory.stat": "total_active_file 0\ntotal_inactive_file 0\nhierarchical_memory_limit 1\n",
+        "memory/memory.limit_in_bytes": "9223372036854771712\n",
+    }
+    make_containers(tmp_path, monkeypatch, "5:cpu,cpuacct:/b\n4:memory:/a\n", files)
+    assert machine_memory() == GIB
+    assert container_left() == 0
+
+
+@on_linux
+@pytest.mark.parametrize("own", ["", "0::/\n", "4:memory:/\n"])
+def test_without_a_limit_there_is_none(own, tmp_path, monkeypatch):
+    make_containers(tmp_path, monkeypatch, own, {"memory.max": "max\n"})
+    assert container_left() is None
+    monkeypatch.setattr(machine, "OWN_CGROUPS", tmp_path / "missing")
+    assert container_left() is None
+
+
+@on_linux
+def test_a_program_is_kept_to_its_container(tmp_path, monkeypatch):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    usage = {"memory.max": f"{GIB}\n", "memory.current": f"{GIB // 2}\n", "memory.stat": "anon 5\n"}
+    make_containers(tmp_path, monkeypatch, "0::/\n", usage)
+    try:
+        monkeypatch.setattr(machine, "NVIDIA", tmp_path)
+        keep_to_container()
+        assert resource.getrlimit(resource.RLIMIT_DATA) == before
+        monkeypatch.setattr(machine, "NVIDIA", tmp_path / "none")
+        keep_to_container()
+        with pytest.raises(MemoryError):
+            bytearray(GIB)
+        bytearray(GIB // 4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+@on_linux
+def test_a_limit_holds_for_its_block_alone():
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with limited_to(64 << 20):
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        assert 64 << 20 < soft < 1 << 45
+        assert hard == before[1]
+        with limited_to(1 << 40):  # one within another allows no more
+            assert resource.getrlimit(resource.RLIMIT_DATA)[0] == soft
+        with pytest.raises(MemoryError):
+            bytearray(128 << 20)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    with limited_to(None):
+        assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@on_linux
+def test_a_limit_of_address_space_is_known():
+    code = "from tenfold.core.machine import address_space; print(address_space())"
+    limited = ["prlimit", f"--as={GIB}", sys.executable, "-c", code]
+    assert subprocess.run(limited, capture_output=True, text=True, check=True).stdout.strip() == str(GIB)
+    assert address_space() is None or address_space() > GIB

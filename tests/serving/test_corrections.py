@@ -9,6 +9,7 @@ import pytest
 from served import Client, encoded, noise
 from small import SMALL
 
+from tenfold.core.errors import TenfoldError
 from tenfold.data import Source, read_splits
 from tenfold.recipe import Data
 from tenfold.serving import corrections as module
@@ -125,3 +126,44 @@ def test_nothing_half_written_stays(kept, monkeypatch):
     monkeypatch.undo()
     assert len(rows(kept.folder)) == 1
     assert not list(kept.folder.rglob("*.tmp"))
+
+
+def test_a_line_that_a_kill_left_torn_is_cut_off(kept):
+    kept.add(encoded(noise()), "cat", "dog", 0.5)
+    whole = (kept.folder / "corrections.csv").read_bytes()
+    kept.add(encoded(noise(seed=1)), "cat", "dog", 0.5)
+    for length in range(len(whole) + 1, len(whole) + 40, 13):
+        torn = (kept.folder / "corrections.csv").read_bytes()[:length]
+        (kept.folder / "corrections.csv").write_bytes(torn)
+        assert len(kept.all()) == 1
+        kept.add(encoded(noise(seed=1)), "cat", "dog", 0.5)
+        assert len(kept.all()) == len(rows(kept.folder)) == 2
+
+
+def test_what_a_kill_left_is_put_right_by_the_same_correction(kept):
+    """Killed after the picture was moved, or while it was written: its row is of before, or missing."""
+    picture = encoded(noise())
+    before = kept.add(picture, "cat", "dog", 0.5)
+    (kept.folder / "dog").mkdir()
+    (kept.folder / before.path).rename(kept.folder / "dog" / (kept.folder / before.path).name)
+    (kept.folder / "dog" / ".x.png.123.tmp").write_bytes(b"half")
+    after = kept.add(picture, "dog", "dog", 0.5)
+    assert kept.all() == [after]
+    files = [path.relative_to(kept.folder).as_posix() for path in kept.folder.rglob("*.*") if path.is_file()]
+    assert sorted(files) == sorted([".lock", "corrections.csv", after.path])
+
+
+@pytest.mark.parametrize(
+    "line", [b"cat/x.png,cat,dog\n", b"cat/x.png,cat,dog,high,now\n", b"\xff\n", b'"cat"x,1\n', b"null\n"]
+)
+def test_a_damaged_file_is_named_and_not_written_over(kept, line):
+    kept.add(encoded(noise()), "cat", "dog", 0.5)
+    path = kept.folder / "corrections.csv"
+    path.write_bytes(path.read_bytes() + line)
+    damaged = path.read_bytes()
+    with pytest.raises(TenfoldError, match=r"corrections\.csv: is damaged .*Restore it, or move it away"):
+        kept.add(encoded(noise(seed=1)), "cat", "dog", 0.5)
+    assert path.read_bytes() == damaged
+    path.unlink()
+    kept.add(encoded(noise(seed=1)), "cat", "dog", 0.5)
+    assert len(kept.all()) == 1

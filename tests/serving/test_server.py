@@ -31,7 +31,7 @@ def started(exported, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            env={**os.environ, **environment},
         )
         processes.append(process)
         lines = [process.stdout.readline()]
@@ -80,6 +80,8 @@ def test_no_thread_or_process_outlives_it(started):
     assert psutil.Process(process.pid).children(recursive=True) == []
     process.kill()
     assert process.wait(60) == -signal.SIGKILL
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
 
 
 def test_torch_is_not_loaded_for_an_exported_folder(exported):

@@ -122,6 +122,13 @@ def test_a_full_disk_is_explained_and_nothing_is_lost(few_digits, own_cache):
     same_features(wanted.open(), Slow(model)(split.images(slice(None))))
 
 
+def test_features_that_cannot_fit_are_refused_before_they_are_computed(few_digits, own_cache):
+    model, split = small_model(few_digits), few_digits.train
+    wanted = replace(feature_set(model, split, PLAIN), shape=(len(split), 10**15))
+    with pytest.raises(TenfoldError, match=r"features\.npy: the disk is full: [\d,]+\.\d MiB are needed"):
+        compute(wanted, split, PLAIN, Slow(model, left=0), quiet)
+
+
 def test_a_feature_set_is_named_by_all_that_decides_its_numbers(few_digits):
     split = few_digits.train
     model = small_model(few_digits)

@@ -10,7 +10,7 @@ import torch
 from small import small_recipe
 from torch.nn import functional as F
 
-from tenfold.core.errors import InputError
+from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.randomness import seed_for
 from tenfold.data.feeds import feed
 from tenfold.data.orders import epoch_order
@@ -325,3 +325,15 @@ def test_rates_follow_the_schedule_step_by_step(few_digits, tmp_path):
         records = list(fit(model, few_digits, recipe, Run(tmp_path)))
     assert rates == pytest.approx([0, 0.02, 0.04, 0.06, 0.04, 0.02])
     assert [record.learning_rate for record in records] == pytest.approx([0, 0.06])
+
+
+def test_a_run_whose_checkpoints_cannot_fit_is_refused_before_it_begins(few_digits, tmp_path):
+    """The weights of the added layer, of 4 PB, are declared and take no memory."""
+    recipe, run = small_recipe(), Run(tmp_path)
+    model = build_model(recipe.model, few_digits.image_shape, 10, seed=0)
+    model.add_module("wide", torch.nn.Linear(10**6, 10**9, device="meta"))
+    with pytest.raises(
+        TenfoldError, match=r"checkpoint: the disk is full: 19,07\d,\d{3},\d{3}\.\d MiB are needed"
+    ):
+        next(fit(model, few_digits, recipe, run))
+    assert list(tmp_path.iterdir()) == []

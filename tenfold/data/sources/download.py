@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from filelock import FileLock
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.core.files import cache_folder, explained_write
+from tenfold.core.files import cache_folder, check_room, explained_write
 from tenfold.core.terminal import is_live, make_console
 from tenfold.core.text import printable
 from tenfold.data.sources.trees import is_source_name
@@ -160,6 +160,7 @@ def _fetch_rest(url: str, partial: Path) -> None:
         start = had if answer.status == 206 else 0
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length else None
+        check_room(partial, int(length or 0))
         with open(partial, "ab" if start else "wb") as file:
             _copy(answer, file, partial.name.removesuffix(".part"), start, total)
     if total is not None and _size(partial) < total:

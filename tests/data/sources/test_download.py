@@ -21,13 +21,13 @@ MD5 = hashlib.md5(CONTENTS).hexdigest()
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `contents` at every path; `cut` bytes are sent before an answer breaks off, `ranges` says whether it
-    can go on in the middle. What was asked for is kept in `asked`."""
+    """Serves `contents` at every path, of a length that may be `claimed`; `cut` bytes are sent before an answer
+    breaks off, `ranges` says whether it can go on in the middle. What was asked for is kept in `asked`."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.contents, self.cut, self.ranges, self.asked = CONTENTS, 0, True, []
-        self.redirect = ""
+        self.redirect, self.claimed = "", 0
 
     def url(self, name: str = "file.bin") -> str:
         return f"http://127.0.0.1:{self.server_port}/{name}"
@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = self.server.contents[start:]
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(self.server.claimed or len(body)))
         self.end_headers()
         self.wfile.write(body[: self.server.cut] if self.server.cut else body)
 
@@ -137,6 +137,14 @@ def test_a_wrong_checksum_is_refused_and_removed(server):
     server.contents = CONTENTS
     download(wanted)
     assert wanted.path.read_bytes() == CONTENTS
+
+
+def test_a_file_that_the_disk_has_no_room_for_is_not_begun(server):
+    server.claimed = 2**60
+    wanted = Download(server.url(), MD5)
+    with pytest.raises(TenfoldError, match=r"the disk is full: 1,099,511,627,776\.0 MiB are needed"):
+        download(wanted)
+    assert not part_of(wanted).exists()
 
 
 def test_without_a_network_it_says_which_file_to_put_where(server):
