@@ -185,9 +185,7 @@ class Bench:
 
     def _kills_of_server(self, most: int) -> tuple[int, int]:
         """Kill a server while pictures are corrected: (positions, kills)."""
-        self.restore("empty")
-        self.must(ONE)
-        self.must(EXPORT)
+        self.bring_about((ONE, EXPORT))
         self.keep(SERVE)
         whole = session(self.commands)
         wanted, killed = outcome(self.folder), 0
