@@ -1,5 +1,6 @@
 """The command line: one thin function per verb. Heavy imports wait inside the verbs, so that `--help` is instant."""
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -85,15 +86,20 @@ def _run() -> None:
     except KeyboardInterrupt:
         sys.exit(training.STOPPED)
     except (MemoryError, RuntimeError, ImportError, OSError) as error:
-        if not is_out_of_memory(error):
+        lacking = _lacking(error)
+        if lacking is None:
             raise
-        print(f"tenfold: {_used_up(error)}", file=sys.stderr)
+        print(f"tenfold: {lacking}", file=sys.stderr)
         sys.exit(1)
 
 
-def _used_up(error: BaseException) -> str:
-    """What to do where memory is used up, by what limits it."""
+def _lacking(error: Exception) -> str | None:
+    """What to do where memory or open files are used up, by what limits them; None where it is something else."""
     said, space = printable(first_line(error)), address_space()
+    if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
+        return f"too many files are open at once ({said}). `ulimit -n 64` and more is enough."
+    if not is_out_of_memory(error):
+        return None
     if space is not None and space < LEAST_SPACE:
         return (
             f"the address space of {space / 2**30:.1f} GiB that `ulimit -v` allows is used up ({said}). PyTorch "

@@ -43,8 +43,11 @@ def container_left() -> int | None:
     """
     if sys.platform == "win32":
         return None
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    left = [int((1 - SPARED) * limit) - _held(folder) for limit, folder in _containers() if limit < machine]
+    machine, left = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), []
+    for limit, folder in _containers():
+        if limit < machine:
+            with suppress(OSError, ValueError):  # not readable here
+                left.append(int((1 - SPARED) * limit) - _held(folder))
     return max(0, min(left)) if left else None
 
 

@@ -47,6 +47,14 @@ def test_too_small_an_address_space_is_told_with_what_lifts_it(gib, tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_too_few_open_files_are_told(pictures, tmp_path):
+    limited = ["prlimit", "--nofile=8", *words("inspect", pictures)]
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.startswith("tenfold: too many files are open at once (")
+    assert done.stderr.endswith("`ulimit -n 64` and more is enough.\n")
+
+
 @pytest.mark.slow
 def test_64_open_files_are_enough(pictures, tmp_path):
     """For training, and for a sweep with two workers."""
