@@ -37,6 +37,7 @@ class Session:
 
 def session(commands: Killing, at: int = 0) -> Session:
     """Serve MODEL, send SAID, and end the server, unless it is killed at its change number `at` before."""
+    commands.log.write_bytes(b"")  # what the last server said is not this one's
     with ThreadPoolExecutor(1) as pool:
         words = ("serve", MODEL, "--port", "0", "--corrections", "kept")
         running = pool.submit(commands.run, *words, at=at)

@@ -223,7 +223,8 @@ def _unsealed(content: bytes) -> bytes:
         value = json.loads(content)
     except ValueError:
         return content
-    value.pop("blake2b", None)
+    if isinstance(value, dict):
+        value.pop("blake2b", None)
     return json.dumps(value, indent=2).encode()
 
 
