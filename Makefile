@@ -4,8 +4,9 @@ BIN := .venv/bin
 READY := .venv/.ready
 TESTABLE := .venv/.testable
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint docs dist notebooks clean
+.PHONY: demo test test-slow lint docs dist notebooks clean
 
 demo: $(READY)
 	$(BIN)/tenfold train digits --name demo --overwrite
@@ -15,7 +16,10 @@ demo: $(READY)
 	@echo "to use tenfold in this shell: . $(BIN)/activate"
 
 test: $(TESTABLE)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-slow: $(TESTABLE)
+	$(PYTEST) -m slow
 
 lint: $(TESTABLE)
 	$(BIN)/ruff check
