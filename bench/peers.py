@@ -132,13 +132,11 @@ def ours(data: Path, minutes: float, work: Path) -> dict[str, Any]:
         "/".join(Path(path).parts[-2:]): names[place]
         for path, place in zip(answers.paths, answers.predicted, strict=True)
     }
-    options = run.recipe["model"]
-    how = (
-        options["name"]
-        if options["name"] != "backbone"
-        else f"{options['backbone']}, {options['image_size']} px"
-    )
-    return {"how": how + (", fine-tuned" if options.get("unfreeze") else ""), "predicted": said}
+    model = run.recipe.model
+    how = model.name
+    if how == "backbone":
+        how = f"{model.options['backbone']}, {model.options['image_size']} px"
+    return {"how": how + (", fine-tuned" if model.options.get("unfreeze") else ""), "predicted": said}
 
 
 def theirs(name: str, python: str, data: Path, minutes: float, work: Path) -> dict[str, Any] | None:
