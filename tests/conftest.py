@@ -4,16 +4,18 @@ import gc
 import io
 import json
 import os
+import secrets
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import hypothesis
 import pytest
 from filelock import FileLock
-from small import DEMO, SHAPES, SMALL, Answer, draw_pictures, first, tenfold
+from small import DEMO, SHAPES, SMALL, STEADY, Answer, draw_pictures, first, tenfold
 
 # A shell that starts the tests in the background has interrupts ignored, and the processes that the tests start and
 # interrupt would inherit that.
@@ -174,6 +176,65 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     For tests that look at none, where a fixture of the file or another test draws those of such a run.
     """
     monkeypatch.setattr("tenfold.report.page.draw_figures", lambda run, evidence, splits=None: None)
+
+
+@pytest.fixture(scope="session")
+def run_of_two(once) -> tuple[Path, Answer]:
+    """A run folder that two processes made of the digits together, and what the command said."""
+
+    def train(folder: Path) -> Answer:
+        return tenfold("train", "digits", "--processes", "2", "--out", folder, "--name", "two", *STEADY)
+
+    folder, answer = once("together", train)
+    assert answer.status == 0, answer.err
+    return folder / "two", answer
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """A Ray cluster on this machine: a head without CPUs, and two nodes with one each."""
+
+    address: str
+    process: subprocess.Popen[str]
+
+    def tell(self, word: str) -> None:
+        """Have one node killed ("kill"), or another one join ("add")."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline().strip() == "done"
+
+
+@pytest.fixture(scope="session")
+def cluster(cache: Path) -> Iterator[tuple[Nodes, dict[str, str]]]:
+    """The nodes, which let in only who has the token, and what must be in the environment of who joins them.
+
+    One cluster for all tests, because it takes seconds to start; a test that kills a node adds another one.
+    """
+    pytest.importorskip("ray", reason="Ray is not installed (extra: cluster)")
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    variables = {**token, "RAY_USAGE_STATS_ENABLED": "0"}
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).parent / "support" / "ray_nodes.py")],
+        env={**os.environ, **variables},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    yield Nodes(process.stdout.readline().strip(), process), variables
+    process.communicate(timeout=400)
+
+
+@pytest.fixture
+def nodes(cluster: tuple[Nodes, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> Nodes:
+    """The cluster, which commands of this test may join."""
+    found, variables = cluster
+    for name, text in variables.items():
+        monkeypatch.setenv(name, text)
+    return found
 
 
 @pytest.fixture(scope="session")

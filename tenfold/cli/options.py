@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from tenfold.core.errors import InputError
 from tenfold.core.text import printable
 
 if TYPE_CHECKING:
@@ -122,37 +123,82 @@ class OwnWords:
         return {"model": self.given}
 
 
-def _in_processes(count: int | None) -> None:
-    """Run this very command in so many processes, unless this is one of them."""
-    if count is None or count == 1:
-        return
-    from tenfold.workbench.processes import launch
-
-    at = next(i for i, word in enumerate(sys.argv) if word.partition("=")[0] == "--processes")
-    after = sys.argv[at + (1 if "=" in sys.argv[at] else 2) :]
-    launch(count, [*sys.argv[1:at], *after])
-    raise typer.Exit
-
-
 @dataclass(frozen=True)
 class ProcessWords:
-    """The words that ask for several processes, which no verb hears of."""
+    """The words that ask for several processes, here or on a cluster; each of them runs the same command."""
 
     processes: Annotated[
         int | None,
         typer.Option(
-            "--processes",
-            min=1,
-            metavar="N",
-            callback=_in_processes,
-            help="Learn in so many processes of this machine together.",
+            "--processes", min=1, metavar="N", help="Learn in so many processes of this machine together."
+        ),
+    ] = None
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Learn on a Ray cluster: HOST:PORT, auto or local; needs --workers.",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, metavar="N", help="How many processes of the cluster learn together."
         ),
     ] = None
 
+    def start(self, device: str) -> None:
+        """Run this very command in those processes, and end with them; nothing where none are asked for.
+
+        Raises InputError for words that do not go together.
+        """
+        self._check()
+        if self.cluster is not None and self.workers is not None:
+            from tenfold.workbench.cluster import Asked, launch
+
+            launch(Asked(self.cluster, self.workers, _without("--cluster", "--workers"), device))
+        elif (self.processes or 1) > 1:
+            from tenfold.workbench.processes import launch
+
+            launch(self.processes or 1, _without("--processes"))
+        else:
+            return
+        raise typer.Exit
+
+    def _check(self) -> None:
+        if self.cluster is not None and self.processes is not None:
+            raise InputError(
+                f"--processes {self.processes}: is for this machine alone. Say --workers N with --cluster."
+            )
+        if self.cluster is None and self.workers is not None:
+            raise InputError(
+                f"--workers {self.workers}: on which cluster? Add --cluster ADDRESS, or say --processes "
+                f"{self.workers} for this machine alone."
+            )
+        if self.cluster is not None and self.workers is None:
+            raise InputError(
+                f"--cluster {self.cluster}: how many processes shall learn together? Add --workers N, at most one "
+                "for each CPU of the cluster, or for each GPU where it has any."
+            )
+
     @property
     def keywords(self) -> dict[str, Any]:
-        """None."""
+        """None: no verb hears of them."""
         return {}
+
+
+def _without(*options: str) -> tuple[str, ...]:
+    """The words of this command but for those options and their values."""
+    left: list[str] = []
+    words = iter(sys.argv[1:])
+    for word in words:
+        name, equals, _ = word.partition("=")
+        if name not in options:
+            left.append(word)
+        elif not equals:
+            next(words, None)
+    return tuple(left)
 
 
 # What a verb's parameter is without any of its options.

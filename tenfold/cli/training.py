@@ -66,6 +66,7 @@ def train(
     processes: ProcessWords = PROCESSES,
 ) -> None:
     """Train a recipe on a source, test it, and write its report."""
+    processes.start(device)
     given, began = keywords(locals()), time.perf_counter()  # Loading what trains takes seconds; they count.
     with loading():
         from tenfold.workbench.verbs import train
@@ -84,6 +85,7 @@ def resume(
     processes: ProcessWords = PROCESSES,
 ) -> None:
     """Go on with an interrupted run from its last checkpoint."""
+    processes.start(device)
     with loading():
         from tenfold.workbench.verbs import resume
 
@@ -103,6 +105,7 @@ def evaluate(
     processes: ProcessWords = PROCESSES,
 ) -> None:
     """Test a run's model again, on its data or on other images."""
+    processes.start(device)
     with loading():
         from tenfold.workbench.verbs import evaluate
 

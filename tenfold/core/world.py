@@ -111,7 +111,9 @@ ALONE = World()
 
 
 class RankError(TenfoldError):
-    """Another process of the world is gone, or does not answer."""
+    """Another process of the world is gone, or does not answer: whoever watches over them looks for that one."""
+
+    exit_status = 3
 
 
 def processes_meant() -> int:
@@ -155,17 +157,15 @@ def joined(device: torch.device) -> Iterator[World]:
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"--device {device.type}: processes learn together on a CPU or on CUDA GPUs only.")
-    patience = timedelta(seconds=_patience())
+    wait = timedelta(seconds=patience())
     from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
     with _explained(World(_number("RANK", 0), processes_meant())):
-        store, rank, size = next(rendezvous("env://", timeout=patience))
+        store, rank, size = next(rendezvous("env://", timeout=wait))
         # What processes that were lost have left in the store must not be taken for these ones' words.
         store = PrefixStore(f"tenfold {_restarts()}", store)
-        torch.distributed.init_process_group(
-            backend, store=store, rank=rank, world_size=size, timeout=patience
-        )
+        torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=wait)
     try:
         yield _present()
     finally:
@@ -184,7 +184,8 @@ def _present() -> World:
     return World(rank, size, _number("LOCAL_RANK", 0))
 
 
-def _patience() -> float:
+def patience() -> float:
+    """Seconds that a rank waits for another one. Raises InputError for what is no number of them."""
     text = os.environ.get(PATIENCE, str(USUAL_PATIENCE))
     try:
         seconds = float(text)
@@ -201,7 +202,7 @@ def _explained(world: World) -> Iterator[None]:
         yield
     except RuntimeError as error:
         slow = "imed out" in str(error) or "imeout" in str(error)
-        fault = f"did not answer for {_patience():g} s ({PATIENCE})" if slow else "is gone"
+        fault = f"did not answer for {patience():g} s ({PATIENCE})" if slow else "is gone"
         raise RankError(
             f"rank {world.rank} of {world.size}: another process {fault}. `tenfold resume` goes on from the last "
             "checkpoint, with as many processes as there are then."
@@ -245,6 +246,6 @@ class _Ended:
 def _tell(store: Any, key: str, world: World, what: Any) -> None:
     """Say it, and wait until all have heard: the store may end with this process."""
     store.set(key, pickle.dumps(what).hex())
-    end = time.monotonic() + _patience()
+    end = time.monotonic() + patience()
     while store.add(f"{key} heard", 0) < world.size - 1 and time.monotonic() < end:
         time.sleep(LOOK)

@@ -4,32 +4,28 @@ Nodes need tenfold installed, and nothing else: a trial's run folder is sent to 
 end, so no path has to be shared. A node that is lost takes only what its trials did since their last return.
 """
 
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from tenfold.core.errors import InputError, TenfoldError
+from tenfold.core.cluster import connect, first_line, need_ray
+from tenfold.core.errors import TenfoldError
 from tenfold.core.files import atomic
 from tenfold.data import Source, Splits, read_splits
 from tenfold.recipe import Data, parse_recipe
 from tenfold.sweeps.trial import Report, TrialTask, carry_out
 
-try:
-    ray: Any = import_module("ray")
-except ImportError:
-    raise InputError("--cluster needs Ray. Install it with `pip install 'tenfold[cluster]'`.") from None
+ray: Any = need_ray()
 
 # More pixels than this are not sent: every node opens the source by its path instead.
 MOST_SENT = 4 * 2**30
-# How long to wait for an answer from the cluster's address, and for its first free node, in seconds.
-ANSWER, FIRST_NODE = 5.0, 120.0
+# How long to wait for the cluster's first free node, in seconds.
+FIRST_NODE = 120.0
 
 Files = dict[str, bytes]
 
@@ -37,13 +33,12 @@ Files = dict[str, bytes]
 class RayWorkers:
     """Up to `count` trials at a time (default: as many as fit) on the cluster at `address`.
 
-    Each has `threads` CPUs, and a GPU of its own where the cluster has any. The address "local" starts Ray on this
-    machine, on the loopback interface, without dashboard and with a token of its own. Raises InputError where
-    nothing answers at the address.
+    Each has `threads` CPUs, and a GPU of its own where the cluster has any. Raises InputError where nothing answers
+    at the address.
     """
 
     def __init__(self, address: str, count: int | None, threads: int) -> None:
-        _connect(address)
+        connect(address)
         resources = ray.cluster_resources()
         self.address, self.threads = address, threads
         self.gpus = 1 if resources.get("GPU", 0) >= 1 else 0
@@ -146,7 +141,7 @@ class _Slot:
         task, self.task = self.task, None
         if task is None:
             return []
-        return [{"event": "lost", "trial": task.trial, "reason": _first_line(error)}]
+        return [{"event": "lost", "trial": task.trial, "reason": first_line(error)}]
 
 
 class Trainer:
@@ -177,27 +172,6 @@ class Trainer:
                 yield {**report, "files": _pack(Path(folder))} if report["event"] == "ended" else report
 
 
-def _connect(address: str) -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address == "local":
-        ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
-        return
-    host, _, port = address.rpartition(":")
-    if address != "auto" and not (host and port.isdecimal()):
-        raise InputError(
-            f"--cluster {address}: expected HOST:PORT of the cluster's head node, auto, or local."
-        )
-    try:
-        if address != "auto":
-            socket.create_connection((host, int(port)), timeout=ANSWER).close()
-        ray.init(address=address, **quiet)
-    except (OSError, RuntimeError, ray.exceptions.RayError) as error:
-        raise InputError(
-            f"--cluster {address}: the cluster cannot be reached ({_first_line(error)}). Start one with "
-            "`ray start --head` (see docs/sweeps.md), and give the address that it prints."
-        ) from None
-
-
 def _portable(splits: Splits) -> Splits:
     """The splits with their shared pixels as one plain array, which Ray stores once and maps on each node."""
     pixels = np.asarray(splits.train.pixels)
@@ -218,8 +192,3 @@ def _unpack(files: Files, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic(path) as temporary:
             temporary.write_bytes(content)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

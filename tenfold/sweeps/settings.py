@@ -1,13 +1,11 @@
 """What is said of a sweep, as two values: what it is to try, and who carries it out."""
 
-import os
-import secrets
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tenfold.core.cluster import prepare
 from tenfold.core.errors import InputError, nearest
 from tenfold.sweeps.local_workers import LocalWorkers, Workers, threads_each
 from tenfold.workbench.request import SourceOptions
@@ -80,8 +78,7 @@ class Crew:
     def hire(self, folder: Path) -> Workers:
         """The workers; those of this machine write what they print below `folder`."""
         if self.cluster is not None:
-            settings = _ray_settings(self.cluster)
-            os.environ.update({name: text for name, text in settings if name not in os.environ})
+            prepare(self.cluster)
             from tenfold.sweeps.ray_cluster import RayWorkers
 
             return RayWorkers(self.cluster, self.workers, self.threads or 1)
@@ -117,13 +114,3 @@ def _at_least_one(**numbers: int | None) -> None:
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise InputError(f"--{name} {number}: expected 1 or more; leave it out for the default.")
-
-
-def _ray_settings(cluster: str) -> Iterator[tuple[str, str]]:
-    """What Ray reads from the environment, and only once, when it is imported."""
-    if cluster.startswith(("127.", "localhost:", "local")):
-        # Otherwise Ray takes the loopback address for the machine's outer one.
-        yield "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0"
-    if cluster == "local" and "ray" not in sys.modules:
-        yield "RAY_AUTH_MODE", "token"
-        yield "RAY_AUTH_TOKEN", secrets.token_hex(32)

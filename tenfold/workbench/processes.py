@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 
 from tenfold.core.errors import InputError, TenfoldError
-from tenfold.core.world import processes_meant
+from tenfold.core.world import RankError, processes_meant
 
 # What a rank ends with that has said itself what went wrong, or was told to stop.
 _SAID = (1, 2, 130)
@@ -50,6 +50,8 @@ def launch(processes: int, words: Sequence[str]) -> None:
         raise SystemExit(128 + error.sigval) from None
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
+        if failure.exitcode == RankError.exit_status:
+            raise SystemExit(1) from None
         if failure.exitcode in _SAID:
             raise SystemExit(failure.exitcode) from None
         how = f"by {failure.signal_name()}" if failure.exitcode < 0 else f"with status {failure.exitcode}"

@@ -1,5 +1,6 @@
 """Words of a command line as values: sources, recipes and overrides, and groups of options."""
 
+import sys
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from tenfold.cli.options import (
     OWN,
     FolderWords,
     OwnWords,
+    ProcessWords,
     SourceWords,
     fetched,
     is_source,
@@ -19,6 +21,7 @@ from tenfold.cli.options import (
     with_groups,
 )
 from tenfold.core.errors import InputError
+from tenfold.workbench.cluster import Asked
 
 
 @pytest.mark.parametrize(
@@ -109,3 +112,42 @@ def test_the_options_of_groups_are_options_of_the_verb():
         assert CliRunner().invoke(app, words).exit_code == 0
     assert heard == [("a", Outer(), False), ("a", Outer("y", Inner(3)), True)]
     assert CliRunner().invoke(app, ["a", "--size", "many"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--workers", "2"], "--workers 2: on which cluster? Add --cluster ADDRESS, or say --processes 2"),
+        (["--cluster", "local"], "--cluster local: how many processes shall learn together? Add --workers N"),
+        (
+            ["--cluster", "auto", "--workers=2", "--processes", "2"],
+            "--processes 2: is for this machine alone",
+        ),
+    ],
+)
+@pytest.mark.parametrize("verb", [("train", "digits"), ("resume", "runs/x"), ("evaluate", "runs/x")])
+def test_words_for_processes_that_do_not_go_together_are_refused(verb, words, message, command, tmp_path):
+    answer = command(*verb, *words, folder=tmp_path)
+    assert (answer.status, answer.out) == (2, "")
+    assert message in answer.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "digits", "--cluster", "10.0.0.1:6379", "--workers=2", "--name", "x", "fit.epochs=2"],
+        ["train", "--workers", "2", "digits", "--name", "x", "--cluster=10.0.0.1:6379", "fit.epochs=2"],
+    ],
+)
+def test_each_process_gets_the_command_without_what_asks_for_processes(words, monkeypatch):
+    asked = []
+    monkeypatch.setattr(sys, "argv", ["tenfold", *words])
+    monkeypatch.setattr("tenfold.workbench.cluster.launch", asked.append)
+    with pytest.raises(typer.Exit):
+        ProcessWords(cluster="10.0.0.1:6379", workers=2).start("cpu")
+    assert asked == [Asked("10.0.0.1:6379", 2, ("train", "digits", "--name", "x", "fit.epochs=2"), "cpu")]
+
+
+def test_one_process_is_this_one():
+    ProcessWords(processes=1).start("auto")
+    ProcessWords().start("auto")

@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw
 SHAPES = ("circle", "cross", "square")
 # A model and a run of a moment, on top of the recipe `digits`; no augmentation, so that it learns at once.
 SMALL = ("model.filters=[4]", "model.dense=8", "augment=[]", "fit.epochs=2")
+# The same without dropout, of which each of several processes draws its own.
+STEADY = (*SMALL, "model.dropout=0.0")
 # The digits with everything random taking part: starting weights, order, augmentation, dropout.
 DEMO = ("model.filters=[8]", "model.dense=32", "fit.epochs=8", "--seed", "3")
 

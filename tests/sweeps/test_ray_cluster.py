@@ -1,6 +1,5 @@
 """Trials on a Ray cluster of several nodes on this machine, a node and the driver killed in the middle."""
 
-import secrets
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +13,6 @@ from tenfold.sweeps.ledger import Ledger
 
 pytest.importorskip("ray", reason="Ray is not installed (extra: cluster)")
 
-NODES = Path(__file__).parents[1] / "support" / "ray_nodes.py"
 ARGUMENTS = ("digits", "model.filters=[4]", "model.dense=4,8", "augment=[]", "fit.epochs=8", "--seeds", "2")
 # Two trials, each as short as can be.
 TWO = ("digits", "model.filters=[4]", "model.dense=4,8", "augment=[]", "fit.epochs=1")
@@ -24,35 +22,9 @@ def events(folder: Path, event: str) -> list[dict]:
     return [entry for entry in Journal(folder).events if entry["event"] == event]
 
 
-@pytest.fixture
-def nodes(monkeypatch):
-    """A head without CPUs and two nodes with one each, that let in only who has the token; and a way to tell them."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    process = subprocess.Popen(
-        [sys.executable, str(NODES)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    address = process.stdout.readline().strip()
-
-    def tell(word: str) -> None:
-        process.stdin.write(word + "\n")
-        process.stdin.flush()
-        assert process.stdout.readline().strip() == "done"
-
-    yield address, tell
-    process.communicate(timeout=400)
-
-
 @pytest.mark.slow
 def test_a_sweep_outlives_a_node_and_its_driver(nodes, tmp_path):
-    address, tell = nodes
+    address = nodes.address
     assert address.startswith("127.0.0.1:")
     sweep = tmp_path / "runs" / "far"
     driver = subprocess.Popen(
@@ -62,12 +34,12 @@ def test_a_sweep_outlives_a_node_and_its_driver(nodes, tmp_path):
         stderr=subprocess.STDOUT,
     )
     wait_for(lambda: sweep.is_dir() and len(events(sweep, "started")) >= 2)
-    tell("kill")
+    nodes.tell("kill")
     wait_for(lambda: events(sweep, "lost"))
     wait_for(lambda: events(sweep, "ended"))
     driver.kill()
     driver.wait()
-    tell("add")
+    nodes.tell("add")
     answer = tenfold("sweep", "--name", "far", "--cluster", address, folder=tmp_path)
     assert answer.status == 0, answer.err
     assert f"on the Ray cluster {address}" in answer.out
@@ -117,15 +89,3 @@ def test_a_source_too_large_to_send_is_opened_by_its_path(pictures, tmp_path, mo
     assert done.returncode == 0, done.stderr
     ledger = Ledger(Journal(tmp_path / "large").events)
     assert [trial.state for trial in ledger.trials] == ["done"] * 2
-
-
-@pytest.mark.parametrize(
-    ("address", "message"),
-    [("127.0.0.1:1", "the cluster cannot be reached"), ("nowhere", "expected HOST:PORT")],
-)
-def test_a_cluster_that_does_not_answer_is_refused(address, message, tmp_path, command):
-    answer = command("sweep", *ARGUMENTS, "--name", "x", "--cluster", address, folder=tmp_path)
-    assert answer.status == 2
-    assert f"--cluster {address}" in answer.err
-    assert message in answer.err
-    assert "Traceback" not in answer.err

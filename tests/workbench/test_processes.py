@@ -1,32 +1,22 @@
 """`--processes`: one run by several processes, and what becomes of it when one is lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import psutil
 import pytest
-from small import SMALL, tenfold, wait_for, words
+from small import STEADY, tenfold, wait_for, words
 
 from tenfold.runs.folder import Run
 
-# Without dropout, of which each process draws its own.
-STEADY = (*SMALL, "model.dropout=0.0")
-
-
-@pytest.fixture(scope="module")
-def together(cache, tmp_path_factory):
-    """A run of two processes."""
-    out = tmp_path_factory.mktemp("together")
-    answer = tenfold("train", "digits", "--processes", "2", "--out", out, "--name", "two", *STEADY)
-    assert answer.status == 0, answer.err
-    return answer, Run(out / "two")
-
 
 @pytest.mark.usefixtures("undrawn")
-def test_two_processes_make_one_run_that_says_everything_once(together, command, tmp_path):
-    answer, run = together
+def test_two_processes_make_one_run_that_says_everything_once(run_of_two, command, tmp_path):
+    folder, answer = run_of_two
+    run = Run(folder)
     assert answer.out.count("test accuracy") == 1
     assert answer.err == ""
     assert run.environment["processes"] == 2
@@ -41,8 +31,8 @@ def test_two_processes_make_one_run_that_says_everything_once(together, command,
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_run_of_processes_is_tested_again_alone_with_the_same_bits(together, command):
-    _, run = together
+def test_a_run_of_processes_is_tested_again_alone_with_the_same_bits(run_of_two, command, tmp_path):
+    run = Run(shutil.copytree(run_of_two[0], tmp_path / "two"))
     before = run.test_predictions.probabilities.copy()
     assert command("evaluate", run.path).status == 0
     assert (run.test_predictions.probabilities == before).all()
