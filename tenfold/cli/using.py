@@ -27,7 +27,10 @@ def predict(
         typer.Option("--format", metavar="table|csv|jsonl|parquet", help="How to write the answers."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write them to FILE (its ending names the format).")
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write them to FILE (its ending names the format), of a cluster to a folder."
+        ),
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Probabilities without the temperature.")] = False,
     accuracy: Annotated[
@@ -37,6 +40,12 @@ def predict(
     conformal: Annotated[
         float | None,
         typer.Option(metavar="COVERAGE", help="Add the set of classes that holds the true one so often."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Answer on a Ray cluster, into Parquet files in the folder of --out."
+        ),
     ] = None,
     device: DeviceOption = "auto",
     own: OwnWords = OWN,
@@ -51,7 +60,15 @@ def predict(
 
     question = Question(accuracy, conformal, raw)
     if not predict_command(
-        run, images or [], question, top=top, form=form, out=out, device=device, own=own.given
+        run,
+        images or [],
+        question,
+        top=top,
+        form=form,
+        out=out,
+        device=device,
+        own=own.given,
+        cluster=cluster,
     ):
         raise typer.Exit(1)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from tenfold.core.errors import InputError
 
+# Beginnings of the variables that a command hands on to its processes on the nodes.
+_HANDED_ON = ("TENFOLD_", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "HF_TOKEN", "HF_ENDPOINT")
 # How long to wait for an answer from the cluster's address, in seconds.
 ANSWER = 5.0
 
@@ -67,6 +69,11 @@ def connect(address: str, variables: Mapping[str, str] | None = None) -> Any:
             "`ray start --head` (see docs/scale.md), and give the address that it prints."
         ) from None
     return ray
+
+
+def handed_on() -> dict[str, str]:
+    """Those of this process's environment that its processes on the nodes need before they import anything."""
+    return {name: text for name, text in os.environ.items() if name.startswith(_HANDED_ON)}
 
 
 def first_line(error: BaseException) -> str:

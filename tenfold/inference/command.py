@@ -13,8 +13,9 @@ from tenfold.core.numbers import interval, percent
 from tenfold.core.terminal import is_live, make_console
 from tenfold.core.text import plural
 from tenfold.inference.answers import Answers
+from tenfold.inference.on_cluster import Asked, answers_on_cluster, check_place
 from tenfold.inference.opening import FEW, Model, open_model
-from tenfold.inference.pictures import pictures_of
+from tenfold.inference.pictures import Pictures, pictures_of
 from tenfold.inference.predict import Question, answered
 from tenfold.inference.writers import choose_format, writer
 
@@ -37,10 +38,12 @@ def predict_command(
     out: Path | None = None,
     device: str = "auto",
     own: "OwnModel | None" = None,
+    cluster: str | None = None,
 ) -> bool:
     """Answer about the pictures that `words` name; whether all of them could be read.
 
-    `own` is the user's own module, where the run's model is one.
+    `own` is the user's own module, where the run's model is one. On a Ray `cluster` (its address), `out` is a folder
+    of Parquet files.
 
     Raises InputError, before any picture is read, for words, options and a run that cannot be used.
     """
@@ -48,13 +51,18 @@ def predict_command(
         raise InputError(
             f"no pictures were named: `tenfold predict {run} picture.jpg`, a folder, or - for a list."
         )
-    form = choose_format(form, out, top)
+    parts = None if cluster is None else check_place(out, form, top)
+    form = "parquet" if parts else choose_format(form, out, top)
     model = open_model(run, own)
     question.check(model)
     for note in model.notes:
         _say(note)
     pictures = pictures_of(words, model.contract.class_names)
     own_data = model.owns(words)
+    if cluster is not None and parts is not None:
+        places = tuple(word for word in words if Path(word).exists())
+        asked = Asked(run, model.contract.weights, question, str(Path.cwd()), places, device, own_data, own)
+        return _on_cluster(cluster, asked, pictures, parts)
     few = pictures.count is not None and pictures.count <= FEW and not own_data
     predictor = model.predictor(few, device, exactly=own_data)
     totals = _Totals()
@@ -76,17 +84,30 @@ def predict_command(
     return not totals.unreadable
 
 
+def _on_cluster(address: str, asked: Asked, pictures: Pictures, out: Path) -> bool:
+    totals = _Totals()
+    with _progress(pictures.count) as note:
+        for part in answers_on_cluster(address, asked, pictures, out, _say):
+            totals.count(part.pictures, part.right, part.labelled, part.unreadable)
+            note(totals.pictures + totals.unreadable)
+    totals.tell(out)
+    return not totals.unreadable
+
+
 class _Totals:
     def __init__(self) -> None:
         self.pictures = self.unreadable = self.right = self.labelled = 0
 
     def add(self, answers: Answers) -> None:
         """Count a block, and list what could not be read."""
-        self.pictures += len(answers)
-        self.unreadable += len(answers.unreadable)
-        right, labelled = answers.right
+        self.count(len(answers), *answers.right, answers.unreadable)
+
+    def count(self, pictures: int, right: int, labelled: int, unreadable: Sequence[tuple[str, str]]) -> None:
+        """Count so many answers, and list what could not be read."""
+        self.pictures += pictures
+        self.unreadable += len(unreadable)
         self.right, self.labelled = self.right + right, self.labelled + labelled
-        for name, reason in answers.unreadable:
+        for name, reason in unreadable:
             _say(f"{name}: cannot be read: {reason}")
 
     def tell(self, out: Path | None) -> None:

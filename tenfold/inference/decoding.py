@@ -39,11 +39,16 @@ class Block:
     unreadable: list[tuple[str, str]]
 
 
-def blocks(pictures: Iterable[Picture], target: Target, size: int) -> Iterator[Block]:
-    """All pictures in their order, in blocks of exactly `size` readable ones; only the last may have fewer."""
+def blocks(
+    pictures: Iterable[Picture], target: Target, size: int, *, inline: bool = False
+) -> Iterator[Block]:
+    """All pictures in their order, in blocks of exactly `size` readable ones; only the last may have fewer.
+
+    `inline`: decoded by the caller alone, without threads and processes of this machine.
+    """
     waiting: list[Block] = []
     ready = 0
-    for block in _decoded(pictures, target):
+    for block in _decoded(pictures, target, inline):
         waiting.append(block)
         ready += len(block.names)
         while ready >= size:
@@ -74,9 +79,13 @@ def _cut(block: Block, start: int, stop: int) -> Block:
     )
 
 
-def _decoded(pictures: Iterable[Picture], target: Target) -> Iterator[Block]:
+def _decoded(pictures: Iterable[Picture], target: Target, inline: bool) -> Iterator[Block]:
     """Blocks as they come: the first ones from here; of more, plain PNG files from threads, others from processes."""
-    work = _chunks(pictures, max(8, min(CHUNK_IMAGES, CHUNK_BYTES // _bytes(target))))
+    work = chunks(pictures, max(8, min(CHUNK_IMAGES, CHUNK_BYTES // _bytes(target))))
+    if inline:
+        for chunk in work:
+            yield _block(chunk, *decode_all([picture.encoded for picture in chunk], target))
+        return
     plain = yield from _here(work, target)
     for way in (_in_threads, _in_processes) if plain else (_in_processes,):
         first = next(work, None)
@@ -206,14 +215,14 @@ def _block(chunk: list[Picture], pixels: np.ndarray, faults: list[str | None]) -
     return Block([p.name for p in readable], [p.label for p in readable], pixels, unreadable)
 
 
-def _chunks(pictures: Iterable[Picture], images: int) -> Iterator[list[Picture]]:
-    """Pictures in lists that are limited in number and in bytes."""
+def chunks(pictures: Iterable[Picture], images: int, most: int = CHUNK_BYTES) -> Iterator[list[Picture]]:
+    """Pictures in lists that are limited in number, and in the `most` bytes that come with them."""
     chunk: list[Picture] = []
     size = 0
     for picture in pictures:
         chunk.append(picture)
         size += _size(picture.encoded)
-        if len(chunk) == images or size >= CHUNK_BYTES:
+        if len(chunk) == images or size >= most:
             yield chunk
             chunk, size = [], 0
     if chunk:

@@ -1,6 +1,6 @@
 """`tenfold predict`: pictures in, named classes out, block after block, so that a million of them fit."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -92,6 +92,19 @@ def answered(
     model: Model, predictor: Predictor, pictures: Iterable[Picture], question: Question
 ) -> Iterator[Answers]:
     """Answers in blocks of as many pictures as `predictor` takes at once, in order."""
+    ask = asking(model, predictor, question)
+    work = blocks(pictures, model.contract.target, predictor.batch)
+    first = list(islice(work, 2))
+    if len(first) < 2:  # all threads on the one batch
+        yield from map(ask, first)
+        return
+    with predictor.side_by_side() as calls, ThreadPoolExecutor(calls) as pool:
+        for _, answers in in_order(partial(pool.submit, ask), chain(first, work), calls):
+            yield answers
+
+
+def asking(model: Model, predictor: Predictor, question: Question) -> Callable[[Block], Answers]:
+    """What answers one block of pictures."""
 
     def ask(block: Block) -> Answers:
         answers = answer(
@@ -107,14 +120,7 @@ def answered(
         )
         return answers.uncorrected() if question.raw else answers
 
-    work = blocks(pictures, model.contract.target, predictor.batch)
-    first = list(islice(work, 2))
-    if len(first) < 2:  # all threads on the one batch
-        yield from map(ask, first)
-        return
-    with predictor.side_by_side() as calls, ThreadPoolExecutor(calls) as pool:
-        for _, answers in in_order(partial(pool.submit, ask), chain(first, work), calls):
-            yield answers
+    return ask
 
 
 def _logits(model: Model, predictor: Predictor, pixels: np.ndarray) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Answers written as they come: a table to read, CSV, JSON lines or Parquet."""
 
 import io
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO
 
 from tenfold.core.errors import InputError, nearest
 from tenfold.core.files import atomic
@@ -116,6 +117,32 @@ class _Parquet:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+# Where a file's note lies among its metadata.
+_NOTE = b"tenfold"
+
+
+def parquet_file(answers: Answers, note: dict[str, Any]) -> bytes:
+    """A whole Parquet file of answers, with a note (JSON) in its metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(answers).with_metadata({_NOTE: json.dumps(note).encode()})
+    file = io.BytesIO()
+    pq.write_table(pa.table(answers.columns(), schema=schema), file)
+    return file.getvalue()
+
+
+def parquet_note(file: Path | BinaryIO) -> dict[str, Any]:
+    """The note of such a file. Raises InputError where it is damaged, or has none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return json.loads((pq.read_schema(file).metadata or {})[_NOTE])
+    except (pa.ArrowException, KeyError, ValueError):
+        raise InputError(f"{file}: is no file of answers, or damaged. Remove it; it is made again.") from None
 
 
 def _schema(answers: Answers) -> Any:

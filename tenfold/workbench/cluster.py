@@ -19,11 +19,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from tenfold import __version__
-from tenfold.core.cluster import connect, first_line, need_ray
+from tenfold.core.cluster import connect, first_line, handed_on, need_ray
 from tenfold.core.errors import InputError, TenfoldError
 from tenfold.core.text import plural
 from tenfold.core.world import RankError, patience, processes_meant
 
+# Ray would print what is printed a second time.
+QUIET = {"RAY_TRAIN_ENABLE_PRINT_PATCH": "0"}
 # Seconds between two looks whether the workers have ended, while they say nothing.
 LOOK = 0.2
 # Seconds that a rank which lost another one waits before it ends: Ray finds in 2 which one it was.
@@ -56,7 +58,7 @@ def launch(asked: Asked) -> None:
     """
     if processes_meant() > 1:
         raise InputError("--cluster: these are several processes already (torchrun); leave it out.")
-    ray = connect(asked.address, _variables())
+    ray = connect(asked.address, handed_on() | QUIET)
     try:
         each = resources_each(asked, [node["Resources"] for node in ray.nodes() if node["Alive"]])
         with _shared_folder() as folder:
@@ -88,12 +90,6 @@ def resources_each(asked: Asked, nodes: Sequence[Mapping[str, float]]) -> dict[s
             )
     share = next(n for n in range(max(cpus), 0, -1) if sum(cpu // n for cpu in cpus) >= asked.workers)
     return {"CPU": share, **({"GPU": 1} if gpus else {})}
-
-
-def _variables() -> dict[str, str]:
-    """Those of this process's environment that the workers need before they import anything."""
-    ours = ("TENFOLD_", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "HF_TOKEN", "HF_ENDPOINT")
-    return {name: text for name, text in os.environ.items() if name.startswith(ours)}
 
 
 @contextmanager

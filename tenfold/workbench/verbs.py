@@ -18,7 +18,7 @@ from tenfold.data import Source, Splits, decoding_of, load_test_split, read_spli
 from tenfold.findings.explain import explain, robustness
 from tenfold.inference.evaluation import predict_split
 from tenfold.models import given_model
-from tenfold.models.own import OWN
+from tenfold.models.own import OWN, OwnModel
 from tenfold.recipe import Composition, Overrides, Recipe
 from tenfold.recipe import Data as DataTable
 from tenfold.recipe.overrides import of_table
@@ -88,12 +88,15 @@ def train(
         run.metrics["test"]["accuracy"]
     """
     began = time.perf_counter() if began is None else began
-    check_tracker(track)
-    images = make_source(**source)
     where = choose_device(device)
-    own = None if model is None else given_model(model)
-    asked = compose(recipe, overrides, seed, minutes, own, folds)
+
+    def understand() -> tuple[Source, OwnModel | None, Composition]:
+        check_tracker(track)
+        images, own = make_source(**source), None if model is None else given_model(model)
+        return images, own, compose(recipe, overrides, seed, minutes, own, folds)
+
     with joined(where) as world:
+        images, own, asked = world.in_line(understand)
         display = display_for(progress and world.first)
         learned: list[Candidate] = []  # where it was learned, in the first process
 
@@ -154,13 +157,13 @@ def resume(
     `model`, and `data` and `labels`, which say where its images and their labels are now: see `load_run`; the run
     notes the place.
     """
-    run = load_run(run, model, data, labels)
     where = choose_device(device)
     with joined(where) as world:
-        splits = world.in_line(run.splits)
-        world.agree(lambda: run.remember_place(splits))
+        opened = world.in_line(lambda: load_run(run, model, data, labels))
+        splits = world.in_line(opened.splits)
+        world.agree(lambda: opened.remember_place(splits))
         display = display_for(progress and world.first)
-        return carry_out(run, splits, Workplace(own_device(where), display, world))
+        return carry_out(opened, splits, Workplace(own_device(where), display, world))
 
 
 def evaluate(
@@ -183,23 +186,29 @@ def evaluate(
     know.
     `model`: see `load_run`; its own images at another place: `evaluate(load_run(run, data=...))`.
     """
-    run = load_run(run, model)
     where = choose_device(device)
+    elsewhere = data is not None or labels is not None
+    with joined(where) as world:
+        opened, reading = world.in_line(lambda: (load_run(run, model), _reading(overrides, elsewhere)))
+        place = Workplace(own_device(where), display_for(progress and world.first), world)
+        if not elsewhere:
+            evaluate_again(opened, world.in_line(opened.splits), place)
+            return opened
+        source = world.in_line(lambda: make_source(data=data, labels=labels))
+        with place.lock(opened):  # of several processes, the first one does it alone
+            world.agree(lambda: _evaluate_elsewhere(opened, source, reading, where, place.display))
+        return opened
+
+
+def _reading(overrides: Overrides, elsewhere: bool) -> Mapping[str, Any]:
+    """How other images are to be read. Raises InputError where they are a run's own, which are read as they were."""
     reading = reading_options(overrides)
-    if data is not None or labels is not None:
-        with run.lock():
-            source = make_source(data=data, labels=labels)
-            _evaluate_elsewhere(run, source, reading, where, display_for(progress))
-        return run
-    if reading:
+    if reading and not elsewhere:
         raise InputError(
             f"{', '.join(f'data.{key}' for key in reading)}: a run's own images are read as its recipe says, or they "
             "would be other ones. Give the labelled images that you mean with --data, or train a new run."
         )
-    with joined(where) as world:
-        place = Workplace(own_device(where), display_for(progress and world.first), world)
-        evaluate_again(run, world.in_line(run.splits), place)
-    return run
+    return reading
 
 
 def renew_report(
