@@ -13,9 +13,8 @@ CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 # The share of a container's memory that is left to the libraries' code, which is read from the disk again and again
 # where it does not fit.
 SPARED = 1 / 8
-# Bytes that threads' stacks take of what counts as data, for each core; they touch little of them.
-STACKS = 2 << 23
-NVIDIA = Path("/dev/nvidiactl")
+# Bytes that the kernel counts as data and that learning does not touch: of allocators, and of stacks for each core.
+UNTOUCHED, STACKS = 3 << 26, 2 << 23
 
 
 def own_cores() -> int:
@@ -51,18 +50,15 @@ def container_left() -> int | None:
     return max(0, min(left)) if left else None
 
 
-def keep_to_container() -> None:
-    """From here on, refuse this process what its container has no memory for (Linux): see `limited_to`.
+@contextmanager
+def kept_to_container() -> Iterator[None]:
+    """Let the process take no more than its container has left, for a block that loads no libraries (Linux).
 
-    For a program that has loaded its libraries, which map much that they never touch. Where there is an NVIDIA
-    driver, which maps more of that later on, nothing is refused.
+    Those map much that they never touch, Arrow more than a GiB, and the kernel can only limit what is mapped.
     """
-    left = None if NVIDIA.exists() else container_left()
-    if sys.platform == "linux" and left is not None:
-        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        resource.setrlimit(
-            resource.RLIMIT_DATA, (_least(_data_size() + left + STACKS * own_cores(), hard), hard)
-        )
+    left = container_left()
+    with limited_to(None if left is None else left + UNTOUCHED + STACKS * own_cores()):
+        yield
 
 
 @contextmanager

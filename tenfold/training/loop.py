@@ -8,6 +8,7 @@ import torch
 
 from tenfold.core.devices import keep_freed_memory
 from tenfold.core.files import check_room
+from tenfold.core.machine import kept_to_container
 from tenfold.core.signals import Held
 from tenfold.core.world import ALONE, World
 from tenfold.data import Splits
@@ -70,7 +71,9 @@ def fit(
         learner.go_on(Memory(*load_checkpoint(run.path, learner.model, learner.optimizer)))
     while learner.state.stop_reason is None:
         with keeper.signals if world.alone else nullcontext():
-            record = learner.run_epoch()
+            # A GPU's driver maps memory that it does not use.
+            with kept_to_container() if learner.equipment.device.type == "cpu" else nullcontext():
+                record = learner.run_epoch()
             if world.first:
                 if record is not None and learner.improved:
                     run.save_model(learner.model, learner.best, splits.class_names)

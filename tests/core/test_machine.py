@@ -10,7 +10,7 @@ from tenfold.core import machine
 from tenfold.core.machine import (
     address_space,
     container_left,
-    keep_to_container,
+    kept_to_container,
     limited_to,
     machine_memory,
     own_cores,
@@ -85,23 +85,17 @@ def test_without_a_limit_there_is_none(own, tmp_path, monkeypatch):
 
 
 @on_linux
-def test_a_program_is_kept_to_its_container(tmp_path, monkeypatch):
-    import resource
-
-    before = resource.getrlimit(resource.RLIMIT_DATA)
+def test_a_block_is_kept_to_its_container(tmp_path, monkeypatch):
     usage = {"memory.max": f"{GIB}\n", "memory.current": f"{GIB // 2}\n", "memory.stat": "anon 5\n"}
     make_containers(tmp_path, monkeypatch, "0::/\n", usage)
-    try:
-        monkeypatch.setattr(machine, "NVIDIA", tmp_path)
-        keep_to_container()
-        assert resource.getrlimit(resource.RLIMIT_DATA) == before
-        monkeypatch.setattr(machine, "NVIDIA", tmp_path / "none")
-        keep_to_container()
-        with pytest.raises(MemoryError):
-            bytearray(GIB)
+    with kept_to_container():
         bytearray(GIB // 4)
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, before)
+        with pytest.raises(MemoryError):
+            bytearray(2 * GIB)
+    bytearray(2 * GIB)
+    (tmp_path / "memory.max").write_text("max\n")
+    with kept_to_container():
+        bytearray(2 * GIB)
 
 
 @on_linux
