@@ -12,7 +12,12 @@ demo: $(READY)
 	$(BIN)/tenfold train digits --name demo --overwrite
 	@echo "a seven that was drawn for this, not one of the data set's:"
 	$(BIN)/tenfold predict runs/demo docs/pictures/seven.png
-	@echo "the report: open runs/demo/report.html in a browser"
+	@echo "real photographs: tiles of 14 pictures that Python packages bring along; each part is in one split only"
+	$(BIN)/python examples/photographs.py demo
+	$(BIN)/tenfold train --data demo/data --name photographs --overwrite
+	@echo "parts that no split has, and a portrait, which is of none of the classes:"
+	$(BIN)/tenfold predict runs/photographs demo/new
+	@echo "the reports: open runs/photographs/report.html and runs/demo/report.html in a browser"
 	@echo "to use tenfold in this shell: . $(BIN)/activate"
 
 test: $(TESTABLE)
@@ -45,7 +50,7 @@ clean:
 $(READY): pyproject.toml constraints.txt
 	@echo "setting up .venv with the pinned versions (once: a few minutes; 6 GB, because PyTorch brings its CUDA libraries)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(INSTALL) .
+	@$(INSTALL) '.[demo]'
 	@touch $@
 
 $(TESTABLE): $(READY)

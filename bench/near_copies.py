@@ -5,7 +5,7 @@
 Copies are made of some pictures and laid among all; recall is the share of them that is found beside its original,
 "others" is how many further pairs are called copies. FOLDER is a folder of pictures below which copies are rare, for
 instance one of CIFAR-10's training folders; the handwritten digits of scikit-learn, enlarged to 28 pixels, stand for
-shapes that are alike without being copies. The thresholds were chosen on training images; no test image is read.
+shapes that are alike without being copies, and so do single strokes of a pen, drawn as MNIST's digit 1 is. The thresholds were chosen on training images; no test image is read.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--copied", type=int, default=500)
     parser.add_argument("--out", type=Path, default=Path("near_copies.json"))
     options = parser.parse_args()
-    sets = {"digits": digits()}
+    sets = {"digits": digits(), "strokes": strokes()}
     if options.folder:
         sets = {options.folder.name: pictures(options.folder, options.images)} | sets
     rows = []
@@ -121,6 +121,31 @@ def digits() -> np.ndarray:
     return np.stack([np.asarray(image.resize((28, 28), Image.Resampling.BICUBIC)) for image in small])[
         ..., None
     ]
+
+
+def strokes(count: int = 2000) -> np.ndarray:
+    """(count, 28, 28, 1): strokes of a pen like MNIST's ones, each slanted, bent and as thick as by another hand."""
+    generator, drawn = np.random.default_rng(0), []
+    for _ in range(count):
+        slant, height = generator.normal(0.2, 0.25), generator.uniform(0.85, 1)
+        ends = np.array([[0.5 + slant / 2, 0.5 - height / 2], [0.5 - slant / 2, 0.5 + height / 2]])
+        points = np.linspace(ends[0], ends[1], 5) + generator.normal(0, 0.025, (5, 2))
+        widths = generator.uniform(0.08, 0.2) * generator.uniform(0.8, 1.2, 5)
+        drawn.append(_stroke(points, widths))
+    return np.stack(drawn)[..., None]
+
+
+def _stroke(points: np.ndarray, widths: np.ndarray, fine: int = 8) -> np.ndarray:
+    """(28, 28) of a stroke through `points` (n, 2) in a square of 20 pixels, centred by its mass as MNIST is."""
+    steps = np.linspace(0, len(points) - 1, 80)
+    path = np.stack([np.interp(steps, range(len(points)), column) for column in (*points.T, widths)], 1)
+    y, x = (np.mgrid[: 28 * fine, : 28 * fine] + 0.5) / fine
+    inked = np.zeros((28 * fine, 28 * fine), bool)
+    for across, down, width in path * 20:
+        inked |= np.hypot(x - 4 - across, y - 4 - down) < width / 2
+    image = inked.reshape(28, fine, 28, fine).mean((1, 3))
+    middle = [int(round(13.5 - np.average(np.arange(28), weights=image.sum(1 - axis)))) for axis in (0, 1)]
+    return np.rint(255 * np.roll(image, middle, (0, 1))).astype(np.uint8)
 
 
 if __name__ == "__main__":

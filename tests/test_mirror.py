@@ -30,8 +30,8 @@ ELSEWHERE = {
 BEHAVIOUR = {
     "behaviour": "what several modules promise together",
     "bench": "the scripts in bench/",
-    "examples": "the notebooks in examples/",
-    "packaging": "what make dist builds",
+    "examples": "the notebooks and scripts in examples/",
+    "packaging": "what make dist builds, and the conda recipe",
 }
 # Single files of the same kind.
 OTHERS = {

@@ -2,7 +2,7 @@
 
 
 class TenfoldError(Exception):
-    """The work found or met a failure: the command ends with exit status 1."""
+    """The run failed, or an inspection found problems: the command ends with exit status 1."""
 
     exit_status = 1
 

@@ -99,6 +99,11 @@ def read_toml(text: str) -> dict[str, Any]:
         raise ValueError("it is nested too deeply") from None
 
 
+def file_lines(text: str) -> list[str]:
+    """The lines of a file's text; `splitlines` also ends them at letters that a name may hold (U+2028, U+0085)."""
+    return re.split(r"\r\n|\r|\n", text)
+
+
 def cut(text: str, most: int = 80) -> str:
     """A text for a message: its beginning, where it is longer than that."""
     return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"

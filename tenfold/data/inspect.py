@@ -140,7 +140,7 @@ class Inspection:
             yield f"Training refuses: {self.undrawn}"
         if self.balance >= STRONG_IMBALANCE:
             yield self.balance_verdict
-        for sentence in self.splits.lacking:
+        for sentence in (*self.splits.lacking, *self.splits.sharing):
             yield f"{sentence}."
         for split, other in (("test", "train"), ("test", "validation"), ("validation", "train")):
             found = self.leaked(split, other)
@@ -175,8 +175,9 @@ class Inspection:
             **{
                 key: value
                 for key, value in self.splits.describe().items()
-                if key in {"layout", "decoding", "median_cropped", "left_out", "notices"}
+                if key in {"layout", "decoding", "median_cropped", "left_out"}
             },
+            "notices": list(self.splits.remarks),
             "attention": list(self.attention),
             "needs_attention": self.needs_attention,
         }
@@ -191,6 +192,8 @@ def inspect_source(data: recipe.Data, source: Source, progress: Progress | None 
     pack = open_pack(data, source, progress)
     copies = find_copies(pack, progress=progress)
     table = with_copies(pack, data)
+    if copies.not_looked:  # said for the inspection itself
+        table = replace(table, not_looked="")
     make = partial(make_splits, source=source, reading=pack.reading, bad_files=pack.bad_files)
     undrawn = ""
     try:
@@ -255,7 +258,7 @@ def summary(inspection: Inspection) -> list[str]:
         *_duplicate_lines(inspection),
         *(f"cannot be read: {bad.path}: {bad.reason}" for bad in inspection.bad_files[:LISTED]),
         *(f"left out: {line}" for line in left_out_lines(replace(splits, bad_files=()))),
-        *(f"note: {notice}" for notice in splits.notices),
+        *(f"note: {notice}" for notice in splits.remarks),
     ]
     return [*lines, *(f"attention: {sentence}" for sentence in inspection.attention)]
 

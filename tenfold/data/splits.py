@@ -98,17 +98,12 @@ class Splits:
     @property
     def notices(self) -> tuple[str, ...]:
         """What should not be passed over in silence, a sentence each, the gravest first."""
-        read = self.reading.notices if self.reading else ()
-        said = (
-            self._copied(),
-            self._near(),
-            self._shared(),
-            self._kept(),
-            self._ungrouped(),
-            self.lacking,
-            read,
-        )
-        return tuple(chain.from_iterable(said))
+        return tuple(chain(self._copied(), self._near(), self.sharing, self.lacking, self.remarks))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Those notices that are no faults of the splits: how images are kept together, and how they were read."""
+        return tuple(chain(self._kept(), self._ungrouped(), self.reading.notices if self.reading else ()))
 
     def copies(self, name: str, *others: str) -> np.ndarray:
         """Positions (n,) in the split `name` of images whose pixels are also those of an image in `others`."""
@@ -159,7 +154,7 @@ class Splits:
 
     def _kept(self) -> Iterator[str]:
         if self.not_looked:
-            yield f"near copies are not looked for: {self.not_looked}"
+            yield f"training does not look for near copies: {self.not_looked}"
         unequal = self._unequal_copies()
         if self.together == "copies" and len(unequal):
             apart = [name for name in ("validation", "train") if len(self.near_copies("test", name))]
@@ -196,6 +191,11 @@ class Splits:
             return np.empty(0, np.int64)
         groups, seen = self[name].groups, np.concatenate([self[other].groups for other in others])
         return np.flatnonzero((groups >= 0) & np.isin(groups, seen))
+
+    @property
+    def sharing(self) -> tuple[str, ...]:
+        """Which splits share groups, a sentence for each two."""
+        return tuple(self._shared())
 
     def _shared(self) -> Iterator[str]:
         for name, other in (("test", "train"), ("test", "validation"), ("validation", "train")):

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ class HistoryFile(FolderFile[History]):
         if not text.endswith("\n"):
             raise ValueError("is cut short: its last line has no end")
         try:
-            head, *rows = csv.reader(text.splitlines(), strict=True)
+            head, *rows = csv.reader(StringIO(text, newline=""), strict=True)
         except csv.Error as error:
             raise ValueError(f"is damaged: it is no CSV ({error})") from None
         if tuple(head) not in (self.columns, self.earlier):

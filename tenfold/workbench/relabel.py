@@ -14,7 +14,7 @@ from tenfold.core.files import make_output_folder, write_text
 from tenfold.core.terminal import make_console
 from tenfold.core.text import listed, plural, printable
 from tenfold.data.loading import read_splits
-from tenfold.data.sources.label_table import read_table, rows_of
+from tenfold.data.sources.label_table import LabelTable, read_table, rows_of
 from tenfold.data.split import Split
 from tenfold.data.splits import Splits
 from tenfold.findings.trust import label_suspects
@@ -25,6 +25,7 @@ from tenfold.runs.predictions import Predictions
 from tenfold.training.transfer import split_on_features
 
 SUSPECTS, PAGE, LABELS = "suspects.csv", "relabel.html", "labels.csv"
+COLUMNS = ("path", "label", "suggested", "probability", "split")  # of the suspects
 
 
 def relabel(
@@ -54,7 +55,7 @@ def relabel(
     found = list(_suspects(run, splits, device))
     make_output_folder(out)
     write_text(
-        out / SUSPECTS, _table([["path", "label", "suggested", "probability", "split"], *map(_row, found)])
+        out / SUSPECTS, _table([COLUMNS, *map(_row, found)])
     )
     write_relabel(found[:MOST], splits.train.pixels, run.name, splits.class_names, out / PAGE)
     console = make_console(markup=False)
@@ -145,7 +146,9 @@ def _changes(run: Run, splits: Splits, path: Path) -> dict[str, str]:
         contents = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: it cannot be read ({error.strerror}). Name what the page saved.") from None
-    table = read_table(str(path), path.name, contents, run.recipe.data.model_copy(update={"group": ""}))
+    plain = {"path_column": None, "label_column": None, "split_column": None, "group": ""}  # the source's, not its
+    table = read_table(str(path), path.name, contents, run.recipe.data.model_copy(update=plain))
+    _say_unread(path, table)
     rows = {(name, label) for name, label, *_ in rows_of(table) if label}
     said = dict(rows)
     if twice := sorted(name for name, label in rows if said[name] != label):
@@ -157,7 +160,9 @@ def _changes(run: Run, splits: Splits, path: Path) -> dict[str, str]:
     strange = [name for name in said if name not in known]
     if strange:
         raise InputError(
-            f"{path}: {plural(len(strange), 'path')} of no image of {run.path}, for instance {printable(strange[0])}."
+            f"{path}: {plural(len(strange), 'path')} of no image of {run.path}, for instance "
+            f"{printable(strange[0])}. Write them as {SUSPECTS} has them, "
+            f"for instance {printable(min(known))}, or leave those rows out."
         )
     unknown = sorted({label for label in said.values() if label not in splits.class_names})
     if unknown:
@@ -171,6 +176,16 @@ def _changes(run: Run, splits: Splits, path: Path) -> dict[str, str]:
             "runs before and after cannot be compared on the same test. Leave those rows out."
         )
     return said
+
+
+def _say_unread(path: Path, table: LabelTable) -> None:
+    """Name the columns of a table of changes that hold no paths and no labels, but for those of the suspects."""
+    unread = [name for name in table.columns if name not in {*table.used.values(), *COLUMNS}]
+    if unread:
+        said = listed([printable(name) for name in unread])
+        make_console(stderr=True, markup=False).print(
+            f"note: of {path}, only the columns {table.used['path']!r} and {table.used['label']!r} are read, not {said}"
+        )
 
 
 def _labels(run: Run, splits: Splits, said: dict[str, str]) -> Iterator[list[str]]:

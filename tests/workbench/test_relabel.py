@@ -94,7 +94,7 @@ def test_training_reads_the_corrected_table_and_compare_says_what_is_gained(nois
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("path,label\nnowhere.png,3\n", "1 path of no image"),
+        ("path,label\nnowhere.png,3\n", r"1 path of no image .* Write them as suspects\.csv has them, for instance t"),
         ("path,label\ntrain/{0}/160.png,cat\n", "no class is called 'cat'"),
         ("path,label\ntest/{1}/000.png,3\n", "it changes 1 test label"),
         (
@@ -115,6 +115,17 @@ def test_changes_that_cannot_be_meant_are_refused(noisy, tmp_path, text, fault):
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="cannot be read"):
         tenfold.relabel(run, tmp_path / "none.csv", out=tmp_path / "out")
+
+
+def test_columns_that_are_not_read_are_named(noisy, suspected, tmp_path, command):
+    _, run, _ = noisy
+    row = rows(suspected / "suspects.csv")[0]
+    changes = tmp_path / "changes.csv"
+    changes.write_text(f"path,label,suggested,doctor\n{row['path']},{row['suggested']},x,y\n")
+    said = command("relabel", run.path, "--changes", changes, "--out", tmp_path)
+    assert said.status == 0, said.err
+    assert "1 label of 600 changed" in said.out
+    assert "only the columns 'path' and 'label' are read, not 'doctor'" in said.err
 
 
 def test_a_run_on_folders_of_splits_is_told_what_helps(noisy, tmp_path):

@@ -1,5 +1,6 @@
 """From one tree of files to its parts: by the tables of labels in it, or by the reader of its kind."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -13,7 +14,7 @@ from tenfold.data.sources.labelled import disagreement, read_labelled
 from tenfold.data.sources.parts import Part
 from tenfold.data.sources.reader import PICTURES
 from tenfold.data.sources.readers.folders import read_folders
-from tenfold.data.sources.registry import file_endings, reader_of
+from tenfold.data.sources.registry import all_readers, file_endings, reader_of
 from tenfold.data.sources.tree import Tree
 from tenfold.data.sources.trees import open_tree
 
@@ -36,12 +37,12 @@ def find_parts(tree: Tree, data: recipe.Data) -> Found:
     """
     reader, names = reader_of(tree)
     if reader.tables is not None:
-        return by_tables(tree, reader.tables(tree, names))
+        return by_tables(tree, reader.tables(tree, names), names)
     described = _described(tree, data) if reader.turn == PICTURES else []
     if not described:
         used = set(names)
         unused = [(name, _why(name, reader.kind)) for name in tree.files if name not in used]
-        return Found(reader.read(tree, names, data), [*unused, *tree.skipped()], [])
+        return Found(reader.read(tree, names, data), [*unused, *tree.skipped()], _missing(tree))
     found = by_tables(tree, _tables(tree, described, data))
     _check_folders(tree, described, names, found.parts, data)
     return found
@@ -84,15 +85,17 @@ def _names_pictures(path: Path) -> bool:
     return any((path.parent / name).is_file() for name in names)
 
 
-def by_tables(tree: Tree, tables: list[tuple[str, LabelTable]]) -> Found:
-    """The pictures that tables name; every other file of the tree is left out."""
+def by_tables(tree: Tree, tables: list[tuple[str, LabelTable]], lists: Sequence[str] = ()) -> Found:
+    """The pictures that tables name; every other file of the tree is left out. `lists`: the files they are from."""
     found = read_labelled(tree, tables)
     unused = [(name, found.reasons[name]) for name in tree.pictures if name in found.reasons]
-    own = {tree.place(name) for name in tree.files} & {table.where for _, table in tables}
-    unused += [
-        (name, "the table of labels" if tree.place(name) in own else why_no_picture(name))
+    reasons = dict.fromkeys(lists, "a list of labels") or {
+        name: "the table of labels"
         for name in tree.files
-        if not is_picture(name)
+        if tree.place(name) in {table.where for _, table in tables}
+    }
+    unused += [
+        (name, reasons.get(name) or why_no_picture(name)) for name in tree.files if not is_picture(name)
     ]
     return Found(found.parts, [*unused, *tree.skipped()], found.notices)
 
@@ -127,6 +130,11 @@ def _check_folders(
             f"{table}: it says {label!r} of {path}, which lies in the folder of {folder!r}. If the table is right, "
             f"say so with --labels {quote(table)}; if the folders are, move it elsewhere."
         )
+
+
+def _missing(tree: Tree) -> list[str]:
+    """A sentence for each kind of source that the tree would be with one more file."""
+    return [said for reader in all_readers() if (said := reader.missing(tree))]
 
 
 def _why(name: str, kind: str) -> str:

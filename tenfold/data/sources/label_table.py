@@ -14,7 +14,7 @@ from typing import Any
 
 from tenfold import recipe
 from tenfold.core.errors import InputError, nearest
-from tenfold.core.text import listed, printable
+from tenfold.core.text import file_lines, listed, printable
 from tenfold.data.formats import EXTRAS, PLAIN, ending
 
 # A table's columns by name: a text for each row, None where there is none.
@@ -48,14 +48,15 @@ _OPTIONS = {"path": "data.path_column", "label": "data.label_column", "split": "
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The rows of a table. where: its file, for messages; name: the file's name; used: column of each role.
+    """The rows of a table. where: its file, for messages; name: the file's name; used: `columns` of each role.
 
-    A list of a known data set has no columns that could be others, so that `used` is empty.
+    A list of a known data set has no columns that could be others, so that `columns` and `used` are empty.
     Each of the lists has an entry for every row; splits and groups are None where the table has no such column.
     """
 
     where: str
     name: str
+    columns: tuple[str, ...]
     used: dict[str, str]
     paths: list[str | None]
     labels: list[str | None]
@@ -86,7 +87,7 @@ def read_table(where: str, name: str, contents: bytes, data: recipe.Data) -> Lab
             "with data.label_column=NAME."
         )
     splits, groups = (columns[used[role]] if role in used else None for role in ("split", "group"))
-    return LabelTable(where, name, used, columns[used["path"]], columns[used["label"]], splits, groups)
+    return LabelTable(where, name, tuple(columns), used, columns[used["path"]], columns[used["label"]], splits, groups)
 
 
 def read_columns(where: str, name: str, contents: bytes) -> Columns:
@@ -186,7 +187,7 @@ def _read_delimited(where: str, contents: bytes, tabs: bool = False) -> Columns:
 def _read_list(where: str, contents: bytes) -> Columns:
     """Lines of `path label` (ImageNet's lists), with blanks or a tab between; a path may hold blanks."""
     rows: list[list[str]] = []
-    for number, line in enumerate(_lines(text_of(where, contents)), 1):
+    for number, line in enumerate(file_lines(text_of(where, contents)), 1):
         row = line.split("\t") if "\t" in line else line.rsplit(maxsplit=1)
         if row and len(row) != 2:
             raise InputError(
@@ -223,15 +224,10 @@ def text_of(where: str, contents: bytes) -> str:
         raise InputError(f"{where}: it is no UTF-8 text ({error}). Save it as UTF-8.") from None
 
 
-def _lines(text: str) -> list[str]:
-    """The lines of a text; unlike `splitlines`, which ends them also at letters that a name may hold (U+2028)."""
-    return re.split(r"\r\n|\r|\n", text)
-
-
 def _read_json_lines(where: str, contents: bytes) -> Columns:
     columns: Columns = {}
     count = 0
-    for number, line in enumerate(_lines(text_of(where, contents)), 1):
+    for number, line in enumerate(file_lines(text_of(where, contents)), 1):
         if not line.strip():
             continue
         try:

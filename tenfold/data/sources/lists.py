@@ -5,9 +5,11 @@ both accounted for, as those of any table.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
+from tenfold.core.text import file_lines
 from tenfold.data.limits import LARGEST_FILE
 from tenfold.data.sources.label_table import LabelTable, text_of
 from tenfold.data.sources.labelled import read_labelled
@@ -37,7 +39,20 @@ def fixed_reader(kind: str, lists: tuple[str, ...], tables: Callable[[Tree, str]
         root = root_of(tree, lists)
         return [] if root is None else [f"{root}{name}" for name in lists]
 
-    return list_reader(kind, files, lambda tree, names: tables(tree, names[0].removesuffix(lists[0])))
+    def missing(tree: Tree) -> str | None:
+        if len(lists) == 1 or root_of(tree, lists) is not None:
+            return None
+        for name in lists:
+            others = tuple(other for other in lists if other != name)
+            if (root := root_of(tree, others)) is not None:
+                return (
+                    f"{root}{others[0]} is there, but not {root}{name}: {kind} are read only where all of them are, so "
+                    "classes are those of the folders, and splits not the published ones"
+                )
+        return None
+
+    reader = list_reader(kind, files, lambda tree, names: tables(tree, names[0].removesuffix(lists[0])))
+    return replace(reader, missing=missing)
 
 
 def root_of(tree: Tree, names: tuple[str, ...]) -> str | None:
@@ -55,7 +70,7 @@ def table_of(tree: Tree, name: str, rows: Iterable[Row]) -> LabelTable:
     if not found:
         raise InputError(f"{tree.place(name)}: it names no picture. Fetch the data set again.")
     paths, labels, splits = ([row[column] for row in found] for column in range(3))
-    return LabelTable(tree.place(name), name, {}, list(paths), list(labels), list(splits), None)
+    return LabelTable(tree.place(name), name, (), {}, list(paths), list(labels), list(splits), None)
 
 
 def lines_of(tree: Tree, name: str) -> Iterator[tuple[str, str]]:
@@ -64,7 +79,7 @@ def lines_of(tree: Tree, name: str) -> Iterator[tuple[str, str]]:
     if tree.files[name] > LARGEST_FILE:
         raise InputError(f"{where}: it is larger than {LARGEST_FILE >> 20} MiB, which no list of labels is.")
     with tree.open(name) as file:
-        lines = text_of(where, file.read()).splitlines()
+        lines = file_lines(text_of(where, file.read()))
     for number, line in enumerate(lines, 1):
         if line.strip() and not line.startswith("#"):
             yield f"{where}: line {number} ({line:.80})", line.strip()

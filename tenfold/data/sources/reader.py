@@ -25,7 +25,8 @@ class Reader:
     a tree that it reads, [] where the tree is of another kind; read: their images, given the tree, those names and
     the recipe's `[data]`, and raising InputError for files that are damaged or do not say every image's class;
     endings: those of files that are such a source by themselves; tables: where `files` are lists of labels of the
-    tree's pictures, what they say, from which `read` is made.
+    tree's pictures, what they say, from which `read` is made; missing: a sentence on a tree that is of this kind but
+    for one file, so that another reader takes it, or None.
     """
 
     kind: str
@@ -34,3 +35,4 @@ class Reader:
     read: Callable[[Tree, list[str], recipe.Data], list[Part]]
     endings: tuple[str, ...] = ()
     tables: Callable[[Tree, list[str]], Tables] | None = None
+    missing: Callable[[Tree], str | None] = lambda tree: None

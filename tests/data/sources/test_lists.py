@@ -43,6 +43,11 @@ def test_lines_are_those_that_say_something_and_know_where_they_stand(tree):
     assert found[0][0].endswith("a.lst: line 3 ( one two )")
 
 
+def test_letters_that_only_python_takes_for_ends_of_lines_stay_in_names(tree):
+    made = tree(**{"a.lst": "one\u2028two\nthree\x0cfour\r\nfive\u0085six\n"})
+    assert [line for _, line in lines_of(made, "a.lst")] == ["one\u2028two", "three\x0cfour", "five\u0085six"]
+
+
 def test_values_are_counted(tree):
     made = tree(**{"a.lst": "1 x\n2 y\n", "bad.lst": "1 x\n2\n", "twice.lst": "1 x\n1 y\n"})
     assert numbered(made, "a.lst") == {"1": "x", "2": "y"}
@@ -72,3 +77,13 @@ def test_a_reader_of_fixed_lists_reads_the_tables_of_their_folder(tree):
     assert names == ["set/a.lst"]
     (part,) = reader.read(made, names, Data())
     assert (part.split, list(part.paths), list(part.classes)) == ("train", ["set/x.png"], ["cat"])
+    assert reader.missing(made) is None
+
+
+def test_a_tree_that_lacks_one_of_the_lists_is_told(tree):
+    reader = fixed_reader("lists of a test", ("a.lst", "meta/b.lst"), lambda tree, root: [])
+    assert reader.missing(tree(x="")) is None
+    said = reader.missing(tree(**{"set__a.lst": ""}))
+    assert said is not None
+    assert said.startswith("set/a.lst is there, but not set/meta/b.lst: lists of a test are read only where all")
+    assert reader.missing(tree(**{"set__meta__b.lst": ""})) is None

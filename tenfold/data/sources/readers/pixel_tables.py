@@ -10,7 +10,9 @@ import numpy as np
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
+from tenfold.core.text import file_lines
 from tenfold.data.sources.arrays import array_part
+from tenfold.data.sources.label_table import text_of
 from tenfold.data.sources.parts import Part, split_named
 from tenfold.data.sources.reader import BY_ENDING, Reader
 from tenfold.data.sources.tree import Tree
@@ -70,7 +72,7 @@ def _part(tree: Tree, name: str, split: str | None) -> Part:
     assert shape is not None
     header = int(not all(_NUMBERS.fullmatch(value) for value in first))
     with tree.open(name) as file:
-        lines = file.read().decode("utf-8-sig", "replace").splitlines()
+        lines = file_lines(text_of(tree.place(name), file.read()))
     labels: list[str] = []
     rows: list[np.ndarray] = []
     for number, line in enumerate(lines[header:], 1 + header):

@@ -47,3 +47,19 @@ def test_lists_that_disagree_are_refused(name, old, new, message, tmp_path):
     assert old in text
     path.write_text(text.replace(old, new, 1))
     refused(tmp_path, message)
+
+
+def test_without_its_splits_it_is_class_folders_and_that_is_said(tmp_path):
+    (birds(tmp_path) / "train_test_split.txt").unlink()
+    splits = load(tmp_path)
+    assert splits.class_names == BIRDS
+    (said,) = [notice for notice in splits.notices if "train_test_split.txt" in notice]
+    assert "images.txt is there, but not train_test_split.txt" in said
+    assert "test drawn from training" in splits.layout
+
+
+def test_its_lists_are_counted_as_lists(tmp_path):
+    splits = load(birds(tmp_path))
+    assert [(entry.ending, entry.files, entry.reason) for entry in splits.reading.left_out] == [
+        (".txt", 4, "a list of labels")
+    ]
