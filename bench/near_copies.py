@@ -5,7 +5,8 @@
 Copies are made of some pictures and laid among all; recall is the share of them that is found beside its original,
 "others" is how many further pairs are called copies. FOLDER is a folder of pictures below which copies are rare, for
 instance one of CIFAR-10's training folders; the handwritten digits of scikit-learn, enlarged to 28 pixels, stand for
-shapes that are alike without being copies, and so do single strokes of a pen, drawn as MNIST's digit 1 is. The thresholds were chosen on training images; no test image is read.
+shapes that are alike without being copies, and so do single strokes of a pen, drawn as MNIST's digit 1 is. The
+thresholds were chosen on training images; no test image is read.
 """
 
 import argparse
@@ -144,7 +145,7 @@ def _stroke(points: np.ndarray, widths: np.ndarray, fine: int = 8) -> np.ndarray
     for across, down, width in path * 20:
         inked |= np.hypot(x - 4 - across, y - 4 - down) < width / 2
     image = inked.reshape(28, fine, 28, fine).mean((1, 3))
-    middle = [int(round(13.5 - np.average(np.arange(28), weights=image.sum(1 - axis)))) for axis in (0, 1)]
+    middle = [round(13.5 - np.average(np.arange(28), weights=image.sum(1 - axis))) for axis in (0, 1)]
     return np.rint(255 * np.roll(image, middle, (0, 1))).astype(np.uint8)
 
 

@@ -357,7 +357,9 @@ def main() -> None:
     )
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--only", choices=("rates", "coverage"))
-    parser.add_argument("--rule", choices=RULES, action="append", help="only these of the rules, and no table more")
+    parser.add_argument(
+        "--rule", choices=RULES, action="append", help="only these of the rules, and no table more"
+    )
     options = parser.parse_args()
     n = options.simulations
     print(

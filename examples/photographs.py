@@ -3,8 +3,8 @@
     python examples/photographs.py FOLDER
 
 Writes `FOLDER/data` with a class for each of 14 pictures, and `FOLDER/new` with pictures that no split has. Each
-picture is divided into 16 fields. A field belongs to one split and its tiles are cut within it, so that no pixel is in
-two splits. The licences of the pictures are CC0, CC BY 2.0 (china.jpg, flower.jpg) or the public domain.
+picture is divided into 16 fields. A field belongs to one split and its tiles are cut within it, so that no pixel is
+in two splits. The licences of the pictures are CC0, CC BY 2.0 (china.jpg, flower.jpg) or the public domain.
 """
 
 import sys
@@ -87,7 +87,9 @@ def opened(place: tuple[str, str], name: str) -> Image.Image:
     package, folder = place
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise SystemExit(f"{package}, which brings {name} along, is not installed: pip install 'tenfold[demo]'")
+        raise SystemExit(
+            f"{package}, which brings {name} along, is not installed: pip install 'tenfold[demo]'"
+        )
     return Image.open(Path(spec.submodule_search_locations[0]) / folder / name).convert("RGB")
 
 

@@ -75,7 +75,8 @@ def _test_figures(evidence: Evidence) -> dict[str, Figure]:
     test, names, predictions = evidence.test, evidence.class_names, evidence.predictions
     matrix = metrics.matrix_of(test)
     right, support = np.diag(matrix), matrix.sum(axis=1)
-    ends = metrics.exact_interval(right, support)
+    known = [test["per_class"][name].get("recall_ci95") or [0.0, 1.0] for name in names]
+    ends = tuple(np.array(known).T)
     apart = np.zeros(len(names), bool)
     apart[support >= ENOUGH] = class_p_values(matrix, evidence.images_a_group) < LEVEL
     with np.errstate(invalid="ignore"):

@@ -6,7 +6,6 @@ defined) or a NumPy array, so that it can go into JSON without NaN.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,9 +13,19 @@ from numpy.typing import NDArray
 
 from tenfold.core.errors import InputError
 from tenfold.runs.curves import roc_auc
-from tenfold.runs.resampling import Margins, clusters_of, margins_of, ratio, resampled, widening
+from tenfold.runs.resampling import (
+    Margins,
+    cluster_counts,
+    clusters_of,
+    margins_of,
+    ratio,
+    resampled,
+    widening,
+)
 
 Array = NDArray[Any]
+# [low, high] of each class's precision, recall and F1; None where nothing is known.
+ClassEnds = tuple[list[list[float] | None], list[list[float] | None], list[list[float] | None]]
 
 CALIBRATION_BINS = 15
 # Of more classes a matrix is kept as the cells that are not 0: 3,000 classes' rows were 200 MB of JSON.
@@ -50,14 +59,18 @@ def measure(
     hold values that are not finite.
     """
     labels, probabilities = checked(labels, probabilities, class_names)
-    matrix = confusion_matrix(labels, probabilities.argmax(axis=1), len(class_names))
+    predicted = probabilities.argmax(axis=1)
+    matrix = confusion_matrix(labels, predicted, len(class_names))
     clusters = None if groups is None or not len(groups) else clusters_of(groups)
-    margins = resampled(matrix, labels, probabilities.argmax(axis=1), clusters, np.random.default_rng(seed))
+    margins = resampled(matrix, labels, predicted, clusters, np.random.default_rng(seed))
     trials = None if clusters is None else int(clusters.max()) + 1
     intervals = average_intervals(matrix, margins, trials)
-    per_class = class_metrics(
-        matrix, roc_aucs(labels, probabilities), class_names, None if trials is None else margins, trials or 0
+    ends = (
+        _exact_ends(matrix)
+        if clusters is None
+        else _grouped_ends(matrix, margins, cluster_counts(labels, predicted, clusters, len(class_names)))
     )
+    per_class = class_metrics(matrix, roc_aucs(labels, probabilities), class_names, ends)
     return {
         "n": len(labels),
         "loss": cross_entropy(labels, probabilities),
@@ -155,27 +168,12 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def class_metrics(
-    matrix: Array,
-    aucs: list[float | None],
-    class_names: Sequence[str],
-    drawn: Margins | None = None,
-    groups: int = 0,
+    matrix: Array, aucs: list[float | None], class_names: Sequence[str], ends: ClassEnds
 ) -> dict[str, dict[str, Any]]:
-    """The metrics of each class, by its name; intervals are exact, or of margins `drawn` with `groups`.
-
-    F1 rises with right / (images of the class or taken for it), which is a proportion, so that the ends of that one's
-    exact interval give F1's.
-    """
+    """The metrics of each class, by its name; `ends` are the intervals of precision, recall and F1."""
     right, support, predicted = margins_of(matrix)
     others = matrix.sum() - support
-    if drawn is None:
-        precision, recall = (list(map(_ends, right, whole)) for whole in (predicted, support))
-        f1 = list(map(_f1_ends, right, support + predicted - right))
-    else:
-        hits, ours, theirs = drawn
-        share = partial(_resampled_share, wider=widening(groups))
-        precision, recall = (list(map(share, hits.T, sizes.T)) for sizes in (theirs, ours))
-        f1 = list(map(share, 2 * hits.T, (ours + theirs).T))
+    precision, recall, f1 = ends
     return {
         name: {
             "precision": _share(right[k], predicted[k], 0.0 if support[k] else None),
@@ -192,29 +190,52 @@ def class_metrics(
     }
 
 
-def _resampled_share(hits: Array, drawn: Array, wider: float) -> list[float] | None:
-    """The interval of a share over those resamples in which there is something to share, so much `wider`."""
-    there = drawn > 0
-    if not there.any():
+def _exact_ends(matrix: Array) -> ClassEnds:
+    """Exact intervals of each class's precision, recall and F1.
+
+    F1 rises with right / (images of the class or taken for it), which is a proportion, so that the ends of that one's
+    interval give F1's.
+    """
+    right, support, predicted = margins_of(matrix)
+    precision, recall, either = (
+        list(map(_ends, right, whole)) for whole in (predicted, support, support + predicted - right)
+    )
+    return precision, recall, _f1_ends(either)
+
+
+def _grouped_ends(matrix: Array, drawn: Margins, counts: Margins) -> ClassEnds:
+    """The same by `effective_interval`, with the variance of margins `drawn` by whole groups.
+
+    counts: of each class, the groups with an image that is taken for it, with one of it, and with either.
+    """
+    right, support, predicted = margins_of(matrix)
+    hits, ours, theirs = drawn
+    wholes = ((predicted, theirs), (support, ours), (support + predicted - right, ours + theirs - hits))
+    precision, recall, either = (
+        list(map(_resampled_ends, right, whole, hits.T, resampled_whole.T, groups))
+        for (whole, resampled_whole), groups in zip(wholes, counts, strict=True)
+    )
+    return precision, recall, _f1_ends(either)
+
+
+def _resampled_ends(
+    right: float, whole: float, hits: Array, wholes: Array, groups: int
+) -> list[float] | None:
+    """The interval of right / whole by its resamples hits / wholes (R,), which are of so many groups."""
+    if not whole:
         return None
-    shares = hits[there] / drawn[there]
-    low, middle, high = np.percentile(shares, [2.5, 50, 97.5])
-    ends = middle + np.array([low - middle, high - middle]) * min(wider, 1e9)
-    return _proper(np.clip(ends, 0, 1))
-
-
-def _proper(ends: Array) -> list[float] | None:
-    """The interval, or None where every resample gave the same value and so says nothing."""
-    return ends.tolist() if ends[0] < ends[1] else None
+    there = wholes > 0
+    variance = float((hits[there] / wholes[there]).var()) if there.any() else 0.0
+    return effective_interval(float(right / whole), variance * widening(int(groups)) ** 2, int(groups))
 
 
 def _ends(successes: float, trials: float) -> list[float] | None:
     return [float(bound) for bound in exact_interval(successes, trials)] if trials else None
 
 
-def _f1_ends(right: float, either: float) -> list[float] | None:
-    ends = _ends(right, either)
-    return [2 * end / (1 + end) for end in ends] if ends else None
+def _f1_ends(either: list[list[float] | None]) -> list[list[float] | None]:
+    """Intervals of F1 by those of right / (images of the class or taken for it)."""
+    return [[2 * end / (1 + end) for end in ends] if ends else None for ends in either]
 
 
 def _share(part: float, whole: float, otherwise: float | None = None) -> float | None:

@@ -1,5 +1,6 @@
 """Test sets drawn again: how often the images of each class, or whole groups of images, might have come otherwise."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,18 @@ def clusters_of(groups: Array) -> Array:
     """(N,) numbers from 0 on of what is resampled: a group, or an image without one."""
     alone = groups.max() + 1 + np.arange(len(groups))
     return np.unique(np.where(groups < 0, alone, groups), return_inverse=True)[1]
+
+
+def cluster_counts(labels: Array, predicted: Array, clusters: Array, classes: int) -> Margins:
+    """(K,) each: how many clusters have an image that is taken for a class, one of the class, and either."""
+    taken, own = (clusters * classes + names for names in (predicted, labels))
+    either = np.concatenate([taken, own])
+    count = partial(np.bincount, minlength=classes)
+    return (
+        count(np.unique(taken) % classes),
+        count(np.unique(own) % classes),
+        count(np.unique(either) % classes),
+    )
 
 
 def _sums(draws: Array, classes_of_cells: Array, classes: int) -> Array:

@@ -54,9 +54,7 @@ def relabel(
         return _corrected(run, splits, Path(changes), out)
     found = list(_suspects(run, splits, device))
     make_output_folder(out)
-    write_text(
-        out / SUSPECTS, _table([COLUMNS, *map(_row, found)])
-    )
+    write_text(out / SUSPECTS, _table([COLUMNS, *map(_row, found)]))
     write_relabel(found[:MOST], splits.train.pixels, run.name, splits.class_names, out / PAGE)
     console = make_console(markup=False)
     console.print(f"{plural(len(found), 'label')} suspected, of {_judged_words(splits)}: {out / SUSPECTS}")
@@ -146,7 +144,12 @@ def _changes(run: Run, splits: Splits, path: Path) -> dict[str, str]:
         contents = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: it cannot be read ({error.strerror}). Name what the page saved.") from None
-    plain = {"path_column": None, "label_column": None, "split_column": None, "group": ""}  # the source's, not its
+    plain = {
+        "path_column": None,
+        "label_column": None,
+        "split_column": None,
+        "group": "",
+    }  # the source's, not its
     table = read_table(str(path), path.name, contents, run.recipe.data.model_copy(update=plain))
     _say_unread(path, table)
     rows = {(name, label) for name, label, *_ in rows_of(table) if label}
@@ -184,7 +187,8 @@ def _say_unread(path: Path, table: LabelTable) -> None:
     if unread:
         said = listed([printable(name) for name in unread])
         make_console(stderr=True, markup=False).print(
-            f"note: of {path}, only the columns {table.used['path']!r} and {table.used['label']!r} are read, not {said}"
+            f"note: of {path}, only the columns {table.used['path']!r} and {table.used['label']!r} are read, "
+            f"not {said}"
         )
 
 

@@ -101,8 +101,8 @@ def test_beyond_a_number_they_are_looked_for_when_asked(brightened, monkeypatch)
     splits = load(brightened)
     assert crossing(splits)
     assert splits.notices == (
-        "training does not look for near copies: there are more than 100 images; data.copies=near looks for them among any "
-        "number",
+        "training does not look for near copies: there are more than 100 images; data.copies=near looks for them "
+        "among any number",
     )
     assert not crossing(load(brightened, copies="near"))
 

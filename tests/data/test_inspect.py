@@ -118,15 +118,17 @@ def test_what_needs_attention_is_said_once(leaking):
     found = look(leaking)
     assert found.splits.notices
     said = [line for line in summary(found) if "test images (" in line]
-    assert len(said) == 1
-    assert said[0].startswith("attention: 2 of 22 test images")
+    assert [line.partition(" images")[0] for line in said] == [
+        "attention: 2 of 22 test",
+        "attention: 1 of 22 test",
+    ]
     assert not [notice for notice in found.to_json()["notices"] if "flatter" in notice]
 
 
 def test_groups_in_two_splits_need_attention(tmp_path):
-    for number, split in enumerate(("train", "test")):
-        scenes(tmp_path / split, {"patient_1": 0, "cat": 12, "dog": 12}, seed=5000 * number)
-    found = look(tmp_path, group=r"/(\d)\d*\.png")
+    for number, split in enumerate(("train", "validation", "test")):
+        scenes(tmp_path / split, {"cat": 12, "dog": 12}, seed=5000 * number)
+    found = look(tmp_path, group=r"/(\d+)\.png")
     assert any("are of groups that the" in sentence for sentence in found.attention)
 
 

@@ -49,5 +49,5 @@ def test_the_same_seed_gives_the_same_files(written, tmp_path):
 
 
 def test_a_package_that_is_missing_is_named():
-    with pytest.raises(SystemExit, match="no_such_package, which brings x.png along, is not installed"):
+    with pytest.raises(SystemExit, match=r"no_such_package, which brings x\.png along, is not installed"):
         demo.opened(("no_such_package", "data"), "x.png")

@@ -124,7 +124,11 @@ def test_groups_that_are_right_or_wrong_as_a_whole_count_as_one_trial_each():
     assert width == pytest.approx(np.sqrt(10), rel=0.2)
     assert np.diff(grouped["per_class"]["a"]["recall_ci95"])[0] > 0.3
     all_right = metrics.measure(labels, np.eye(2)[labels], ["a", "b"], groups=groups)
-    assert all_right["accuracy_ci95"] == [pytest.approx(0.8316, abs=1e-4), 1.0]  # 20 of 20, Clopper-Pearson
+    of_20 = [pytest.approx(0.8316, abs=1e-4), 1.0]  # 20 of 20, Clopper-Pearson
+    assert all_right["accuracy_ci95"] == of_20
+    for score in ("precision", "recall", "f1"):
+        of_class = all_right["per_class"]["a"][f"{score}_ci95"]
+        assert of_class == ([pytest.approx(2 * 0.8316 / 1.8316, abs=1e-4), 1.0] if score == "f1" else of_20)
 
 
 def test_images_that_are_groups_of_their_own_have_the_same_intervals_up_to_chance():
@@ -134,6 +138,8 @@ def test_images_that_are_groups_of_their_own_have_the_same_intervals_up_to_chanc
     alone = metrics.measure(labels, probabilities, "abc", groups=np.full(600, -1))
     for key in ("accuracy_ci95", "f1_macro_ci95", "recall_weighted_ci95"):
         np.testing.assert_allclose(alone[key], plain[key], atol=0.01)
+    for key in ("precision_ci95", "recall_ci95", "f1_ci95"):
+        np.testing.assert_allclose(alone["per_class"]["a"][key], plain["per_class"]["a"][key], atol=0.02)
     assert {key: alone[key] for key in ("accuracy", "f1_macro")} == {
         key: plain[key] for key in ("accuracy", "f1_macro")
     }

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from tenfold.runs.resampling import RESAMPLES, clusters_of, margins_of, ratio, resampled, widening
+from tenfold.runs.resampling import (
+    RESAMPLES,
+    cluster_counts,
+    clusters_of,
+    margins_of,
+    ratio,
+    resampled,
+    widening,
+)
 
 LABELS = np.repeat([0, 1, 2], [50, 30, 20])
 PREDICTED = np.where(np.arange(100) % 5 == 0, (LABELS + 1) % 3, LABELS)
@@ -62,3 +70,11 @@ def test_few_clusters_widen_their_intervals():
     assert widening(1) == np.inf
     assert widening(2) > widening(10) > widening(1000) > 1
     assert widening(10**6) == pytest.approx(1, abs=1e-4)
+
+
+def test_clusters_are_counted_for_each_class_that_they_have_an_image_of():
+    labels, predicted = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 1, 1, 0])
+    taken, own, either = cluster_counts(labels, predicted, np.array([0, 0, 0, 1, 2]), 3)
+    assert taken.tolist() == [2, 2, 0]
+    assert own.tolist() == [1, 2, 1]
+    assert either.tolist() == [2, 2, 1]

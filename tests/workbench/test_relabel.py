@@ -94,7 +94,10 @@ def test_training_reads_the_corrected_table_and_compare_says_what_is_gained(nois
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("path,label\nnowhere.png,3\n", r"1 path of no image .* Write them as suspects\.csv has them, for instance t"),
+        (
+            "path,label\nnowhere.png,3\n",
+            r"1 path of no image .* Write them as suspects\.csv has them, for instance t",
+        ),
         ("path,label\ntrain/{0}/160.png,cat\n", "no class is called 'cat'"),
         ("path,label\ntest/{1}/000.png,3\n", "it changes 1 test label"),
         (

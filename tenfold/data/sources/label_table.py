@@ -87,7 +87,9 @@ def read_table(where: str, name: str, contents: bytes, data: recipe.Data) -> Lab
             "with data.label_column=NAME."
         )
     splits, groups = (columns[used[role]] if role in used else None for role in ("split", "group"))
-    return LabelTable(where, name, tuple(columns), used, columns[used["path"]], columns[used["label"]], splits, groups)
+    return LabelTable(
+        where, name, tuple(columns), used, columns[used["path"]], columns[used["label"]], splits, groups
+    )
 
 
 def read_columns(where: str, name: str, contents: bytes) -> Columns:

@@ -46,8 +46,8 @@ def fixed_reader(kind: str, lists: tuple[str, ...], tables: Callable[[Tree, str]
             others = tuple(other for other in lists if other != name)
             if (root := root_of(tree, others)) is not None:
                 return (
-                    f"{root}{others[0]} is there, but not {root}{name}: {kind} are read only where all of them are, so "
-                    "classes are those of the folders, and splits not the published ones"
+                    f"{root}{others[0]} is there, but not {root}{name}: {kind} are read only where all of them are, "
+                    "so classes are those of the folders, and splits not the published ones"
                 )
         return None
 

@@ -85,5 +85,7 @@ def test_a_tree_that_lacks_one_of_the_lists_is_told(tree):
     assert reader.missing(tree(x="")) is None
     said = reader.missing(tree(**{"set__a.lst": ""}))
     assert said is not None
-    assert said.startswith("set/a.lst is there, but not set/meta/b.lst: lists of a test are read only where all")
+    assert said.startswith(
+        "set/a.lst is there, but not set/meta/b.lst: lists of a test are read only where all"
+    )
     assert reader.missing(tree(**{"set__meta__b.lst": ""})) is None
