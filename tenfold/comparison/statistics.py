@@ -196,19 +196,27 @@ def _shares_p(class_a: Array, class_b: Array, wrong_a: Array, wrong_b: Array, cl
         parts[rows, group[classes_of[rows]]] += sign / total
     sums = np.zeros((int(clusters.max()) + 1, groups))
     np.add.at(sums, clusters, parts)
-    return _wald_p(shares[0] - shares[1], sums.T @ sums) if groups > 1 else 1.0
+    return _wald_p(shares[0] - shares[1], sums.T @ sums, len(sums)) if groups > 1 else 1.0
 
 
-def _wald_p(difference: Array, covariance: Array) -> float:
-    """p-value of no difference, for estimates with that covariance, which may lack directions."""
-    from scipy.special import chdtrc
+def _wald_p(difference: Array, covariance: Array, units: int) -> float:
+    """p-value of no difference, for estimates whose covariance so many units give; it may lack directions.
+
+    By the F distribution (H. Hotelling, "The generalization of Student's ratio", Ann. Math. Stat. 2, 1931): the
+    covariance of many kinds is itself estimated, and chi-squared would take it for known. 1.0 for too few units.
+    """
+    from scipy.special import fdtrc
 
     variances, directions = np.linalg.eigh(covariance)
     known = variances > 1e-9 * variances.max()
     along = directions.T @ difference
     if np.abs(along[~known]).max(initial=0) > 1e-6:
         return 0.0  # They differ in what does not vary at all: no kind is common to both.
-    return float(chdtrc(known.sum(), (along[known] ** 2 / variances[known]).sum()))
+    kinds = int(known.sum())
+    if units <= kinds:
+        return 1.0
+    statistic = float((along[known] ** 2 / variances[known]).sum())
+    return float(fdtrc(kinds, units - kinds, statistic * (units - kinds) / (kinds * (units - 1))))
 
 
 def _groups(counts: Array) -> Array:

@@ -55,8 +55,9 @@ def class_name(name: str) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 file`, `2,000 files`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """`1 file`, `2,000 files`, `2 classes`."""
+    ends = "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{'' if count == 1 else ends}"
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:

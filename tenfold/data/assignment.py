@@ -7,7 +7,7 @@ import numpy as np
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
-from tenfold.core.text import listed
+from tenfold.core.text import listed, plural
 from tenfold.data.dealing import deal, fold_quotas, ranks, split_quotas
 from tenfold.data.reading import ImageTable
 from tenfold.data.source import SPLIT_NAMES
@@ -150,9 +150,9 @@ def _refuse_small(small: dict[str, int], splits: Sequence[str]) -> None:
     fractions = " and ".join(f"data.{split}_fraction" for split in splits)
     smaller = f", or choose smaller {fractions}" if count > len(splits) else ""
     raise TooSmallError(
-        f"class {name!r} has {count} image(s), too few to give {' and '.join(splits)} their share and keep one for "
-        f"training.{likewise} Add images (at least {len(splits) + 1} a class){',' if smaller else ' or'} remove the "
-        f"class{'es' if others else ''}{smaller}."
+        f"class {name!r} has {plural(count, 'image')}, too few to give {' and '.join(splits)} their share and keep "
+        f"one for training.{likewise} Add images (at least {len(splits) + 1} a class){',' if smaller else ' or'} "
+        f"remove the class{'es' if others else ''}{smaller}."
     )
 
 

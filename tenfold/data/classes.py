@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tenfold.core.errors import InputError
-from tenfold.core.text import class_name, listed, natural
+from tenfold.core.text import class_name, listed, natural, plural
 from tenfold.data.reading import ImageTable
 from tenfold.data.source import SPLIT_NAMES
 
@@ -24,15 +24,15 @@ def training_order(
     lost = set(range(len(table.classes))).difference(*present.values())
     if lost:
         raise InputError(
-            f"no image of class(es) {listed(sorted(table.classes[label] for label in lost))} can be read: mend "
-            "them or remove the class."
+            f"no image can be read of {plural(len(lost), 'class')}: "
+            f"{listed(sorted(table.classes[label] for label in lost))}. Mend the files, or remove the folders."
         )
     for name in ("validation", "test"):
         strange = sorted(table.classes[label] for label in present[name] - present["train"])
         if strange:
             raise InputError(
-                f"the {name} split has class(es) that training does not have: {listed(strange)}. A class is known "
-                f"by its folder's name; training has {listed(names)}. "
+                f"the {name} split has {plural(len(strange), 'class')} that training does not have: "
+                f"{listed(strange)}. A class is known by its folder's name; training has {listed(names)}. "
                 "Rename or remove the folder, or add training images of the class."
             )
     if len(names) < 2:

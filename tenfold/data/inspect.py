@@ -10,6 +10,7 @@ import numpy as np
 
 from tenfold import recipe
 from tenfold.core.progress import Progress
+from tenfold.core.text import plural
 from tenfold.data.assignment import TooSmallError
 from tenfold.data.copies import Copies, find_copies, with_copies
 from tenfold.data.pack import Pack, open_pack
@@ -135,7 +136,7 @@ class Inspection:
                 if refuses
                 else "training leaves them out"
             )
-            yield f"{len(self.bad_files)} file(s) cannot be read; {then}."
+            yield f"{plural(len(self.bad_files), 'file')} cannot be read; {then}."
         if self.undrawn:
             yield f"Training refuses: {self.undrawn}"
         if self.balance >= STRONG_IMBALANCE:
@@ -151,7 +152,7 @@ class Inspection:
                     f"{other} split, {exact} of them an exact one: scores on them flatter the model."
                 )
         if self.disagreements:
-            yield f"{len(self.disagreements)} group(s) of duplicates are labelled with different classes."
+            yield f"{plural(len(self.disagreements), 'group')} of duplicates with labels of different classes."
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the images, for machines."""
@@ -252,7 +253,8 @@ def summary(inspection: Inspection) -> list[str]:
         )
     lines += [
         f"{'all':{width}}" + "".join(f"{len(split):12,}" for split in splits),
-        inspection.balance_verdict,
+        # What needs attention is said last, and once.
+        *([inspection.balance_verdict] if inspection.balance < STRONG_IMBALANCE else []),
         f"original sizes: {_size_range(inspection.sizes)}; modes: {_shares(inspection.modes)}",
         f"channel means {_numbers(inspection.channel_mean)}, standard deviations {_numbers(inspection.channel_std)}",
         *_duplicate_lines(inspection),
@@ -266,11 +268,11 @@ def summary(inspection: Inspection) -> list[str]:
 def duplicates_sentence(inspection: Inspection) -> str:
     """How many duplicates there are of each kind."""
     kinds = Counter(found.kind for found in inspection.duplicates)
-    near = f"{kinds['near']} pair(s) of near duplicates"
+    near = f"{plural(kinds['near'], 'pair')} of near duplicates"
     if inspection.not_looked:
         near = f"near duplicates not looked for: {inspection.not_looked}"
-    named = f"{kinds['name']} group(s) of names that say so; " if kinds["name"] else ""
-    return f"{kinds['exact']} group(s) of exact duplicates; {named}{near}"
+    named = f"{plural(kinds['name'], 'group')} of names that say so; " if kinds["name"] else ""
+    return f"{plural(kinds['exact'], 'group')} of exact duplicates; {named}{near}"
 
 
 def _duplicate_lines(inspection: Inspection) -> Iterator[str]:

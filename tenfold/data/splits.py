@@ -362,8 +362,8 @@ def make_test_split(
     strange = [name for name in present if name not in known]
     if strange:
         raise InputError(
-            f"the model does not know the class(es) {listed(strange)}; it knows {listed(class_names)}. Rename the "
-            "folders to the model's names, or remove them."
+            f"the model does not know {plural(len(strange), 'class')}: {listed(strange)}; it knows "
+            f"{listed(class_names)}. Rename the folders to the model's names, or remove them."
         )
     mapping = np.array([known.index(name) if name in known else -1 for name in table.classes])
     return _make_split("test", table, pixels, chosen, mapping[table.labels[chosen]], table.groups)

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import Field, File, FormParser, parse_options_header
 
+from tenfold.core.text import plural
 from tenfold.serving.refusals import Refused
 
 FIELDS, FIELD_BYTES = 4, 4096
@@ -48,7 +49,8 @@ def parse_form(content_type: str, body: bytes) -> Form:
 def _checked(files: list[File], fields: list[Field]) -> Form:
     if len(files) != 1 or files[0].field_name != b"image":
         raise Refused(
-            400, f"The form has {len(files)} file(s). Expected one, called image: one picture a request."
+            400,
+            f"The form has {plural(len(files), 'file')}. Expected one, called image: one picture a request.",
         )
     if len(fields) > FIELDS or any(len(field.value or b"") > FIELD_BYTES for field in fields):
         raise Refused(

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from tenfold.core.text import plural
+
 ACCEPTED = "PNG, JPEG, WebP, BMP, GIF, TIFF, AVIF, JPEG 2000, PPM, ICO, TGA; HEIC and DICOM with their extras"
 
 
@@ -18,4 +20,6 @@ class Refused(Exception):  # noqa: N818
 def busy(seconds: float) -> Refused:
     """The refusal of a server that has enough to do for the next `seconds`."""
     wait = max(1, round(seconds + 0.5))
-    return Refused(503, f"The server is busy. Try again in {wait} second(s).", {"Retry-After": str(wait)})
+    return Refused(
+        503, f"The server is busy. Try again in {plural(wait, 'second')}.", {"Retry-After": str(wait)}
+    )

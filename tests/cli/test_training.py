@@ -56,7 +56,7 @@ def test_classes_that_training_does_not_have(split, refused, tmp_path):
     message = refused(
         *(word for name in ("train", "validation", "test") for word in (f"--{name}", tmp_path / name))
     )
-    assert f"the {split} split has class(es) that training does not have: 'eel'" in message
+    assert f"the {split} split has 1 class that training does not have: 'eel'" in message
     assert "Rename or remove the folder" in message
 
 
@@ -64,7 +64,7 @@ def test_images_directly_in_the_root(refused, tmp_path):
     source = draw_pictures(tmp_path / "source", ("cat", "dog"), 4)
     (source / "cat" / "00.png").rename(source / "stray.png")
     message = refused("--data", source)
-    assert f"{source}: 1 image(s) lie directly in it, for instance stray.png" in message
+    assert f"{source}: it holds 1 image outside of class folders, for instance stray.png" in message
     assert "Expected one folder for each class" in message
 
 

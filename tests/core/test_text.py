@@ -65,6 +65,7 @@ def test_a_class_has_one_spelling():
 
 def test_counts_and_lists_are_said():
     assert [plural(count, "file") for count in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
+    assert [plural(count, "class") for count in (1, 2)] == ["1 class", "2 classes"]
     assert listed(["a", "b"]) == "'a', 'b'"
     assert listed([str(number) for number in range(10)], 2) == "'0', '1' and 8 more"
     assert cut("short") == "short"

@@ -81,7 +81,7 @@ def test_unreadable_files_are_reported_however_many_there_are(tmp_path):
         (tmp_path / "dog" / f"{i:03}.png").write_bytes(b"no")
     found = look(tmp_path)
     assert len(found.bad_files) == 10
-    assert "10 file(s) cannot be read" in found.attention[0]
+    assert "10 files cannot be read" in found.attention[0]
     assert any("cannot be read: dog/000.png" in line for line in summary(found))
 
 
@@ -211,7 +211,7 @@ def test_counts_are_shown_also_where_a_class_is_too_small(tmp_path, command, mon
     monkeypatch.chdir(tmp_path)
     found = look(class_folders(tmp_path / "a", {"cat": 12, "cow": 2, "dog": 1}))
     assert found.counts["train"] == {"cat": 12, "cow": 2, "dog": 1}
-    assert found.attention[0].startswith("Training refuses: class 'cow' has 2 image(s), too few to give")
+    assert found.attention[0].startswith("Training refuses: class 'cow' has 2 images, too few to give")
     assert "Too small as well: 'dog'" in found.attention[0]
     assert found.splits.layout.endswith("in a: 15 images")
     said = command("inspect", "a", "--json")

@@ -336,7 +336,7 @@ def test_a_class_of_which_nothing_can_be_read(tmp_path):
     folder = class_folders(tmp_path / "p", {"cat": 20, "dog": 20, "emu": 2})
     for i in range(2):
         (folder / "emu" / f"{i}.png").write_bytes(b"")
-    refused(folder, "no image of class(es) 'emu'", bad_files_limit=0.5)
+    refused(folder, "no image can be read of 1 class: 'emu'", bad_files_limit=0.5)
 
 
 def test_nothing_can_be_read(tmp_path):

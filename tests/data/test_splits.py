@@ -234,12 +234,12 @@ def test_a_class_that_a_split_lacks_is_said(tmp_path, split):
 def test_no_images_at_all(tmp_path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "a.svg").write_text("<svg/>")
-    refused(tmp_path, "it holds no images, only 1 file(s) of other kinds (.svg)")
+    refused(tmp_path, "it holds no images, only 1 file of other kinds (.svg)")
 
 
 def test_all_classes_that_are_too_small_are_named_with_what_helps(tmp_path):
     class_folders(tmp_path, {"cat": 12, "cow": 2, "dog": 1})
-    refused(tmp_path, "class 'cow' has 2 image(s)", "Too small as well: 'dog'", "at least 3 a class")
+    refused(tmp_path, "class 'cow' has 2 images", "Too small as well: 'dog'", "at least 3 a class")
     with pytest.raises(InputError) as error:
         load(tmp_path)
     assert "fraction" not in str(error.value), "no fraction helps"

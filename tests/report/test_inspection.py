@@ -26,10 +26,10 @@ def test_what_needs_attention_is_said_first(page):
     verdict = page[page.index('id="verdict"') : page.index('id="classes"')]
     assert "129 images in 3 classes. Before training, look at what is listed here." in verdict
     for sentence in (
-        "1 file(s) cannot be read",
+        "1 file cannot be read",
         "strongly imbalanced",
         "2 of 23 test images (8.70%) have a duplicate in the train split, 1 of them an exact one",
-        "1 group(s) of duplicates are labelled with different classes",
+        "1 group of duplicates with labels of different classes",
         "Understood as 3 classes",
     ):
         assert sentence in verdict

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tenfold.core.text import plural
 from tenfold.serving.refusals import Refused, busy
 
 
@@ -9,7 +10,7 @@ from tenfold.serving.refusals import Refused, busy
 def test_a_busy_server_says_when_to_come_again(seconds, wait):
     refused = busy(seconds)
     assert (refused.status, refused.headers) == (503, {"Retry-After": str(wait)})
-    assert f"in {wait} second(s)" in refused.reason == str(refused)
+    assert f"in {plural(wait, 'second')}" in refused.reason == str(refused)
 
 
 def test_a_refusal_has_headers_of_its_own():

@@ -181,7 +181,7 @@ def test_a_path_or_an_address_in_place_of_a_picture_is_not_followed(client):
     refused(client.form(b"x", field="url"), 400, "called image")
     body, boundary = form_body(b"", "", "", "", {"image": "/etc/hostname"})
     body = body[: body.rindex(b"Content-Disposition")].rpartition(b"--")[0] + f"--{boundary}--\r\n".encode()
-    refused(client.predict(body, f"multipart/form-data; boundary={boundary}"), 400, "0 file(s)")
+    refused(client.predict(body, f"multipart/form-data; boundary={boundary}"), 400, "0 files")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from itertools import combinations
 from shlex import quote
 
 from tenfold.core.errors import InputError
-from tenfold.core.text import natural, printable
+from tenfold.core.text import natural, plural, printable
 from tenfold.data.sources.parts import splits_named
 from tenfold.data.sources.tree import Tree
 
@@ -93,7 +93,7 @@ def _sketch(direct: Counter[str], inner: dict[str, Counter[str]]) -> str:
     lines = []
     for name in sorted(direct.keys() | inner.keys(), key=natural):
         folders = sorted(inner.get(name, {}).items(), key=lambda item: natural(item[0]))
-        parts = [f"{direct[name]:,} image(s)"] if direct[name] else []
+        parts = [plural(direct[name], "image")] if direct[name] else []
         parts += [f"{printable(folder)}/ ({count:,})" for folder, count in folders[:SHOWN]]
         parts += [f"{len(folders) - SHOWN} more"] if len(folders) > SHOWN else []
         lines.append(f"  {printable(name)}/  {', '.join(parts)}")

@@ -175,7 +175,7 @@ def test_only_other_files(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.svg").write_bytes(b"x")
     (tmp_path / "a" / "y.txt").write_bytes(b"x")
-    refused(tmp_path, "only 2 file(s) of other kinds", ".svg")
+    refused(tmp_path, "only 2 files of other kinds", ".svg")
 
 
 def test_one_class_only(tmp_path):
@@ -201,7 +201,7 @@ def test_an_empty_split_folder(split_folders):
 def test_images_directly_in_the_root(tmp_path):
     class_folders(tmp_path, {"cat": 5, "dog": 5})
     save(tmp_path / "stray.png", random_pixels(3))
-    refused(tmp_path, str(tmp_path), "1 image(s) lie directly", "stray.png", "one folder for each class")
+    refused(tmp_path, str(tmp_path), "1 image outside", "stray.png", "one folder for each class")
 
 
 def test_images_directly_in_a_split(split_folders):
@@ -226,7 +226,7 @@ def test_classes_that_training_does_not_have(split_folders, split):
 
 
 def test_a_class_too_small_to_be_split(tmp_path):
-    refused(class_folders(tmp_path, {"cat": 20, "dog": 2}), "'dog' has 2 image(s)", "at least 3")
+    refused(class_folders(tmp_path, {"cat": 20, "dog": 2}), "'dog' has 2 images", "at least 3")
 
 
 def test_a_fraction_of_nothing(tmp_path):

@@ -10,7 +10,7 @@ from shlex import quote
 
 from tenfold import recipe
 from tenfold.core.errors import InputError
-from tenfold.core.text import printable
+from tenfold.core.text import plural, printable
 from tenfold.data.formats import Encoded, ending
 from tenfold.data.sources.ambiguity import check_beside, check_classes
 from tenfold.data.sources.parts import ALIASES, Part, split_named, splits_named, wrapping
@@ -149,7 +149,7 @@ def _classes(tree: Tree, above: str, inside: list[str]) -> list[str]:
         return prefixes
     if stray:
         raise InputError(
-            f"{tree.path / above}: {len(stray)} image(s) lie directly in it, for instance "
+            f"{tree.path / above}: it holds {plural(len(stray), 'image')} outside of class folders, for instance "
             f"{printable(stray[0][len(above) :])}, so their class is not known. {_label_table_hint(tree)}{LAYOUT}."
         )
     classes = [printable(name[len(above) : name.index("/", len(above))]) for name in inside]
@@ -217,7 +217,7 @@ def _other_files(tree: Tree, folder: str) -> str:
     """', only N files of other kinds (.txt, ...)' below `folder`, or '' when there are none."""
     endings = Counter(ending(name) or "without ending" for name in tree.files if name.startswith(folder))
     kinds = ", ".join(found for found, _ in endings.most_common(5))
-    return f", only {endings.total()} file(s) of other kinds ({kinds})" if endings else ""
+    return f", only {plural(endings.total(), 'file')} of other kinds ({kinds})" if endings else ""
 
 
 READER = Reader("pictures", PICTURES, lambda tree: tree.pictures, read_folders)

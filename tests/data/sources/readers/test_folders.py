@@ -80,7 +80,7 @@ def test_splits_inside_some_classes_are_refused(tmp_path):
         tmp_path,
         "holds folders of splits (test/, train/)",
         "not every class",
-        "cow/  5 image(s)",
+        "cow/  5 images",
         "data.nested=true",
     )
 

@@ -37,4 +37,4 @@ def test_an_image_a_file_in_class_folders(tmp_path):
 
 def test_arrays_without_labels(tmp_path):
     np.save(tmp_path / "x.npy", PIXELS)
-    refused(tmp_path, "1 image(s) lie directly in it, for instance x.npy")
+    refused(tmp_path, "it holds 1 image outside of class folders, for instance x.npy")
