@@ -15,7 +15,7 @@ demo: $(READY)
 	@echo "real photographs: tiles of 14 pictures that Python packages bring along; each part is in one split only"
 	$(BIN)/python examples/photographs.py demo
 	$(BIN)/tenfold train --data demo/data --name photographs --overwrite
-	@echo "parts that no split has, and a portrait, which is of none of the classes:"
+	@echo "asked about parts that no split has, and a portrait of Grace Hopper, for which there is no class:"
 	$(BIN)/tenfold predict runs/photographs demo/new
 	@echo "the reports: open runs/photographs/report.html and runs/demo/report.html in a browser"
 	@echo "to use tenfold in this shell: . $(BIN)/activate"
