@@ -203,7 +203,8 @@ def _wald_p(difference: Array, covariance: Array, units: int) -> float:
     """p-value of no difference, for estimates whose covariance so many units give; it may lack directions.
 
     By the F distribution (H. Hotelling, "The generalization of Student's ratio", Ann. Math. Stat. 2, 1931): the
-    covariance of many kinds is itself estimated, and chi-squared would take it for known. 1.0 for too few units.
+    covariance of many kinds is itself estimated, and chi-squared would take it for known. 1.0 for too few units, and
+    where nothing differs and nothing varies.
     """
     from scipy.special import fdtrc
 
@@ -213,7 +214,7 @@ def _wald_p(difference: Array, covariance: Array, units: int) -> float:
     if np.abs(along[~known]).max(initial=0) > 1e-6:
         return 0.0  # They differ in what does not vary at all: no kind is common to both.
     kinds = int(known.sum())
-    if units <= kinds:
+    if not 0 < kinds < units:
         return 1.0
     statistic = float((along[known] ** 2 / variances[known]).sum())
     return float(fdtrc(kinds, units - kinds, statistic * (units - kinds) / (kinds * (units - 1))))

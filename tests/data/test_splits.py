@@ -125,7 +125,7 @@ def test_a_small_class_is_split_or_refused_but_never_lost(count, validation, tes
     images = table([count, 50])
     needed = sum(max(1, int(count * fraction + 0.5)) for fraction in (validation, test)) + 1
     if needed > count:
-        with pytest.raises(InputError, match=rf"'c0' has {count} image\(s\)"):
+        with pytest.raises(InputError, match=rf"'c0' has {count} images?, too few"):
             split(images, validation_fraction=validation, test_fraction=test)
     else:
         splits = split(images, validation_fraction=validation, test_fraction=test)

@@ -211,7 +211,7 @@ def test_images_directly_in_a_split(split_folders):
 
 def test_only_images_in_the_root(tmp_path):
     save(tmp_path / "stray.png", random_pixels(3))
-    refused(tmp_path, "directly", "stray.png")
+    refused(tmp_path, "it holds 1 image outside of class folders", "stray.png")
 
 
 def test_a_folder_beside_the_splits_that_is_none(split_folders):
