@@ -134,7 +134,7 @@ def _check_folders(
 
 def _missing(tree: Tree) -> list[str]:
     """A sentence for each kind of source that the tree would be with one more file."""
-    return [said for reader in all_readers() if (said := reader.missing(tree))]
+    return [said for reader in all_readers() if reader.missing and (said := reader.missing(tree))]
 
 
 def _why(name: str, kind: str) -> str:

@@ -35,4 +35,4 @@ class Reader:
     read: Callable[[Tree, list[str], recipe.Data], list[Part]]
     endings: tuple[str, ...] = ()
     tables: Callable[[Tree, list[str]], Tables] | None = None
-    missing: Callable[[Tree], str | None] = lambda tree: None
+    missing: Callable[[Tree], str | None] | None = None
