@@ -13,7 +13,8 @@ from tenfold.serving.ray_serve import serve_app
 
 def main() -> None:
     folder, port = sys.argv[1], int(sys.argv[2])
-    ray.init(num_cpus=3, include_dashboard=False, object_store_memory=80 * 2**20, log_to_driver=False)
+    own = {"address": "local", "_node_ip_address": "127.0.0.1"}  # beside the clusters of other tests
+    ray.init(num_cpus=3, include_dashboard=False, object_store_memory=80 * 2**20, log_to_driver=False, **own)
     try:
         serve.start(http_options={"host": "127.0.0.1", "port": port})
         serve.run(serve_app(folder, replicas=2, cpus=1))
