@@ -71,16 +71,12 @@ def limited_to(more: int | None) -> Iterator[None]:
         yield
         return
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (_least(_data_size() + more, *before), before[1]))
+    least = min(limit for limit in (_data_size() + more, *before) if limit != resource.RLIM_INFINITY)
+    resource.setrlimit(resource.RLIMIT_DATA, (least, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
-
-
-def _least(*limits: int) -> int:
-    """The lowest of them, RLIM_INFINITY being none."""
-    return min(limit for limit in limits if limit != resource.RLIM_INFINITY)
 
 
 def address_space() -> int | None:
