@@ -167,7 +167,7 @@ def table(results: list[dict[str, Any]]) -> list[str]:
         for name, tool in one["tools"].items():
             rows.append(f"| {facts} | {tool_row(name, tool)} |")
             facts = " | | | "
-    if leads:
+    if len(leads) > 1:
         rows += ["", f"Ahead of the best peer by {100 * statistics.median(leads):+.1f} points in the median of "
                  f"{len(leads)} comparisons, {100 * min(leads):+.1f} at worst."]  # fmt: skip
     return rows
