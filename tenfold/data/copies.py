@@ -4,7 +4,6 @@ Such images belong in one split: what is tested on must not have been trained on
 not several, so that intervals are by clusters of them.
 """
 
-import zipfile
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import numpy as np
 from filelock import FileLock
 
 from tenfold import recipe
+from tenfold.core.arrays import NO_ARRAYS
 from tenfold.core.files import atomic
 from tenfold.core.progress import Progress
 from tenfold.data.duplicates import exact_duplicates
@@ -131,5 +131,5 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     try:
         with open(path, "rb") as file, np.load(file) as saved:
             return saved["near"], saved["likeness"]
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile):
+    except (*NO_ARRAYS, OSError):
         return None

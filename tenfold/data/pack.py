@@ -10,8 +10,6 @@ import hashlib
 import json
 import math
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 from filelock import FileLock
 
 from tenfold import recipe
+from tenfold.core.arrays import NO_ARRAYS
 from tenfold.core.checksums import block_hashes, damaged_blocks, sealed, some_blocks, unsealed
 from tenfold.core.errors import InputError, nearest
 from tenfold.core.files import (
@@ -175,16 +174,7 @@ def _read(folder: Path, whole: bool = False) -> Pack | None:
     """The pack in `folder`, or None where there is none or it is damaged; some of the pixels are checked, or all."""
     try:
         return _opened(folder, whole)
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        LookupError,
-        TypeError,
-        RecursionError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):
+    except (*NO_ARRAYS, OSError):
         return None
 
 

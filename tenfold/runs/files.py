@@ -314,18 +314,14 @@ class PicturesFile(FolderFile["tuple[np.ndarray, np.ndarray]"]):
     """Positions in a split (n,) int64 and a picture for each (n, H, W, 3) uint8."""
 
     def _read(self, path: Path) -> "tuple[np.ndarray, np.ndarray]":
-        import zipfile
-        import zlib
-
         import numpy as np
+
+        from tenfold.core.arrays import NO_ARRAYS
 
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 positions, pictures = saved["positions"], saved["pictures"]
-        except (
-            *(ValueError, KeyError, EOFError, TypeError, NotImplementedError, RuntimeError),
-            *(MemoryError, zipfile.BadZipFile, zlib.error),
-        ) as error:
+        except NO_ARRAYS as error:
             raise ValueError(f"is damaged ({error})") from None
         wanted = positions.ndim == 1 and pictures.ndim == 4 and pictures.shape[3] == 3
         if not wanted or len(positions) != len(pictures) or pictures.dtype != np.uint8:

@@ -20,6 +20,7 @@ import torch
 from filelock import FileLock
 
 from tenfold.augment import Pipeline
+from tenfold.core.arrays import NO_ARRAYS
 from tenfold.core.axes import channels_first, channels_last
 from tenfold.core.checksums import block_hashes, damaged_blocks
 from tenfold.core.errors import TenfoldError
@@ -81,7 +82,7 @@ class FeatureSet:
             hashes = np.array([int(text, 16) for text in about.get("blocks", [])], np.uint64)
             if damaged_blocks(self.folder / "features.npy", hashes):
                 raise ValueError("changed since they were written")
-        except (OSError, ValueError, TypeError, LookupError, EOFError, RecursionError) as error:
+        except (*NO_ARRAYS, OSError) as error:
             raise TenfoldError(f"{self.folder}: the cached features are damaged: {error}. {remedy}") from None
         return features
 

@@ -254,9 +254,11 @@ def _read_parquet(where: str, contents: bytes) -> Columns:
 
     try:
         table = pq.read_table(BytesIO(contents))
-    except (pa.ArrowException, OSError) as error:
+        return {
+            name: [plain_value(value) for value in table[name].to_pylist()] for name in table.column_names
+        }
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{where}: cannot be read as Parquet ({error}). Fetch or make it again.") from None
-    return {name: [plain_value(value) for value in table[name].to_pylist()] for name in table.column_names}
 
 
 def plain_value(value: Any) -> str | None:

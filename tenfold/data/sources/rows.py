@@ -90,7 +90,7 @@ def _opened(tree: Tree, name: str) -> Iterator[_Rows]:
             else:
                 reader = pa.ipc.open_stream(stream)
                 yield _Rows(reader.schema, lambda column: (batch[column] for batch in reader))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{tree.place(name)}: cannot be read as {kind} ({error}). Make it again.") from None
 
 

@@ -63,6 +63,13 @@ def test_lines_end_where_lines_end_and_not_within_names():
     assert read_columns("t", "t.txt", "a\x85b.png x\n".encode())["path"] == ["a\x85b.png"]
 
 
+def of_no_text() -> bytes:
+    """A Parquet table with a text that is no UTF-8."""
+    content = BytesIO()
+    pq.write_table(pa.table({"path": pa.array([b"a.png", b"\xff\xfe"]).view(pa.string())}), content)
+    return content.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "contents", "words"),
     [
@@ -76,6 +83,7 @@ def test_lines_end_where_lines_end_and_not_within_names():
         ("t.jsonl", b"[" * 100_000, "line 1 is no JSON"),
         ("t.jsonl", b"[1]", "line 1 is no JSON object"),
         ("t.parquet", b"PAR1", "cannot be read as Parquet"),
+        ("t.parquet", of_no_text(), "cannot be read as Parquet .*invalid start byte"),
     ],
 )
 def test_damaged_tables_are_named(name, contents, words):

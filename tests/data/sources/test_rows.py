@@ -58,6 +58,13 @@ def test_bad_parquet_files(tmp_path):
     refused(path, "cannot be read as Parquet")
 
 
+def test_labels_that_are_no_text(tmp_path):
+    labels = pa.array([b"cat", b"\xff\xfe"]).view(pa.string())
+    pictures = [{"bytes": b"", "path": ""}] * 2
+    pq.write_table(pa.table({"image": pictures, "label": labels}), tmp_path / "all.parquet")
+    refused(tmp_path / "all.parquet", "cannot be read as Parquet", "invalid start byte")
+
+
 def test_a_parquet_file_that_is_garbled_in_the_middle(tmp_path):
     path = write_parquet(tmp_path / "all.parquet", 40, ["x", "y"] * 20)
     contents = bytearray(path.read_bytes())

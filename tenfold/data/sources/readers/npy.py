@@ -6,6 +6,7 @@ from io import BytesIO
 import numpy as np
 
 from tenfold import recipe
+from tenfold.core.arrays import NO_ARRAYS
 from tenfold.core.errors import InputError
 from tenfold.data.formats import Encoded, Unreadable
 from tenfold.data.sources.arrays import array_pairs, array_part, checked_classes, checked_images
@@ -47,7 +48,7 @@ def _load(tree: Tree, name: str) -> np.ndarray:
     try:
         with tree.open(name) as file:
             return np.load(BytesIO(file.read()), allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError) as error:
+    except (*NO_ARRAYS, OSError) as error:
         why = "it holds Python objects" if "allow_pickle" in str(error) else error
         raise InputError(
             f"{tree.place(name)}: cannot be read as .npy ({why}). Save it with numpy.save."

@@ -1,13 +1,12 @@
 """Arrays of images and labels in one .npz file."""
 
-import zlib
 from io import BytesIO
 from pathlib import PurePosixPath
-from zipfile import BadZipFile
 
 import numpy as np
 
 from tenfold import recipe
+from tenfold.core.arrays import NO_ARRAYS
 from tenfold.core.errors import InputError
 from tenfold.data.sources.arrays import (
     array_pairs,
@@ -43,15 +42,7 @@ def _read(tree: Tree, names: list[str], data: recipe.Data) -> list[Part]:
             f"{where}: an array of it does not fit in memory ({error}). "
             "Save fewer images, or pictures in class folders."
         ) from None
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except (*NO_ARRAYS, OSError) as error:
         why = "it holds Python objects" if "allow_pickle" in str(error) else error
         raise InputError(
             f"{where}: cannot be read as .npz ({why}). Save it with numpy.savez: images as uint8, labels as integers "

@@ -87,6 +87,10 @@ def test_bad_npz_files(tmp_path):
     refused(write(images=np.array([{}] * 30), labels=y), "cannot be read as .npz", "it holds Python objects")
     path.write_bytes(b"PK no")
     refused(path, "cannot be read as .npz")
+    # An open bracket in the header of an array, where numpy's reader asks Python's tokenizer.
+    whole = write(images=batch(30, 8, 8), labels=y).read_bytes()
+    path.write_bytes(whole.replace(b"), }  ", b"), } {", 1))
+    refused(path, "cannot be read as .npz")
 
 
 IMAGES = np.stack([random_pixels(seed) for seed in range(30)])
