@@ -47,6 +47,7 @@ def world(request, worlds) -> dict:
     return worlds[request.param]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [*CASES, "streamed"])
 def test_several_processes_learn_what_one_learns(alone, world, case):
     one, many = alone[case], world[case]

@@ -61,6 +61,7 @@ def within(run: Run) -> int:
         return 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["within an epoch", "at the end of one"])
 def test_a_killed_streamed_run_goes_on_to_the_same_bits(place, shards, whole, tmp_path, command):
     run = Run(tmp_path / "run")

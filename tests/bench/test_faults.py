@@ -12,9 +12,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 import faults
 from killing import Killing
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or not shutil.which("cc"), reason="needs LD_PRELOAD and a C compiler"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or not shutil.which("cc"),
+        reason="needs LD_PRELOAD and a C compiler",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

@@ -197,6 +197,7 @@ def test_figures_are_saved_as_svg_and_png(run, page):
         assert {f"{name}.svg", f"{name}.png"} <= names
 
 
+@pytest.mark.slow
 def test_a_hundred_classes_and_a_hundred_thousand_images(tmp_path):
     run, splits = large_run(tmp_path / "large")
     start = time.process_time()

@@ -71,6 +71,7 @@ def halved(pictures, tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_every_trial_is_a_run_folder_and_only_the_winner_has_seen_the_test_images(halved):
     assert len(halved.rows) == 6
     assert Counter(row.state for row in halved.rows) == {"winner": 1, "done": 1, "left behind": 4}

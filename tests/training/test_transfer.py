@@ -116,6 +116,7 @@ def finished_transfer(tmp_path_factory, cache, command):
     return folder / "runs", answer, again
 
 
+@pytest.mark.slow
 def test_a_transfer_run_is_an_ordinary_run(finished_transfer):
     runs, answer, again = finished_transfer
     run = load_run(runs / "backbone-1")

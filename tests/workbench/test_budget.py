@@ -60,6 +60,7 @@ def test_photographs_go_through_a_backbone_and_the_plan_says_why(photographs):
     assert "features reach" in plan.words
 
 
+@pytest.mark.slow
 def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photographs, no_weights):
     plan = suitable_plan(Source(str(photographs)), CPU, 0, SILENT)
     assert plan.name == "fast-90"
@@ -125,6 +126,7 @@ def test_more_time_gives_no_smaller_a_network(tmp_path, no_weights):
     assert LADDER[places[1]] == "fast-94", "240 pictures leave time for the largest"
 
 
+@pytest.mark.slow
 def test_photographs_are_planned_at_the_largest_size_there_is_time_for(photographs):
     plan = plan_for(Source(str(photographs)), 30.0)  # enough on any machine, however busy
     assert plan.name == "backbone"

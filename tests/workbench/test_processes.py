@@ -13,6 +13,7 @@ from small import STEADY, tenfold, wait_for, words
 from tenfold.runs.folder import Run
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_two_processes_make_one_run_that_says_everything_once(run_of_two, command, tmp_path):
     folder, answer = run_of_two

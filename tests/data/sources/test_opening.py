@@ -250,6 +250,7 @@ def test_a_training_folder_with_splits_of_its_own(split_folders):
 CIFAR10 = os.environ.get("TENFOLD_CIFAR10", "")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CIFAR10, reason="TENFOLD_CIFAR10 does not name the unpacked CIFAR-10 folders")
 def test_real_cifar10_folders():
     splits = load(CIFAR10)
