@@ -17,10 +17,12 @@ import pytest
 from filelock import FileLock
 from small import DEMO, SHAPES, SMALL, STEADY, Answer, draw_pictures, first, tenfold
 
-# A shell that starts the tests in the background has interrupts ignored, and the processes that the tests start and
-# interrupt would inherit that.
+# A shell that starts the tests in the background has interrupts ignored, and nohup hang-ups; the processes that the
+# tests start and interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # One thread, here and in every process that a test starts: tests of equal bits need equal thread counts, and a
 # network of a few hundred parameters gains nothing from a second one.

@@ -92,9 +92,7 @@ def test_shares_that_leave_a_split_empty_are_refused(data, words):
 
 
 def test_classes_that_are_too_small_are_all_named_with_what_helps():
-    with pytest.raises(
-        TooSmallError, match=r"class 'b' has 2 image\(s\).*Too small as well: 'c'.*at least 3"
-    ):
+    with pytest.raises(TooSmallError, match=r"class 'b' has 2 images.*Too small as well: 'c'.*at least 3"):
         assign(table([0] * 20 + [1] * 2 + [2]), Data())
     assert not isinstance(InputError(), TooSmallError)
 
