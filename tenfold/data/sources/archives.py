@@ -32,7 +32,8 @@ class _Zip(Tree):
 
     def skipped(self) -> Iterator[tuple[str, str]]:
         with _explained(self.path), zipfile.ZipFile(self.path) as archive:
-            return _skipped(_name(info) for info in archive.infolist() if not info.is_dir())
+            named = [info for info in archive.infolist() if info.filename]  # is_dir fails for no name
+            return _skipped(_name(info) for info in named if not info.is_dir())
 
     def _list(self) -> tuple[dict[str, int], set[str]]:
         files = {name: info.file_size for name, info in self._members.items() if not info.is_dir()}
@@ -131,8 +132,8 @@ def _contents(size: int, read: Callable[[], bytes]) -> Encoded:
         return read()
     except KeyError:
         return Unreadable("no file, or a link to something that is not in the archive")
-    except (zipfile.BadZipFile, RuntimeError) as error:
-        # zipfile tells of a password by RuntimeError, of a compression that it does not know by a kind of it.
+    except (zipfile.BadZipFile, RuntimeError, UnicodeDecodeError) as error:
+        # A name that is no UTF-8 is told by the last; zipfile tells of a password by RuntimeError, of a compression that it does not know by a kind of it.
         return Unreadable(str(error))
 
 
@@ -149,6 +150,7 @@ def _explained(path: Path) -> Iterator[None]:
         EOFError,
         OSError,
         RuntimeError,  # zipfile's, for a member with a password or an unknown compression
+        UnicodeDecodeError,  # zipfile's, for names that say they are UTF-8 and are not
     ) as error:
         raise InputError(
             f"{path}: the archive cannot be read ({error}). It may be cut off, or of another kind than its name "

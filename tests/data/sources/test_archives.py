@@ -43,6 +43,23 @@ def test_names_in_utf8_without_the_flag_for_it_are_read_as_utf8(tmp_path):
     assert _name(dos) == "x/café.png"
 
 
+def test_names_that_say_they_are_utf8_and_are_not(tmp_path):
+    """In the list at the end, where the archive cannot be read; before a member, that member."""
+    archive = packed(class_folders(tmp_path / "photos", {"café": 12, "dog": 15}), tmp_path / "a.zip", "")
+    contents, name = archive.read_bytes(), "café".encode()
+    archive.write_bytes(contents.replace(name, b"caf\xff\xa9", 1))
+    assert len(load(archive, bad_files_limit=0.1).bad_files) == 1
+    archive.write_bytes(contents.replace(name, b"caf\xff\xa9"))
+    refused(archive, "the archive cannot be read", "invalid start byte")
+
+
+def test_a_member_without_a_name_is_left_out(tmp_path):
+    archive = packed(class_folders(tmp_path / "photos", {"cat": 12, "dog": 15}), tmp_path / "a.zip", "")
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr(zipfile.ZipInfo(""), b"x")
+    assert sum(map(len, load(archive))) == 27
+
+
 def test_splits_in_an_archive(tmp_path):
     folder = with_splits(tmp_path / "photos")
     assert paths_of(load(packed(folder, tmp_path / "a.zip", "top/"))) == paths_of(load(folder))
