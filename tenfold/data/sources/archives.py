@@ -133,7 +133,8 @@ def _contents(size: int, read: Callable[[], bytes]) -> Encoded:
     except KeyError:
         return Unreadable("no file, or a link to something that is not in the archive")
     except (zipfile.BadZipFile, RuntimeError, UnicodeDecodeError) as error:
-        # A name that is no UTF-8 is told by the last; zipfile tells of a password by RuntimeError, of a compression that it does not know by a kind of it.
+        # zipfile tells of a password by RuntimeError, of a compression that it does not know by a kind of it, and of
+        # a name that is no UTF-8, though it says so, by the last.
         return Unreadable(str(error))
 
 
