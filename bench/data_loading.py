@@ -102,7 +102,7 @@ def print_machine() -> None:
     memory = psutil.virtual_memory().total / 2**30
     print(f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.platform()}")
     print(f"load before the start: {os.getloadavg()[0]:.1f} processes")
-    packages = ("tenfold", "pillow", "numpy", "joblib")
+    packages = ("tenfold", "pillow", "numpy", "loky")
     print(
         f"Python {platform.python_version()}, " + ", ".join(f"{name} {installed(name)}" for name in packages)
     )

@@ -4,10 +4,11 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tenfold.core.errors import TenfoldError
-from tenfold.core.processes import for_parent
+from tenfold.core.processes import Item, Result, for_parent, in_order
 from tenfold.data.decode import Original, Target, decode, extremes
 from tenfold.data.formats import Encoded
 from tenfold.data.limits import BadPicture
@@ -23,7 +24,6 @@ from tenfold.data.limits import BadPicture
 CHUNK_IMAGES = 256
 CHUNK_BYTES = 1 << 22  # of encoded pictures; bounds what waits between the processes
 INLINE_SECONDS = 0.3  # about what starting the processes takes
-
 IDLE_SECONDS = 2  # after which the processes end: training needs their memory
 
 
@@ -80,7 +80,7 @@ def look(work: Iterator[Chunk]) -> Iterator[list[Outcome]]:
 
 
 def _spread(function: Callable[[Chunk], list[Any]], work: Iterator[Chunk]) -> Iterator[list[Any]]:
-    """`function` of every chunk, in any order.
+    """`function` of every chunk, in their order.
 
     Small work is done here; for more, processes are started that need no guard in the caller's main module.
     """
@@ -92,23 +92,42 @@ def _spread(function: Callable[[Chunk], list[Any]], work: Iterator[Chunk]) -> It
     first = next(work, None)
     if first is None:
         return
-    import joblib  # slow to load, and needed only here
+    for _, outcomes in in_processes(function, chain([first], work)):
+        yield outcomes
 
-    parallel = joblib.Parallel(
-        n_jobs=joblib.cpu_count(),
-        return_as="generator_unordered",
-        max_nbytes=None,
-        idle_worker_timeout=IDLE_SECONDS,
-    )
-    distant = joblib.delayed(partial(for_parent, os.getpid(), function))
-    outcomes: Any = parallel(distant(chunk) for chunk in chain([first], work))
+
+def in_processes(function: Callable[[Item], Result], work: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+    """Each item of `work` and `function` of it, in order, computed by as many processes as there are cores.
+
+    At most so many items are on their way that every process has one in hand and one waiting. The processes need no
+    guard in the caller's main module. Raises TenfoldError when one was killed.
+    """
+    from loky import cpu_count  # slow to load, and needed only here
+
+    workers = cpu_count()
+    pool = _pool(workers)
+
+    def submit(item: Item) -> "Future[Result]":
+        return pool.submit(for_parent, os.getpid(), function, item)
+
     try:
-        yield from outcomes
+        yield from in_order(submit, work, 2 * workers)
     except BrokenProcessPool:
+        _pool.cache_clear()  # a broken pool takes no more work
         raise TenfoldError(
             "a process that decodes pictures was killed, most likely because the memory is used up. Close what "
             "else needs much memory, and look for pictures of enormous size."
         ) from None
+
+
+@cache
+def _pool(workers: int) -> Executor:
+    """Kept for the next work, and tenfold's own: joblib fails on finding processes that it did not start itself."""
+    from loky import ProcessPoolExecutor
+
+    # Said of every process that ends for being idle while the model is slow, which is what IDLE_SECONDS is for.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs were given", UserWarning)
+    return ProcessPoolExecutor(workers, timeout=IDLE_SECONDS)
 
 
 def decode_chunk(path: Path, offset: int, target: Target, chunk: Chunk) -> list[Outcome]:

@@ -6,26 +6,21 @@ Small PNG files are decoded by libspng in threads; whatever that cannot do, by P
 import os
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from tenfold.core.errors import TenfoldError
-from tenfold.core.processes import for_parent
+from tenfold.core.processes import in_order
 from tenfold.data.decode import Target, decode_pixels
-from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, IDLE_SECONDS, INLINE_SECONDS
+from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, INLINE_SECONDS, in_processes
 from tenfold.data.formats import Encoded
 from tenfold.data.png import png_decoder, suits
 from tenfold.inference.pictures import Picture
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -146,44 +141,12 @@ def _completed(chunk: list[Picture], pixels: np.ndarray, done: np.ndarray, targe
 
 
 def _in_processes(work: Iterator[list[Picture]], target: Target) -> Iterator[Block]:
-    """At most so many chunks are on their way that every process has one in hand and one waiting."""
-    from joblib import cpu_count
-    from joblib.externals.loky import get_reusable_executor
-
-    workers = cpu_count()
-    pool: Any = get_reusable_executor(max_workers=workers, timeout=IDLE_SECONDS)
-
-    def submit(chunk: list[Picture]) -> Future[Any]:
-        encoded = [picture.encoded for picture in chunk]
-        return pool.submit(for_parent, os.getpid(), decode_all, encoded, target)
-
-    try:
-        for chunk, found in in_order(submit, work, 2 * workers):
-            yield _block(chunk, *found)
-    except BrokenProcessPool:
-        raise TenfoldError(
-            "a process that decodes pictures was killed, most likely because the memory is used up. Close what "
-            "else needs much memory, and look for pictures of enormous size."
-        ) from None
+    for chunk, found in in_processes(partial(_decode_chunk, target), work):
+        yield _block(chunk, *found)
 
 
-def in_order(
-    submit: Callable[[Item], "Future[Result]"], work: Iterable[Item], most: int
-) -> Iterator[tuple[Item, Result]]:
-    """Each item of `work` and the result of its future, in order; at most `most` are on their way meanwhile."""
-    pending: deque[tuple[Item, Future[Result]]] = deque()
-    try:
-        for item in work:
-            pending.append((item, submit(item)))
-            if len(pending) > most:
-                oldest, future = pending.popleft()
-                yield oldest, future.result()
-        while pending:
-            oldest, future = pending.popleft()
-            yield oldest, future.result()
-    finally:
-        for _, future in pending:
-            future.cancel()
+def _decode_chunk(target: Target, chunk: list[Picture]) -> tuple[np.ndarray, list[str | None]]:
+    return decode_all([picture.encoded for picture in chunk], target)
 
 
 def decode_all(encoded: list[Encoded], target: Target) -> tuple[np.ndarray, list[str | None]]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tenfold.core.errors import InputError
+from tenfold.core.processes import in_order
 from tenfold.inference.answers import ACCURACY, Answers, answer
-from tenfold.inference.decoding import Block, blocks, in_order
+from tenfold.inference.decoding import Block, blocks
 from tenfold.inference.opening import FEW, Model, open_model
 from tenfold.inference.pictures import Picture, pictures_from
 from tenfold.inference.predictor import Predictor

@@ -1,12 +1,15 @@
-"""Workers end with the process that they work for, however that ends, and let go of its output."""
+"""Workers end with the process that they work for, however that ends; results come in order."""
 
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
+
+from tenfold.core.processes import in_order
 
 DECODING = """
 import time
@@ -36,3 +39,18 @@ def test_decoding_processes_end_with_the_one_that_started_them(number):
         assert process.stdout.read() == b""  # until nobody holds it open
         assert not psutil.wait_procs(children, timeout=20)[1]
         assert time.monotonic() - began < 20
+
+
+def test_results_come_in_order_and_what_nobody_waits_for_is_not_begun():
+    begun = []
+
+    def slow_first(number: int) -> int:
+        begun.append(number)
+        time.sleep(0.05 if number == 0 else 0)
+        return -number
+
+    with ThreadPoolExecutor(2) as pool:
+        results = in_order(lambda number: pool.submit(slow_first, number), iter(range(1000)), 3)
+        assert [next(results) for _ in range(3)] == [(0, 0), (1, -1), (2, -2)]
+        results.close()
+    assert len(begun) <= 7

@@ -1,10 +1,15 @@
 """Many pictures into one file of pixels: in chunks, each in its row, whatever becomes of single ones."""
 
+import os
+
+import joblib
 import numpy as np
+import pytest
 from images import random_pixels, save
 
+from tenfold.core.errors import TenfoldError
 from tenfold.data.decode import Target
-from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, chunks, decode_into, measure
+from tenfold.data.decode_pool import CHUNK_BYTES, CHUNK_IMAGES, chunks, decode_into, in_processes, measure
 
 
 def test_chunks_are_limited_in_number_and_in_bytes():
@@ -37,3 +42,18 @@ def test_only_pictures_of_more_than_8_bits_have_a_range(tmp_path):
     plain = str(save(tmp_path / "plain.png", random_pixels(0)))
     found = list(measure(chunks([(0, plain), (1, str(save(tmp_path / "deep.png", deep)))])))
     assert [(low, high) for _, low, high in found] == [(100, 900)]
+
+
+def test_processes_of_scikit_learn_go_on_beside_those_that_decode():
+    """scikit-learn keeps one set of processes for all that it does, and so must not be handed tenfold's."""
+    numbers = range(8)
+    for _ in range(2):
+        assert list(in_processes(abs, numbers)) == [(number, number) for number in numbers]
+        parallel = joblib.Parallel(n_jobs=2, idle_worker_timeout=1)
+        assert parallel(joblib.delayed(abs)(-number) for number in numbers) == list(numbers)
+
+
+def test_after_a_process_was_killed_others_take_new_work():
+    with pytest.raises(TenfoldError, match="memory"):
+        list(in_processes(os._exit, [1]))
+    assert list(in_processes(abs, [-1])) == [(-1, 1)]

@@ -1,7 +1,4 @@
-"""Results of other threads and processes come in order, and only what is waited for is begun."""
-
-import time
-from concurrent.futures import ThreadPoolExecutor
+"""Pictures come in order, from whichever threads and processes decode them."""
 
 import numpy as np
 import pytest
@@ -9,23 +6,7 @@ from images import save, scene
 
 from tenfold.data.decode import Target
 from tenfold.inference import decoding
-from tenfold.inference.decoding import in_order
 from tenfold.inference.pictures import Picture
-
-
-def test_results_come_in_order_and_what_nobody_waits_for_is_not_begun():
-    begun = []
-
-    def slow_first(number: int) -> int:
-        begun.append(number)
-        time.sleep(0.05 if number == 0 else 0)
-        return -number
-
-    with ThreadPoolExecutor(2) as pool:
-        results = in_order(lambda number: pool.submit(slow_first, number), iter(range(1000)), 3)
-        assert [next(results) for _ in range(3)] == [(0, 0), (1, -1), (2, -2)]
-        results.close()
-    assert len(begun) <= 7
 
 
 @pytest.mark.parametrize("libspng", [True, False])

@@ -156,7 +156,7 @@ def test_objects_that_only_look_like_pictures_are_refused_or_unreadable(tmp_path
 
 def test_only_a_bounded_number_of_pictures_is_read_ahead(tmp_path):
     """However many there are: what waits for a slow model is a few chunks for each process, not the folder."""
-    from joblib import cpu_count
+    from loky import cpu_count
 
     save(tmp_path / "a.png", scene(5, 12))
     contents, taken, given = (tmp_path / "a.png").read_bytes(), 0, 0
