@@ -7,7 +7,6 @@ images says which (`tenfold.workbench.probe`). With a time limit, the recipe is 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -17,7 +16,7 @@ from tenfold.inference.engines import images_per_second
 from tenfold.inference.graphs import cached_graphs
 from tenfold.recipe import Composition, Overrides, Recipe, load_recipe
 from tenfold.training.begin import new_model
-from tenfold.workbench.candidates import Candidate, image_seconds, learn
+from tenfold.workbench.candidates import Candidate, learn
 from tenfold.workbench.changes import without_mirroring
 from tenfold.workbench.clock import (
     EXPORT_FIGURES,
@@ -27,30 +26,29 @@ from tenfold.workbench.clock import (
     in_minutes,
     spoken,
 )
-from tenfold.workbench.improve import BACKBONE_SIZES, Setting, improve, predicted, side
+from tenfold.workbench.improve import BACKBONE_SIZES, Setting, improve, side
+from tenfold.workbench.ladder import LADDER, RUNG_GAINS, Rung, measure
 from tenfold.workbench.probe import CLEAR, Evidence, probe
 from tenfold.workbench.progress import Display
-from tenfold.workbench.scaling import batched, epochs_for, passes_needed, scaled_to
+from tenfold.workbench.scaling import scaled_to
 from tenfold.workbench.task import FROM_SCRATCH, Task, read_task, takes
 
-# From the quickest to the most accurate; each recipe's own epochs are those it takes on so many images.
-LADDER = ("fast-72", "fast-86", "fast-90", "fast-94")
-# How much smaller each recipe's error is than that of the probe's, in logarithms, and that of features at each image
-# size than at the probe's: on CIFAR-10 (docs/results.md).
-RUNG_GAINS = {"fast-72": -0.67, "fast-86": 0.0, "fast-90": 0.35, "fast-94": 0.86}
+# How much smaller the error of features at each image size is than at the probe's, in logarithms: on CIFAR-10
+# (docs/results.md).
 SIZE_GAINS = {224: 0.07, 192: 0.06, 160: 0.0, 128: -0.16, 96: -0.31}
 # With more images than this (of all splits), features take longer than learning from scratch, and have to be clearly
 # better; with fewer, learning from scratch has to be.
 MANY = 30_000
 # The share of the time that the probe may take.
 _PROBE_SHARE = 0.2
-# A run longer than this many times a recipe's own epochs teaches it nothing more.
-LONGEST = 4
-# What is kept back for an image that is predicted: times of one that is learned from.
-_TEST_SHARE = 0.6
+# The share of the time that opening a backbone may take. Where it is more than the probe's, there is none: of few
+# images, features are taken unmeasured, because learning from scratch has not even begun in so little time.
+_OPENING_SHARE = 0.5
 # Of what is left, the share that the first features may take. The rest is for their head, for better ones, and for a
 # machine that gets slower.
 _FIRST_SHARE = 0.45
+# The same for the smallest images, where there is no time for anything better.
+_LAST_SHARE = 0.7
 # With less time than so many of those figures take, nothing is measured.
 _HURRY_FIGURES = 10
 
@@ -63,26 +61,6 @@ class Plan:
     recipe: Recipe
     words: str = ""
     learned: Candidate | None = None
-
-
-@dataclass(frozen=True)
-class Rung:
-    """A recipe of the ladder, its measured seconds, and how many passes over the training images it takes to learn.
-
-    `pass_seconds` are those of all training images once, at their full size, and of a validation; `needed` counts
-    such passes, so that one over smaller images is less than one.
-    """
-
-    name: str
-    recipe: Recipe
-    image_seconds: float
-    pass_seconds: float
-    needed: float
-
-    @property
-    def test_seconds(self) -> float:
-        """For an image that is tested, by all of its views."""
-        return _TEST_SHARE * _views(self.recipe) * self.image_seconds
 
 
 def suitable_plan(
@@ -142,15 +120,12 @@ def make_plan(
             f"--minutes {minutes:g}: reading the images took {now - began:.0f} s, all of the time. Give more; a "
             "second run finds the images read."
         )
-    if clock.left < _HURRY_FIGURES * figure and not task.only_features:
+    task, probing = _what_there_is_time_for(task, clock)
+    if task.backbone is None and clock.left < _HURRY_FIGURES * figure:
         plan = _quickest(task, task.splits, clock, seed)
         display.planned(plan.words, minutes)
         return plan
-    # Of what is kept back for a backbone, the export is the larger part, and is made once for a size.
-    opening = (OPENING_FIGURES if cached_graphs() else OPENING_FIGURES + EXPORT_FIGURES) * figure
-    if task.backbone is not None and not task.only_features and opening > _PROBE_SHARE * clock.left:
-        task = replace(task, backbone=None, missing="there is no time to open a backbone")
-    found = _probed(task, device, seed, now + _PROBE_SHARE * clock.left)
+    found = _probed(task, device, seed, now + _PROBE_SHARE * clock.left) if probing else _unmeasured(task)
     rung = None
     if found.features and _many(task):
         # There is a choice of recipes that differ by more than the ways do.
@@ -163,6 +138,20 @@ def make_plan(
     plan = _from_scratch(task, *rung, found, clock, seed)
     display.planned(plan.words, minutes)
     return plan
+
+
+def _what_there_is_time_for(task: Task, clock: Clock) -> tuple[Task, bool]:
+    """The task, without its backbone where there is no time to open one, and whether there is time for a probe."""
+    if task.backbone is None or task.only_features:
+        return task, True
+    # Of what is kept back for a backbone, the export is the larger part, and is made once for a size.
+    figures = OPENING_FIGURES if cached_graphs() else OPENING_FIGURES + EXPORT_FIGURES
+    share = figures * clock.figure / max(clock.left, 1e-9)
+    if share <= _PROBE_SHARE:
+        return task, True
+    if share <= _OPENING_SHARE and not _many(task):
+        return task, False
+    return replace(task, backbone=None, missing="there is no time to open a backbone"), True
 
 
 def _learned_plan(
@@ -207,8 +196,12 @@ def _learned(plan: Plan, setting: Setting) -> Candidate | None:
 def _probed(task: Task, device: torch.device, seed: int, until: float = float("inf")) -> Evidence:
     """What a probe finds, until a time; nothing where the user's overrides have decided already."""
     if task.only_features:
-        return Evidence((), (), True, "", len(task.splits.train))
+        return _unmeasured(task)
     return probe(task.splits, task.sizing, task.backbone, device, seed, until)
+
+
+def _unmeasured(task: Task) -> Evidence:
+    return Evidence((), (), True, "", len(task.splits.train))
 
 
 def _features_win(found: Evidence, task: Task) -> bool:
@@ -257,26 +250,33 @@ def _through_backbone(
     """The `backbone` recipe at each image size for which there is time, the largest first, with its images a second.
 
     One size is measured, by the probe if there was one; the others take more or less by their pixels, and an export
-    of their own. Where the user's overrides are for a backbone, the smallest is taken rather than none. The rate is
-    that of the recipe's own size.
+    of their own. Where nothing was measured for want of time, only the smallest is exported. Where the user's
+    overrides are for a backbone, the smallest is taken rather than none. The rate is that of the recipe's own size.
     """
-    recipe, splits = task.backbone, task.splits
-    assert recipe is not None
-    images, own = sum(len(split) for split in splits), side(recipe)
-    began = time.perf_counter()
-    rate = found.features_rate or images_per_second(new_model(recipe, splits), splits.train, device)
-    setup = found.features_setup or time.perf_counter() - began
-    for size in _sizes(task):
-        there = rate * (own / size) ** 2
-        export = 0 if size == own else EXPORT_FIGURES * clock.figure
-        fits = images / there < _FIRST_SHARE * (clock.left - setup - export)
-        if fits or (task.only_features and size == _sizes(task)[-1]):
+    assert task.backbone is not None
+    images, sizes = sum(len(split) for split in task.splits), _sizes(task)
+    rate, setup, measured = found.features_rate, found.features_setup, side(task.backbone)
+    if not rate:
+        if not task.only_features:
+            sizes = sizes[-1:]
+            measured = sizes[-1]
+        began = time.perf_counter()
+        recipe = _sized(task.backbone, measured, task)
+        rate = images_per_second(new_model(recipe, task.splits), task.splits.train, device)
+        rate *= (measured / side(task.backbone)) ** 2
+        setup = time.perf_counter() - began
+    for size in sizes:
+        there = rate * (side(task.backbone) / size) ** 2
+        export = 0 if size == measured else EXPORT_FIGURES * clock.figure
+        share = _LAST_SHARE if size == sizes[-1] else _FIRST_SHARE
+        fits = images / there < share * (clock.left - setup - export)
+        if fits or (task.only_features and size == sizes[-1]):
             words = (
-                f"{images:,} images through {recipe.model.options['backbone']} at {size} pixels: about "
+                f"{images:,} images through {task.backbone.model.options['backbone']} at {size} pixels: about "
                 f"{spoken(images / there)} at {there:,.0f} images/s by what was measured, then its head; "
                 f"{_why(found, True, task)}"
             )
-            yield Plan("backbone", _sized(recipe, size, task), words), rate
+            yield Plan("backbone", _sized(task.backbone, size, task), words), rate
 
 
 def _sized(recipe: Recipe, size: int, task: Task) -> Recipe:
@@ -305,10 +305,11 @@ def _quickest(task: Task, splits: Splits, clock: Clock, seed: int, found: Eviden
 
 def _from_scratch(task: Task, rung: Rung, splits: Splits, found: Evidence, clock: Clock, seed: int) -> Plan:
     """A fast recipe for the time that is left, or the quickest where there is none."""
-    left = _left(rung, splits, clock)
+    left = rung.left(splits, clock)
     if left <= 0:
         return _quickest(task, splits, clock, seed, found)
-    return _scaled(rung, splits, left, _why(found, False, task))
+    recipe, words = rung.scaled(splits, left)
+    return Plan(rung.name, recipe, f"{words}; {_why(found, False, task)}")
 
 
 def _largest_rung(
@@ -328,8 +329,8 @@ def _largest_rung(
     for name in names:
         recipe = _augmented(load_recipe(name, {**task.changes, "fit.seed": seed}), found, task)
         splits = splits or _splits(recipe, source, display)
-        rung = _measured(name, recipe, splits, device)
-        enough = _left(rung, splits, clock) >= rung.needed * rung.pass_seconds
+        rung = measure(name, recipe, splits, device)
+        enough = rung.enough(splits, clock)
         if chosen is None or enough:
             chosen = rung
         if not enough:
@@ -342,48 +343,3 @@ def _largest_rung(
 def _splits(recipe: Recipe, source: Source, display: Display) -> Splits:
     with display.decoding() as note:
         return read_splits(recipe.data, source, note)
-
-
-def _measured(name: str, recipe: Recipe, splits: Splits, device: torch.device) -> Rung:
-    """A recipe of the ladder with batches for so many images, and its speed on this machine."""
-    images = len(splits.train)
-    recipe = batched(recipe, images)
-    seconds = image_seconds(recipe, splits, device)
-    needed = passes_needed(recipe, images)
-    judged = min(len(splits.validation), recipe.stop.sample or len(splits.validation))
-    return Rung(name, recipe, seconds, (images + _views(recipe) * judged / 3) * seconds, needed)
-
-
-def _views(recipe: Recipe) -> int:
-    """How many views of an image are predicted."""
-    return recipe.model.options.get("views", 1)
-
-
-def _left(rung: Rung, splits: Splits, clock: Clock) -> float:
-    """Seconds for training and validation; below 0 where testing and the report take all there is."""
-    return clock.left - predicted(splits) * rung.test_seconds
-
-
-def _scaled(rung: Rung, splits: Splits, left: float, why: str = "") -> Plan:
-    """The rung's recipe for the seconds that are left: as many passes as there is time for and as teach anything.
-
-    The clock always has the last word, within an epoch if need be.
-    """
-    passes = left / rung.pass_seconds
-    most = max(1.0, LONGEST * rung.needed)
-    changes: dict[str, Any] = {"fit.minutes": in_minutes(left)}
-    if most < 0.8 * passes:
-        passes, end = most, "; more would teach it nothing"
-        changes["fit.epochs"] = epochs_for(rung.recipe, passes)
-    else:
-        # Twice the epochs leave room for a machine that gets faster.
-        changes["fit.epochs"], end = 2 * epochs_for(rung.recipe, passes), ""
-    _, height, width = splits.image_shape
-    epochs = epochs_for(rung.recipe, passes)
-    seen = passes * sum(rung.recipe.fit.shares(epochs)) / sum(rung.recipe.fit.work(epochs))
-    words = (
-        f"{rung.name}, about {seen:.{0 if seen >= 10 else 1}f} passes over {len(splits.train):,} images of "
-        f"{height}x{width}: {spoken(passes * rung.pass_seconds)} at the {1 / rung.image_seconds:,.0f} images/s "
-        f"measured{end}{f'; {why}' if why else ''}"
-    )
-    return Plan(rung.name, load_recipe(rung.recipe, changes), words)

@@ -9,7 +9,7 @@ limit does the same work everywhere, and gives the same answer for the same seed
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,14 @@ from tenfold.training.feature_cache import as_split
 from tenfold.training.heads import StrengthPath, measure_features
 from tenfold.training.learner import Learner
 from tenfold.training.transfer import Head
+from tenfold.workbench.candidates import image_seconds
 from tenfold.workbench.changes import CHANGES, Change, without_mirroring
 from tenfold.workbench.scaling import scaled_to
 
 # Training images of the first part, and of the last at most; validation images that judge them, at most.
 FIRST, MOST, JUDGES = 250, 2000, 500
+# Images that show how fast a backbone is.
+TIMED = 64
 # The recipe that stands for learning from scratch: the others of the ladder are slower and a little better.
 SCRATCH = "fast-86"
 # How an error falls with the images, errors ~ images ** -slope: mean and deviation of what is believed before
@@ -163,18 +166,20 @@ def probe(
     """Measure both ways on parts of `splits`, which have the images as the backbone takes them.
 
     `sizing` are the overrides with which the fast recipes take them; `backbone` is the recipe of the features, or
-    None where there are no weights. With `until`, of `time.perf_counter`, no part is begun that would take learning
-    from scratch until after it; where that is true of the first, the evidence is empty.
+    None where there are no weights. With `until`, of `time.perf_counter`, no part is begun that would end after it;
+    where that is true of the first, the evidence is only how fast the backbone is.
     """
     pool, judges = _deal(splits, seed)
     few = replace(splits, train=pool, validation=judges)
     scratch = _Scratch(_shrunk(few, sizing), sizing, device, seed)
     # Opened before anything is measured, so that what it takes is known to be gone.
     features = _Features(few, backbone, device) if backbone else None
-    found = Evidence((), (), True, "", len(splits.train), features_setup=features.setup if features else 0.0)
+    found = Evidence((), (), True, "", len(splits.train))
+    if features:
+        found = replace(found, features_setup=features.setup, features_rate=features.rate)
     for images in _parts(len(pool)):
         began = time.perf_counter()
-        if not scratch.fits(images, until):
+        if not scratch.fits(images, until - (features.seconds_for(images) if features else 0.0)):
             break
         reached = scratch.point(images)
         found = replace(
@@ -304,15 +309,13 @@ class _Scratch:
         return tuple(helped)
 
     def fits(self, images: int, until: float) -> bool:
-        """Whether a point of so many images ends by then, by what its first epoch takes."""
+        """Whether a point of so many images ends by then, by what a few images take."""
         if until == float("inf"):
             return True
-        learner = self._learner(replace(self.splits, train=self.splits.train.part(np.arange(images))), True)
-        learner.learn(1)  # the first one ever takes longer: threads and memory are made
-        began = time.perf_counter()
-        learner.learn(2)
-        ways = 1 if self.settled else 2
-        return began + ways * learner.recipe.fit.epochs * (time.perf_counter() - began) <= until
+        recipe = self._recipe(images, mirror=True)
+        passes = (1 if self.settled else 2) * sum(recipe.fit.work(recipe.fit.epochs))
+        taking = passes * images * image_seconds(recipe, self.splits, self.device)
+        return time.perf_counter() + taking <= until
 
     def _reached(self, few: Splits, mirror: bool, change: Change | None = None) -> Point:
         began = time.perf_counter()
@@ -324,12 +327,14 @@ class _Scratch:
         return point
 
     def _learner(self, few: Splits, mirror: bool, change: Change | None = None) -> Learner:
-        # A handful of images would take hundreds of epochs, to no end: a probe has those of a few hundred.
-        images = max(len(few.train), FIRST)
-        recipe = scaled_to(self.recipe if mirror else without_mirroring(self.recipe), images)
+        recipe = self._recipe(len(few.train), mirror)
         recipe = recipe if change is None else change(recipe)
         model = build_model(recipe.model, few.image_shape, len(few.class_names), seed=recipe.fit.seed)
         return Learner(model, few, recipe, device=self.device)
+
+    def _recipe(self, images: int, mirror: bool) -> Recipe:
+        # A handful of images would take hundreds of epochs, to no end: a probe has those of a few hundred.
+        return scaled_to(self.recipe if mirror else without_mirroring(self.recipe), max(images, FIRST))
 
 
 class _Features:
@@ -348,18 +353,26 @@ class _Features:
         self.engine = Engine(self.model, shape, device)
         self.engine(splits.train.images(slice(0, 1)))
         self.setup, self.seconds, self.encoded = time.perf_counter() - began, 0.0, 0
-        self.known = np.empty((0,))
+        # Of the first training images: how long they take is the first rate.
+        self.judges: Split | None = None
+        self.known = self._encode(splits.train.images(slice(0, TIMED)))
 
-    @cached_property
-    def judges(self) -> Split:
-        """The features of the judges."""
-        split = self.splits.validation
-        return as_split(split, self._encode(split.images(slice(None))), 1)
+    def _few(self, train: Split) -> Splits:
+        """Features to learn from, with those of the judges."""
+        if self.judges is None:
+            split = self.splits.validation
+            self.judges = as_split(split, self._encode(split.images(slice(None))), 1)
+        return replace(self.splits, train=train, validation=self.judges)
 
     @property
     def rate(self) -> float:
         """Images a second, of all so far."""
         return self.encoded / self.seconds
+
+    def seconds_for(self, images: int) -> float:
+        """What a point of so many training images takes beyond what is known."""
+        judges = 0 if self.judges else len(self.splits.validation)
+        return (max(0, images - len(self.known)) + judges) / self.rate
 
     def _encode(self, images: np.ndarray) -> np.ndarray:
         began = time.perf_counter()
@@ -370,10 +383,11 @@ class _Features:
 
     def point(self, images: int) -> Point:
         """What a head reaches that learns from the first so many training images."""
-        new = self._encode(self.splits.train.images(slice(len(self.known), images)))
-        self.known = np.concatenate([self.known, new]) if len(self.known) else new
-        train = as_split(self.splits.train.part(np.arange(images)), self.known, 1)
-        few = replace(self.splits, train=train, validation=self.judges)
+        if images > len(self.known):
+            new = self._encode(self.splits.train.images(slice(len(self.known), images)))
+            self.known = np.concatenate([self.known, new])
+        train = as_split(self.splits.train.part(np.arange(images)), self.known[:images], 1)
+        few = self._few(train)
         head = Head(self.model)
         measure_features(head.network, train)
         method = partial(StrengthPath, self.model.frozen_part().strengths)

@@ -15,12 +15,13 @@ from tenfold.recipe import Data, load_recipe
 from tenfold.runs.folder import load_run
 from tenfold.workbench import budget as planning
 from tenfold.workbench import task
-from tenfold.workbench.budget import LADDER, make_plan, suitable_plan
+from tenfold.workbench.budget import make_plan, suitable_plan
 from tenfold.workbench.candidates import image_seconds
 from tenfold.workbench.clock import Clock, figure_seconds
+from tenfold.workbench.improve import side
+from tenfold.workbench.ladder import LADDER
 from tenfold.workbench.probe import Evidence, Point
 from tenfold.workbench.progress import display_for
-from tenfold.workbench.scaling import epochs_for
 from tenfold.workbench.task import read_task
 
 CPU = torch.device("cpu")
@@ -88,37 +89,6 @@ def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures, no_we
     assert plan.name in plan.words
 
 
-@pytest.mark.parametrize("affordable", [0.4, 1.4, 30.0])
-def test_the_clock_fills_the_time_until_more_epochs_would_teach_nothing(pictures, affordable):
-    recipe = load_recipe("fast-72", {"fit.hardest": [1.0]})
-    splits = read_splits(recipe.data, Source(str(pictures)))
-    rung = planning.Rung("fast-72", recipe, 0.01, 20.0, needed=1.0)
-    plan = planning._scaled(rung, splits, 20.0 * affordable)
-    assert plan.recipe.fit.minutes == pytest.approx(20.0 * affordable / 60, abs=1e-3), (
-        "the clock holds always"
-    )
-    if affordable == 30.0:
-        assert plan.recipe.fit.epochs == planning.LONGEST
-        assert "4.0 passes" in plan.words
-        assert plan.words.endswith("more would teach it nothing")
-    else:
-        assert plan.recipe.fit.epochs > affordable
-        assert f"{affordable} passes" in plan.words
-
-
-def test_passes_are_counted_in_epochs_that_leave_images_out_and_rates_go_with_the_batch(pictures):
-    recipe = load_recipe("fast-86", {"fit.hardest": [1.0, 0.5], "fit.scales": [1.0], "fit.batch_size": 500})
-    assert [epochs_for(recipe, passes) for passes in (0.3, 1.0, 1.2, 2.5)] == [1, 1, 2, 4]
-    splits = read_splits(recipe.data, Source(str(pictures)))
-    rung = planning._measured("fast-86", recipe, splits, CPU)
-    assert rung.needed > sum(recipe.fit.shares(recipe.fit.epochs)), "few images take more passes"
-    options, smaller = recipe.optimizer.options, rung.recipe.optimizer.options
-    ratio = rung.recipe.fit.batch_size / 500
-    assert ratio < 0.1
-    assert smaller["lr"] == pytest.approx(options["lr"] * ratio**0.5)
-    assert smaller["head_lr"] == pytest.approx(options["head_lr"] * ratio)
-
-
 def test_more_time_gives_no_smaller_a_network(tmp_path, no_weights):
     folder = draw_pictures(tmp_path / "more", ("a", "b"), 120)
     places = [LADDER.index(plan_for(Source(str(folder)), minutes).name) for minutes in (0.35, 60.0)]
@@ -133,7 +103,29 @@ def test_photographs_are_planned_at_the_largest_size_there_is_time_for(photograp
     assert plan.recipe.model.options["image_size"] == 224
     photos = read_task(Source(str(photographs)), 0, lambda done, total: None, ())
     over = Clock(perf_counter(), 0.1)
-    assert not list(planning._through_backbone(photos, Evidence((), (), True, "", 1), over, CPU))
+    unmeasured = Evidence((), (), True, "", 1)
+    assert not list(planning._through_backbone(photos, unmeasured, over, CPU))
+    ample = Clock(perf_counter() + 3600, 0.1)
+    sizes = [side(found.recipe) for found, _ in planning._through_backbone(photos, unmeasured, ample, CPU)]
+    assert sizes == [96], "where nothing could be measured, one size is exported: the quickest"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "backbone", "probed"), [(1000, True, True), (100, True, False), (25, False, True)]
+)
+def test_few_images_go_through_a_backbone_unmeasured_before_it_is_given_up(
+    pictures, monkeypatch, seconds, backbone, probed
+):
+    """Opening one takes 28 s here: little of 1000 s, at most half of what is left of 100, and too much of 25."""
+    monkeypatch.setattr(planning, "cached_graphs", list)
+    task = read_task(Source(str(pictures)), 0, lambda done, total: None, ())
+    assert task.backbone is not None
+    left, there_is_time = planning._what_there_is_time_for(task, Clock(perf_counter() + seconds, 28 / 21))
+    assert (left.backbone is not None, there_is_time) == (backbone, probed)
+    assert left.missing == ("" if backbone else "there is no time to open a backbone")
+    monkeypatch.setattr(planning, "MANY", 1)
+    many, there_is_time = planning._what_there_is_time_for(task, Clock(perf_counter() + seconds, 28 / 21))
+    assert (many.backbone is not None, there_is_time) == (seconds == 1000, True), "many have to be measured"
 
 
 def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch, no_weights):
@@ -145,16 +137,6 @@ def test_what_a_report_takes_is_measured_and_kept_back(pictures, monkeypatch, no
     assert hurried.name == LADDER[0]
     assert 0 < hurried.recipe.fit.minutes < 0.1
     assert hurried.words.endswith("the report will end after the minutes given")
-
-
-def test_testing_takes_the_longer_the_more_views_there_are_of_an_image(pictures):
-    splits = read_splits(load_recipe("fast-94").data, Source(str(pictures)))
-    one, six = (
-        planning._measured("fast-94", load_recipe("fast-94", {"model.views": views}), splits, CPU)
-        for views in (1, 6)
-    )
-    assert six.test_seconds / six.image_seconds == pytest.approx(6 * one.test_seconds / one.image_seconds)
-    assert six.pass_seconds / six.image_seconds > one.pass_seconds / one.image_seconds
 
 
 def test_too_little_time_says_so(pictures):
