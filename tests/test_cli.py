@@ -24,6 +24,7 @@ def test_a_wrong_call_ends_with_status_2(command, arguments):
     assert "Usage: tenfold" in answer.err
 
 
+@pytest.mark.slow
 def test_an_error_in_a_process_of_its_own(tmp_path):
     answer = tenfold("train", "--data", "none", folder=tmp_path)
     assert answer == Answer(2, "", answer.err)
@@ -44,6 +45,7 @@ def test_letters_that_the_terminal_lacks_are_escaped(tmp_path, command):
     assert "d\\xf6g" in answer.out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
 @pytest.mark.parametrize(
     "arguments", [("recipes",), ("--version",), ("--help",), ("inspect", "digits", "--json")]

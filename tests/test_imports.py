@@ -116,6 +116,7 @@ def test_what_lies_below_the_models_works_without_torch():
     assert "torch" not in loaded
 
 
+@pytest.mark.slow
 def test_training_loads_only_what_it_needs():
     loaded = loaded_after("import tenfold.training.loop, tenfold.sweeps.trial")
     assert "torch" in loaded
@@ -159,6 +160,7 @@ def test_runs_are_listed_without_heavy_imports(finished):
     assert not loaded_by("runs", finished[0].parent) & HEAVY
 
 
+@pytest.mark.slow
 def test_runs_are_compared_without_torch_or_statistics_packages(tmp_path):
     answered_run(tmp_path / "a", rights(60, 0.6, 0))
     answered_run(tmp_path / "b", rights(60, 0.9, 1), lr=0.02)
@@ -167,6 +169,7 @@ def test_runs_are_compared_without_torch_or_statistics_packages(tmp_path):
     assert not loaded & (HEAVY - {"scipy", "matplotlib", "pyarrow"} | {"scipy.stats"})
 
 
+@pytest.mark.slow
 def test_a_report_takes_no_statistics_packages(tmp_path):
     answered_run(tmp_path / "a", rights(60, 0.6, 0))
     modules = "tenfold.runs.folder, tenfold.report"

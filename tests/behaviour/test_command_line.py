@@ -126,6 +126,7 @@ def test_a_first_epoch_without_a_model_ends_with_status_1_and_the_remedy(command
     assert "a lower optimizer.lr is the usual remedy" in answer.err
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_full_disk_ends_with_status_1_and_the_run_goes_on_later(command, tmp_path):
     """The kernel refuses to write files beyond a limit, as it does on a full disk."""

@@ -94,6 +94,7 @@ def test_a_run_killed_at_any_fold_ends_as_if_it_had_not_been(
     assert sum(done) == folds_done
 
 
+@pytest.mark.slow
 def test_the_other_verbs_take_a_cross_validation(command, validated, tmp_path):
     shutil.copytree(validated.path, tmp_path / "cross")
     run = load_run(tmp_path / "cross")

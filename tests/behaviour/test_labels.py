@@ -71,6 +71,7 @@ def test_the_command_that_repeats_the_run_names_the_table(run, home):
     assert f"--labels {home / 'flat' / 'shapes.tsv'}" in run.train_command()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_the_table_moves_alone(run, home, command, monkeypatch):
     table, moved = home / "flat" / "shapes.tsv", home / "elsewhere.tsv"

@@ -48,6 +48,7 @@ def test_too_small_an_address_space_is_told_with_what_lifts_it(gib, tmp_path):
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_too_few_open_files_are_told(pictures, tmp_path):
     limited = ["prlimit", "--nofile=8", *words("inspect", pictures)]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, timeout=300)
@@ -69,6 +70,7 @@ def test_64_open_files_are_enough(pictures, tmp_path):
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_the_disk_has_no_room_for_says_how_much_it_needs(pictures, tmp_path):
     """A real disk, of 4 MiB, seen only by the process that fills it."""
     runs = tmp_path / "runs"

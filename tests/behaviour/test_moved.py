@@ -42,6 +42,7 @@ def test_a_relative_source_is_found_from_another_folder_and_where_it_moved(tmp_p
     assert tenfold.evaluate(path, progress=False).metrics["test"] == before["test"]
 
 
+@pytest.mark.slow
 def test_a_report_is_made_from_saved_predictions_where_the_images_are_gone(tmp_path, command):
     pictures = draw_pictures(tmp_path / "pictures", SHAPES, 10)
     run = tenfold.train("digits", data=pictures, out=tmp_path, overrides=ONE, progress=False)

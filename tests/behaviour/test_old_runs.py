@@ -52,6 +52,7 @@ def test_it_is_evaluated_again_to_the_same_accuracy(old, command):
     assert old.report.is_file()
 
 
+@pytest.mark.slow
 def test_its_report_is_written(old, command):
     answer = command("report", old.path)
     assert answer.status == 0, answer.err

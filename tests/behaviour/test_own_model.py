@@ -50,6 +50,7 @@ def test_it_is_opened_and_evaluated_only_when_it_is_handed_over(own_run):
         tenfold.load_run(own_run.path, model=own_models.wider).model()
 
 
+@pytest.mark.slow
 def test_it_predicts_and_is_served_and_exported(own_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(own_run.path, run)
@@ -93,6 +94,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(own_run, tmp_path, monke
     assert all(torch.equal(mine[name], whole[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_a_module_is_trained_as_a_copy_and_compared_with_a_built_in_model(own_run, tmp_path):
     torch.manual_seed(0)
     mine = own_models.make((1, 8, 8), 10)
@@ -110,6 +112,7 @@ def test_the_recipes_own_options_do_not_pass_in_silence(tmp_path):
         tenfold.train(model=own_models.make, out=tmp_path, overrides={"model.filters": [4]}, progress=False)
 
 
+@pytest.mark.slow
 def test_from_the_shell_it_is_named_and_confirmed(tmp_path, command):
     shutil.copy(own_models.__file__, tmp_path / "mine.py")
     words = (
@@ -148,6 +151,7 @@ def test_from_the_shell_it_is_named_and_confirmed(tmp_path, command):
     assert np.isfinite(tenfold.load_run(tmp_path / "out" / "one").metrics["test"]["accuracy"])
 
 
+@pytest.mark.slow
 def test_a_sweep_varies_what_is_around_it(tmp_path, monkeypatch, command):
     shutil.copy(own_models.__file__, tmp_path / "swept.py")
     monkeypatch.chdir(tmp_path)

@@ -30,6 +30,7 @@ def folder(finished, tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_report_is_made_again_with_corruptions(command, folder):
     (folder / "a-1" / "report.html").unlink()
     answer = command("report", folder / "a-1", "--corruptions", "--device", "cpu")

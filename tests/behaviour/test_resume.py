@@ -66,6 +66,7 @@ def leftovers(run: Path) -> list[str]:
     return [path.name for path in run.rglob("*") if path.suffix == ".tmp"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_to_the_same_bits(demo, tmp_path, command):
     with training(tmp_path, epochs=3) as process:
         process.send_signal(signal.SIGKILL)
@@ -113,6 +114,7 @@ def test_a_run_without_a_finished_epoch_begins_anew(demo, tmp_path, command):
     assert_same(run, demo)
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_a_run_in_use_is_refused(demo, tmp_path, command):
     run = tmp_path / "run"
     with training(tmp_path, epochs=2) as process:

@@ -40,6 +40,7 @@ def last_line(code: str, **environment: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_training_does_not_load_the_compiler():
     assert last_line(TRAIN_ONE_STEP) == "False"
 

@@ -121,6 +121,7 @@ def server(shards):
         thread.join()
 
 
+@pytest.mark.slow
 def test_a_run_on_shards_at_an_address_is_the_run_on_those_here(server, whole, tmp_path, command, cache):
     address, asked = server
     options = ("--out", tmp_path, "--name", "there", *SMALL, *STREAMED)

@@ -180,6 +180,7 @@ def test_time_to_accuracy_names_a_recipe_that_is_not_there_before_it_measures(
     assert not capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_budget_of_minutes_is_planned_and_told(notebook_folders, tmp_path, bench):
     answer = bench(
         *("budget.py", notebook_folders / "train1", "--minutes", "0.2", "--out", tmp_path / "runs"),

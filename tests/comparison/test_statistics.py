@@ -114,6 +114,7 @@ ONE_KIND = [[0, 0.5, 0.3, 0.2], [0.6, 0, 0.2, 0.2], [0.1, 0.1, 0, 0.8], [0.3, 0.
 OTHER_KIND = [[0, 0.3, 0.5, 0.2], [0.2, 0, 0.6, 0.2], [0.5, 0.4, 0, 0.1], [0.3, 0.3, 0.4, 0]]
 
 
+@pytest.mark.slow
 def test_equal_kinds_of_mistakes_are_called_different_as_seldom_as_promised():
     random = np.random.default_rng(0)
     labels = np.arange(2000) % 4

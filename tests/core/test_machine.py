@@ -84,6 +84,7 @@ def test_without_a_limit_there_is_none(own, tmp_path, monkeypatch):
     assert container_left() is None
 
 
+@pytest.mark.slow
 @on_linux
 def test_a_block_is_kept_to_its_container(tmp_path, monkeypatch):
     usage = {"memory.max": f"{GIB}\n", "memory.current": f"{GIB // 2}\n", "memory.stat": "anon 5\n"}

@@ -11,6 +11,7 @@ def run(tmp_path_factory):
     return digits_run(tmp_path_factory.mktemp("runs") / "<b>digits</b>")
 
 
+@pytest.mark.slow
 def test_a_run_shows_what_it_has(run, tmp_path):
     before = run._repr_html_()
     assert "test images right" in before

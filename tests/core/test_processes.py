@@ -26,6 +26,7 @@ with raised():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_decoding_processes_end_with_the_one_that_started_them(number):
     command = [sys.executable, "-c", DECODING]

@@ -96,6 +96,7 @@ def test_every_verb_prints_into_ascii_without_colours(trained, arguments, comman
     assert (answer.out + answer.err).isascii()
 
 
+@pytest.mark.slow
 def test_an_error_names_what_cannot_be_shown(trained):
     status, out, err = run(trained, "train", "--data", "猫", PYTHONIOENCODING="ascii")
     assert (status, out) == (2, b"")
@@ -113,6 +114,7 @@ def test_the_leaderboard_fits_the_terminal(trained, columns):
     assert "…" not in text
 
 
+@pytest.mark.slow
 def test_no_color_takes_the_colours_and_a_file_has_whole_lines(trained, command):
     assert re.search(r"\x1b\[[0-9;]*3[0-9]", seen(trained, 100, "show", "digits"))
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", seen(trained, 100, "show", "digits", NO_COLOR="1"))

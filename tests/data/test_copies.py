@@ -107,6 +107,7 @@ def test_beyond_a_number_they_are_looked_for_when_asked(brightened, monkeypatch)
     assert not crossing(load(brightened, copies="near"))
 
 
+@pytest.mark.slow
 def test_frames_of_few_pictures_are_one_piece_of_evidence_each(tmp_path):
     """Forty pictures in 25 frames each with a label drawn at random: nothing can be learned of them."""
     labels = np.random.default_rng(0).integers(0, 2, 40)

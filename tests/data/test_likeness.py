@@ -40,6 +40,7 @@ def test_they_are_found_however_many_there_are(crowd, copied, name):
     assert not found - expected
 
 
+@pytest.mark.slow
 def test_frames_of_few_pictures_are_connected(crowd):
     pixels = np.stack([jittered(crowd[n // 25], n) for n in range(1000)])
     found = pairs_of(pixels)
@@ -56,6 +57,7 @@ def test_no_picture_has_too_many_partners(crowd):
     assert pairs.max() < 200
 
 
+@pytest.mark.slow
 def test_handwritten_digits_are_alike_and_no_copies(digits):
     """Strokes correlate as two photographs never do: of 1.6 million pairs, next to none may be taken for copies."""
     pixels = np.stack([zoom(digits.train.pixels[row, ..., 0], 3.5, order=1) for row in range(1797)])[

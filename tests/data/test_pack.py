@@ -193,6 +193,7 @@ def start(folder: Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", LOAD, str(folder)], stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_make_one_pack(tmp_path, own_cache):
     folder = class_folders(tmp_path / "p", {"a": 900, "b": 900})
     answers = [process.communicate()[0].split() for process in [start(folder), start(folder), start(folder)]]

@@ -20,6 +20,7 @@ def test_the_three_originals_have_their_notebook():
     assert [path.stem for path in EXAMPLES] == ["01_baseline", "03_augmented_compared", "homework"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_notebook_runs(path, tmp_path, request):
     # One whose runs have figures is enough: they are drawn alike.

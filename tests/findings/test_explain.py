@@ -112,6 +112,7 @@ def test_the_last_convolution_is_found(model):
     assert last_maps(nn.Sequential(nn.Linear(2, 2))) is None
 
 
+@pytest.mark.slow
 def test_explanations_are_saved_and_shown(run, model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     assert explain(run, model, run.splits().test)
@@ -124,6 +125,7 @@ def test_explanations_are_saved_and_shown(run, model):
     assert 'class="g g-0"' in page
 
 
+@pytest.mark.slow
 def test_robustness_is_saved_and_shown(run, model):
     saved = robustness(run, model, run.splits().test, limit=50)
     assert saved["images"] == 50

@@ -27,6 +27,7 @@ def test_what_validation_cannot_support_makes_everything_unsure():
     assert calibration.threshold(0.99) == np.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [100, 1000])
 def test_the_stated_accuracy_is_missed_in_no_more_than_one_of_twenty_validation_sets(count):
     """The hardest case: at every threshold the accuracy is a little less than what is stated, so none may pass."""

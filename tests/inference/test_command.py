@@ -67,6 +67,7 @@ def test_a_log_has_a_line_now_and_then_with_the_rate_and_what_is_left(capsys, mo
     assert capsys.readouterr().err == "tenfold: 1,500, 50 pictures/s\n"
 
 
+@pytest.mark.slow
 def test_the_command_answers_without_pytorch_once_the_run_is_prepared(trained, ask):
     root, run = trained
     picture = root / "test" / "2" / "exif6.jpg"

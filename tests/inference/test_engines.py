@@ -23,6 +23,7 @@ def test_onnx_gives_pytorchs_features_also_for_a_batch_that_is_not_full(few_digi
     np.testing.assert_allclose(found, Slow(model)(pixels), rtol=2e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_an_export_is_kept_and_made_anew_where_it_is_damaged_or_of_another_network(few_digits, own_cache):
     images = few_digits.train.images(slice(0, 5))
 

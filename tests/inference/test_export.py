@@ -75,6 +75,7 @@ def test_every_format_answers_as_the_saved_predictions_say(shapes):
     assert predicted.tolist() == [saved.class_names[index] for index in saved.predicted]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_run_is_exported_and_answers_pictures_files_with_its_class_names(kind, tmp_path):
@@ -135,6 +136,7 @@ def spoiled(run: Path) -> None:
     Predictions(saved.paths, saved.labels, probabilities, saved.class_names).write(path)
 
 
+@pytest.mark.slow
 def test_a_failed_certificate_leaves_nothing_and_an_earlier_export_as_it_was(shapes, tmp_path, command):
     run = shutil.copytree(shapes, tmp_path / "run")
     spoiled(run)
@@ -170,6 +172,7 @@ def test_what_cannot_be_used_is_said_before_any_work(shapes, tmp_path, command):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_what_is_printed_says_what_was_compared_near_ties_and_where_it_lies(shapes, tmp_path):
     run = shutil.copytree(shapes, tmp_path / "run")
     proof = json.loads((shapes / "export" / "certificate.json").read_text())

@@ -30,6 +30,7 @@ def hub(monkeypatch, tmp_path):
         yield hub
 
 
+@pytest.mark.slow
 def test_a_pushed_folder_comes_back_and_answers_alike(hub, exported, pictures, tmp_path, command):
     told = {**os.environ, "HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
     line = words("push", exported, REPOSITORY)

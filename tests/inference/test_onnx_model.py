@@ -61,6 +61,7 @@ def session_of(path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_model_answers_as_pytorch_does_for_any_number_of_images(kind, tmp_path):
     model = classifier_of(*KINDS[kind])
@@ -79,6 +80,7 @@ def test_every_kind_of_model_answers_as_pytorch_does_for_any_number_of_images(ki
         assert predicted.tolist() == [NAMES[index] for index in expected.argmax(1)]
 
 
+@pytest.mark.slow
 def test_the_file_says_what_it_is_and_nothing_of_this_machine(tmp_path):
     path = tmp_path / "model.onnx"
     model = classifier_of(*KINDS["model-s"])
@@ -103,6 +105,7 @@ def test_the_file_says_what_it_is_and_nothing_of_this_machine(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.slow
 def test_of_equal_logits_the_first_class_is_named(tmp_path):
     model = build_model(Choice(name="backbone", **BACKBONE), SHAPE, len(NAMES))  # its head starts from zero
     write_onnx(model, tmp_path / "model.onnx", NAMES)
@@ -138,6 +141,7 @@ class Own(nn.Module):
         return self.head((places + mixed).mean(1))
 
 
+@pytest.mark.slow
 def test_a_users_own_network_is_exported_too(tmp_path):
     torch.manual_seed(4)
     model = WholeClassifier(

@@ -31,6 +31,7 @@ def test_the_runs_own_test_folder_is_answered_bit_for_bit(trained):
     assert answers.right == (int((saved.predicted == saved.labels).sum()), len(saved))
 
 
+@pytest.mark.slow
 def test_one_picture_alone_differs_from_the_folder_by_rounding_at_most(trained):
     root, run = trained
     together = tenfold.predict(run, root / "test", raw=True)

@@ -17,6 +17,7 @@ from tenfold.models import build_model
 from tenfold.recipe.components import Choice
 
 
+@pytest.mark.slow
 def test_int8_is_smaller_and_says_what_it_cost(shapes, tmp_path):
     exported = public.export(shapes, out=tmp_path / "export", quantize="int8", max_loss=0.5)
     cost, files = exported.certificate["int8"], exported.certificate["files"]
@@ -50,6 +51,7 @@ def test_int8_is_refused_where_it_loses_more_than_is_allowed(few_digits, tmp_pat
     assert make_int8(tmp_path, model, splits, 1.0)["loss"] > 0.01
 
 
+@pytest.mark.slow
 def test_the_matrices_that_resize_images_stay_exact(few_digits, tmp_path):
     import onnx
 

@@ -67,6 +67,7 @@ def test_the_script_reads_every_kind_of_file_as_training_does(shape, reading, tm
         assert found.tolist() == expected.tolist(), path.name
 
 
+@pytest.mark.slow
 def test_run_folder_script_and_python_give_the_same_answers_for_every_kind_of_file(shapes, tmp_path, command):
     files = odd_pictures(tmp_path / "odd")
     own = run_script(shapes / "export", *files)

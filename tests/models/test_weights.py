@@ -214,6 +214,7 @@ def hub(tmp_path, monkeypatch) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_weights_are_fetched_once_from_the_hub_and_found_offline_afterwards(
     hub, tmp_path, monkeypatch, command
 ):

@@ -43,6 +43,7 @@ def test_the_sdist_holds_the_package_its_licence_and_no_tests(dist):
     assert not [name for name in names if name.startswith(("tests", "bench", "docs"))]
 
 
+@pytest.mark.slow
 def test_the_wheel_trains_where_the_repository_is_not(dist, tmp_path):
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--target"]
     subprocess.run([*install, str(tmp_path / "site"), str(next(dist.glob("*.whl")))], check=True)

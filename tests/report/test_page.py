@@ -172,6 +172,7 @@ def test_hostile_names_stay_text_in_the_figures(hostile):
         )
 
 
+@pytest.mark.slow
 def test_the_report_is_made_again_without_the_data(run, tmp_path):
     folder = tmp_path / "moved"
     shutil.copytree(run.path, folder)
@@ -209,6 +210,7 @@ def test_a_hundred_classes_and_a_hundred_thousand_images(tmp_path):
     assert len(wrong) > 1000
 
 
+@pytest.mark.slow
 def test_more_classes_than_a_matrix_can_show(tmp_path):
     run, splits = large_run(tmp_path / "large", images=4000, classes=200)
     page = write_report(run, splits).read_text()
@@ -223,6 +225,7 @@ def test_more_classes_than_a_matrix_can_show(tmp_path):
     assert len(page) < 3_000_000
 
 
+@pytest.mark.slow
 def test_thousands_of_classes_keep_the_cells_that_are_not_0(tmp_path):
     run, splits = large_run(tmp_path / "large", images=2600, classes=1200)
     stored = Run(run.path).metrics["test"]

@@ -137,6 +137,7 @@ def kill_at(position: int, out: Path, work: Callable[[], object]) -> bool:
     return status != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_kill_at_any_write_leaves_a_whole_run_or_none(replaced, tmp_path, begin, finished):
     position, killed = 0, True

@@ -11,6 +11,7 @@ def train(folder, track):
     return tenfold.train("digits", overrides=OVERRIDES, out=folder, progress=False, track=track)
 
 
+@pytest.mark.slow
 def test_tensorboard_holds_scalars_figures_model_and_recipe(tmp_path):
     pytest.importorskip("tensorboard", reason="needs the extra track")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -27,6 +28,7 @@ def test_tensorboard_holds_scalars_figures_model_and_recipe(tmp_path):
     assert "recipe/text_summary" in events.Tags()["tensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_mlflow_holds_parameters_scalars_figures_and_model(tmp_path, monkeypatch):
     pytest.importorskip("mlflow", reason="needs the extra track")
@@ -50,6 +52,7 @@ def test_mlflow_holds_parameters_scalars_figures_and_model(tmp_path, monkeypatch
     assert {"figures", "model.safetensors", "model.json", "report.html"} <= names
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_tracked_alike(tmp_path):
     accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="needs the extra track"

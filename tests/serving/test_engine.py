@@ -206,6 +206,7 @@ def test_a_failure_shows_no_trace(serve, monkeypatch, caplog):
     wait_for(lambda: "ZeroDivisionError" in caplog.text, seconds=10)  # The log follows the answer.
 
 
+@pytest.mark.slow
 def test_large_pictures_do_not_hold_up_small_ones(client):
     large = encoded(np.zeros((6000, 9000), np.uint8))
     with ThreadPoolExecutor(4) as pool:

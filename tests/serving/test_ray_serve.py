@@ -98,6 +98,7 @@ def test_a_range_of_replicas_scales_by_load():
     assert (scaling.min_replicas, scaling.max_replicas) == (2, 8)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_module_of_the_users_own_travels_to_the_replicas(tmp_path):
     from ray import cloudpickle

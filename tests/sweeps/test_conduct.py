@@ -212,6 +212,7 @@ def test_what_was_killed_ends_as_if_it_had_not_been(killed, tmp_path):
     assert columns(run) == columns(trained_at_once(run, tmp_path))
 
 
+@pytest.mark.slow
 def test_one_failing_trial_does_not_stop_the_others(pictures, tmp_path, command):
     arguments = ("model.filters=[4]", "augment=[]", "fit.epochs=1", "--memory", "300", "--data", pictures)
     answer = command(
@@ -238,6 +239,7 @@ def test_one_failing_trial_does_not_stop_the_others(pictures, tmp_path, command)
     assert events(tmp_path / "f")[-1]["event"] == "tested"  # A winner was named: nothing is tried again.
 
 
+@pytest.mark.slow
 def test_a_sweep_without_a_survivor_says_why(pictures, tmp_path, command):
     where = ("--data", pictures, "--out", tmp_path, "--name", "none")
     answer = command("sweep", "digits", *SMALL, "model.filters=[4,4,4,4,4,4],[4,4,4,4,4]", *where)
@@ -258,6 +260,7 @@ def test_a_grid_whose_time_is_up_names_no_winner_yet(pictures, tmp_path, command
     assert "no candidate is trained to the end yet" in answer.err
 
 
+@pytest.mark.slow
 def test_a_search_for_a_time_ends_with_its_space_and_one_misfit_fails_alone(pictures, tmp_path, command):
     words = (
         "model.name=model-s,single-conv",

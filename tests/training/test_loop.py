@@ -270,6 +270,7 @@ def test_a_finished_run_resumes_to_nothing_but_its_best_weights(trained, few_dig
     assert same_weights(again, model)
 
 
+@pytest.mark.slow
 def test_minutes_are_by_the_clock_between_epochs_too(few_digits, tmp_path):
     recipe = small_recipe("fit.epochs=1000", "fit.minutes=0.05")
     model = build_model(recipe.model, (1, 8, 8), 10)

@@ -25,6 +25,7 @@ from tenfold.training.loop import fit
 from tenfold.training.transfer import on_features
 
 
+@pytest.mark.slow
 def test_the_features_of_a_cross_validation_are_computed_once(tmp_path, own_cache):
     draw_pictures(tmp_path / "pictures", ("a", "b"), 9)
     recipe = load_recipe("backbone", {**SMALL, "data.folds": 3, "data.image_size": 32})
@@ -56,6 +57,7 @@ def test_augmentations_that_a_frozen_backbone_would_not_see_are_refused(few_digi
         on_features(model, few_digits, recipe, CPU, quiet)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["logistic", "mlp"])
 def test_a_resumed_head_ends_with_the_weights_of_one_that_was_never_interrupted(few_digits, tmp_path, head):
     recipe = load_recipe(

@@ -74,6 +74,7 @@ def test_without_a_backbones_weights_photographs_are_learned_from_scratch(photog
     assert image_seconds(load_recipe(recipe, {"fit.batch_size": 8}), splits, CPU) > 0
 
 
+@pytest.mark.slow
 def test_what_is_said_of_the_data_holds_for_the_plan(pictures, no_weights):
     data = ["data.image_size=24", "data.split_seed=5", "data.validation_fraction=0.25"]
     plan = suitable_plan(Source(str(pictures)), CPU, 0, SILENT, data)
@@ -81,6 +82,7 @@ def test_what_is_said_of_the_data_holds_for_the_plan(pictures, no_weights):
     assert plan.recipe.data.validation_fraction == 0.25
 
 
+@pytest.mark.slow
 def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures, no_weights):
     plan = plan_for(Source(str(pictures)), 1.0)
     assert plan.name in LADDER
@@ -89,6 +91,7 @@ def test_a_plan_has_a_fast_recipe_and_leaves_time_for_the_report(pictures, no_we
     assert plan.name in plan.words
 
 
+@pytest.mark.slow
 def test_more_time_gives_no_smaller_a_network(tmp_path, no_weights):
     folder = draw_pictures(tmp_path / "more", ("a", "b"), 120)
     places = [LADDER.index(plan_for(Source(str(folder)), minutes).name) for minutes in (0.35, 60.0)]
@@ -168,6 +171,7 @@ def _judged(share: float) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(50) < 50 * share, np.zeros(50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("minutes", [0.05, 0.5])
 def test_a_handful_of_images_and_a_little_time_train_something(tmp_path, minutes):
     folder = draw_pictures(tmp_path / "few", ("a", "b"), 10)
@@ -200,6 +204,7 @@ def test_minutes_end_training_in_the_middle_of_an_epoch_and_the_run_is_whole(pic
     assert run.report.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_minutes_without_a_recipe_choose_one(pictures, tmp_path, capsys, no_weights):
     run = tenfold.train(data=pictures, minutes=0.5, out=tmp_path, overrides={"fit.epochs": 1})

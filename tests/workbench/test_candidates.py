@@ -52,6 +52,7 @@ def test_a_candidate_is_better_only_beyond_chance(new, old, better):
     assert verdict.words.endswith("kept" if better else "left")
 
 
+@pytest.mark.slow
 def test_features_that_would_end_too_late_are_given_up_and_gone_on_with_later(pictures, monkeypatch):
     monkeypatch.setattr(feature_cache, "BLOCK", 8)
     recipe = load_recipe("backbone", {**SMALL, "fit.seed": 3})

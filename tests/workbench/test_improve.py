@@ -39,6 +39,7 @@ def test_a_backbone_that_the_overrides_ask_for_is_taken_in_a_hurry_too(pictures,
     assert "backbone" in run.name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_backbone_at_its_own_size_is_planned_too(pictures, tmp_path):
     own = {**SMALL, "model.image_size": 0}

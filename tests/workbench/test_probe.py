@@ -50,6 +50,7 @@ def test_what_is_far_ahead_on_few_images_is_ahead_by_many_standard_errors():
     assert "90.0%" in ahead.words()
 
 
+@pytest.mark.slow
 def test_classes_that_are_mirror_images_are_not_mirrored_and_the_words_say_so(tmp_path):
     splits = read_splits(load_recipe("fast-86").data, Source(str(arrows(tmp_path, 150))))
     first = probe(splits, {}, None, CPU, 0)
@@ -62,6 +63,7 @@ def test_classes_that_are_mirror_images_are_not_mirrored_and_the_words_say_so(tm
     assert not first.features
 
 
+@pytest.mark.slow
 def test_no_test_image_is_looked_at_and_the_same_seed_finds_the_same(pictures):
     splits = read_splits(load_recipe("fast-86").data, Source(str(pictures)))
     found, same = (

@@ -39,6 +39,7 @@ def test_a_run_of_processes_is_tested_again_alone_with_the_same_bits(run_of_two,
     assert (run.test_predictions.probabilities == before).all()
 
 
+@pytest.mark.slow
 def test_what_the_first_process_refuses_is_said_once(tmp_path):
     answer = tenfold("train", "digits", "--processes", "2", "--out", tmp_path, "fit.epoch=3")
     assert answer.status == 2

@@ -63,6 +63,7 @@ def test_wrong_labels_are_suspected_and_test_labels_are_not_asked(noisy, suspect
     assert all(f'data-path="{row["path"]}"' in page for row in found)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_training_reads_the_corrected_table_and_compare_says_what_is_gained(noisy, suspected, command):
     folder, run, truth = noisy
@@ -131,6 +132,7 @@ def test_columns_that_are_not_read_are_named(noisy, suspected, tmp_path, command
     assert "only the columns 'path' and 'label' are read, not 'doctor'" in said.err
 
 
+@pytest.mark.slow
 def test_a_run_on_folders_of_splits_is_told_what_helps(noisy, tmp_path):
     folder, _, _ = noisy
     data = folder / "data"
@@ -147,6 +149,7 @@ def test_a_run_on_folders_of_splits_is_told_what_helps(noisy, tmp_path):
         tenfold.relabel(run, out=tmp_path / "relabel")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_cross_validation_judges_every_image(noisy, tmp_path):
     folder, _, truth = noisy

@@ -81,6 +81,7 @@ pack_shards(Source(sys.argv[1]), Path(sys.argv[2]), images=10)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_packing_keeps_what_is_finished_and_ends_with_the_same_bytes(tmp_path):
     source, out = pictures(tmp_path / "source", 400), tmp_path / "shards"
     process = subprocess.Popen([sys.executable, "-c", KILLED, source, out])
