@@ -7,6 +7,7 @@ says it, a label.
 import glob
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,8 +33,10 @@ from tenfold.data.sources.trees import open_tree
 STDIN = "-"
 _ADDRESSES = ("http://", "https://")
 TIMEOUT = 30  # seconds without an answer
-# How the contents of a picture begin; a list of names does not.
-_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+# Bytes that names do not hold, and pictures in binary formats do at once: control characters but those at lines' ends.
+_BINARY = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f]")
+# How a picture begins that may hold none of them for long: a JPEG file, a JPEG 2000 stream, a GIF, a PNM file.
+_TEXT_LIKE = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51|GIF8[79]a|P[1-7f]\s+(#[^\n]*\n\s*)*(\d+\s+\d+|WIDTH )")
 
 
 class Picture(NamedTuple):
@@ -171,7 +174,7 @@ def _in_source(word: str, classes: frozenset[str], tree: Tree | None) -> Picture
 def _standard_input(stream: BinaryIO, classes: frozenset[str]) -> Iterator[Picture]:
     """One picture's bytes, or names of files and folders, one a line (or NUL-separated, as `find -print0` gives)."""
     head = stream.read(4096)
-    if head.startswith(_SIGNATURES) or head[4:8] == b"ftyp" or head[128:132] == b"DICM":
+    if _BINARY.search(head) or _TEXT_LIKE.match(head):
         contents = head + stream.read(LARGEST_FILE + 1 - len(head))
         yield Picture(STDIN, _limited(contents))
         return

@@ -154,6 +154,37 @@ def test_objects_that_only_look_like_pictures_are_refused_or_unreadable(tmp_path
     assert isinstance(picture.encoded, Unreadable)
 
 
+@pytest.mark.parametrize(
+    "form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "TGA", "ICO", "AVIF"]
+)
+@pytest.mark.parametrize("plain", [True, False])
+def test_standard_input_takes_every_kind_of_picture_as_one(form, plain):
+    """A picture of one colour, whose file is the shortest and has the fewest bytes that no name has, and another."""
+    pixels = np.full((16, 16, 3), 65, np.uint8) if plain else scene(3, 16)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, form)
+    [picture] = pictures._standard_input(io.BytesIO(file.getvalue()), frozenset())
+    assert (picture.name, picture.encoded) == ("-", file.getvalue())
+
+
+@pytest.mark.parametrize(
+    "header", [b"P1\n# a comment\n2 2\n", b"P3\n2 2\n255\n", b"P2 2 2 255\n", b"P6\n2 2\n255\n"]
+)
+def test_standard_input_takes_pictures_in_text_as_such(header):
+    contents = header + b"1 1 1 1\n"
+    [picture] = pictures._standard_input(io.BytesIO(contents), frozenset())
+    assert picture.encoded == contents
+
+
+@pytest.mark.parametrize(
+    "name", ["P1 2 left.png", "P3.png", "GIF8.gif", "BM.bmp", "RIFF", "ä\tb.png", "P2 2/a.png"]
+)
+def test_standard_input_takes_names_that_begin_as_pictures_do_for_names(name):
+    [picture] = pictures._standard_input(io.BytesIO(f"{name}\n".encode()), frozenset())
+    assert isinstance(picture.encoded, Unreadable)
+    assert "no such file" in str(picture.encoded)
+
+
 def test_only_a_bounded_number_of_pictures_is_read_ahead(tmp_path):
     """However many there are: what waits for a slow model is a few chunks for each process, not the folder."""
     from loky import cpu_count
