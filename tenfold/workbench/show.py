@@ -124,10 +124,10 @@ def show_cache(clear: bool) -> None:
         table.add_row(escape(entry.name), _size(entry.bytes))
     features = cached_features()
     if features:
-        table.add_row(f"features of {len(features)} split(s)", _size(sum(size for _, size in features)))
+        table.add_row(f"features of {plural(len(features), 'split')}", _size(sum(size for _, size in features)))
     graphs = cached_graphs()
     if graphs:
-        table.add_row(f"exports of {len(graphs)} backbone(s)", _size(sum(size for _, size in graphs)))
+        table.add_row(f"exports of {plural(len(graphs), 'backbone')}", _size(sum(size for _, size in graphs)))
     total = sum(entry.bytes for entry in entries) + sum(size for _, size in (*features, *graphs))
     table.add_row("[bold]together[/]", f"[bold]{_size(total)}[/]")
     console.print(table, soft_wrap=False)

@@ -45,9 +45,13 @@ def test_the_cache_is_listed_and_emptied(own_cache, capsys):
     from tenfold.recipe import Data
 
     read_splits(Data(), Source("digits"))
+    for kept in ("features/one", "features/two"):
+        (own_cache / kept).mkdir(parents=True)
+        (own_cache / kept / "features.json").write_text("{}")
     show_cache(clear=False)
     said = capsys.readouterr().out
     assert "digits" in said
+    assert "features of 2 splits " in said
     assert re.search(r"together +[0-9.]+ MiB", said)
     show_cache(clear=True)
     assert "MiB removed from" in capsys.readouterr().out
