@@ -33,10 +33,12 @@ from tenfold.data.sources.trees import open_tree
 STDIN = "-"
 _ADDRESSES = ("http://", "https://")
 TIMEOUT = 30  # seconds without an answer
-# Bytes that names do not hold, and pictures in binary formats do at once: control characters but those at lines' ends.
+# Bytes that names do not hold, and binary pictures do at once: control characters but those that end lines.
 _BINARY = re.compile(rb"[\x01-\x08\x0b\x0c\x0e-\x1f]")
 # How a picture begins that may hold none of them for long: a JPEG file, a JPEG 2000 stream, a GIF, a PNM file.
-_TEXT_LIKE = re.compile(rb"\xff\xd8\xff|\xff\x4f\xff\x51|GIF8[79]a|P[1-7f]\s+(#[^\n]*\n\s*)*(\d+\s+\d+|WIDTH )")
+_TEXT_LIKE = re.compile(
+    rb"\xff\xd8\xff|\xff\x4f\xff\x51|GIF8[79]a|P[1-7f]\s+(#[^\n]*\n\s*)*(\d+\s+\d+|WIDTH )"
+)
 
 
 class Picture(NamedTuple):

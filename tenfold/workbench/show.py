@@ -124,7 +124,9 @@ def show_cache(clear: bool) -> None:
         table.add_row(escape(entry.name), _size(entry.bytes))
     features = cached_features()
     if features:
-        table.add_row(f"features of {plural(len(features), 'split')}", _size(sum(size for _, size in features)))
+        table.add_row(
+            f"features of {plural(len(features), 'split')}", _size(sum(size for _, size in features))
+        )
     graphs = cached_graphs()
     if graphs:
         table.add_row(f"exports of {plural(len(graphs), 'backbone')}", _size(sum(size for _, size in graphs)))
