@@ -13,6 +13,8 @@ from world_cases import CASES, few_images, learned, streamed_images
 from tenfold.data import Source
 from tenfold.data.shards.packing import pack_shards
 
+pytestmark = pytest.mark.slow  # processes of their own, of which each loads PyTorch
+
 SIZES = (2, 3)
 
 
@@ -47,7 +49,6 @@ def world(request, worlds) -> dict:
     return worlds[request.param]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", [*CASES, "streamed"])
 def test_several_processes_learn_what_one_learns(alone, world, case):
     one, many = alone[case], world[case]

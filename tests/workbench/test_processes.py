@@ -12,8 +12,9 @@ from small import STEADY, tenfold, wait_for, words
 
 from tenfold.runs.folder import Run
 
+pytestmark = pytest.mark.slow  # processes of their own, of which each loads PyTorch
 
-@pytest.mark.slow
+
 @pytest.mark.usefixtures("undrawn")
 def test_two_processes_make_one_run_that_says_everything_once(run_of_two, command, tmp_path):
     folder, answer = run_of_two
@@ -39,7 +40,6 @@ def test_a_run_of_processes_is_tested_again_alone_with_the_same_bits(run_of_two,
     assert (run.test_predictions.probabilities == before).all()
 
 
-@pytest.mark.slow
 def test_what_the_first_process_refuses_is_said_once(tmp_path):
     answer = tenfold("train", "digits", "--processes", "2", "--out", tmp_path, "fit.epoch=3")
     assert answer.status == 2
@@ -64,7 +64,6 @@ def started(out, name, launcher=(), options=(), **environment):
     return run, process, next(child for child in ranks if child.environ()["RANK"] == "1")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_lost_process_ends_the_run_which_goes_on_alone(how, tmp_path, command):
@@ -83,7 +82,6 @@ def test_a_lost_process_ends_the_run_which_goes_on_alone(how, tmp_path, command)
     assert [row["epoch"] for row in run.history] == list(range(1, 13))
 
 
-@pytest.mark.slow
 def test_torchrun_starts_lost_processes_again_and_they_go_on_with_their_run(tmp_path):
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     run, process, second = started(tmp_path, "again", [*torchrun, "--max-restarts", "1", "-m", "tenfold"])
