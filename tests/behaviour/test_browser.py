@@ -18,7 +18,7 @@ from tenfold.report import write_report
 from tenfold.report.inspection import write_inspection
 from tenfold.report.relabel import Suspect, write_relabel
 
-pytestmark = [NEEDS_CHROMIUM, pytest.mark.slow]
+pytestmark = [*NEEDS_CHROMIUM, pytest.mark.slow]
 CLASSES = ["cat", "dog", "a, b"]
 
 

@@ -40,7 +40,8 @@ def run(finished, tmp_path) -> Run:
 
 def test_every_file_of_a_run_is_declared(finished):
     found = {path.relative_to(finished[0]).as_posix() for path in finished[0].rglob("*") if path.is_file()}
-    rest = {name for name in found if not name.startswith("figures/")}
+    # Another test may have asked it about a picture, which keeps a model in the folder.
+    rest = {name for name in found if not name.startswith(("figures/", "onnx/"))}
     assert rest - {"report.html", "checkpoint/lock"} == FILES.keys() - NOT_THERE
 
 

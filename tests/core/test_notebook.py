@@ -8,7 +8,7 @@ from tenfold.runs.folder import Run
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return digits_run(tmp_path_factory.mktemp("runs") / "<b>digits</b>")
+    return digits_run(tmp_path_factory.mktemp("runs") / "<b>digits")
 
 
 @pytest.mark.slow

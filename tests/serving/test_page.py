@@ -13,7 +13,7 @@ from served import Client, encoded, noise
 
 from tenfold.serving.server import Server
 
-pytestmark = [NEEDS_CHROMIUM, pytest.mark.slow]
+pytestmark = [*NEEDS_CHROMIUM, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
