@@ -70,6 +70,7 @@ def test_the_report_says_that_it_is_cross_validated(validated):
     assert f"learned from {train} images, {judges} others chose its epoch" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("steps", "folds_done"), [(1, 0), (4, 1), (5, 2), (8, 3)])
 def test_a_run_killed_at_any_fold_ends_as_if_it_had_not_been(
     command, validated, pictures, tmp_path, monkeypatch, steps, folds_done

@@ -70,6 +70,7 @@ def test_a_report_is_made_from_saved_predictions_where_the_images_are_gone(tmp_p
     assert command("report", run.path).status == 2
 
 
+@pytest.mark.slow
 def test_images_without_labels_are_a_matter_of_predict(finished, tmp_path, command):
     draw_pictures(tmp_path, ("flat",), 4)
     answer = command("evaluate", finished[0], "--data", tmp_path / "flat")

@@ -68,6 +68,7 @@ def test_a_finished_one_that_is_resumed_keeps_its_history(old, command):
     assert all(np.array_equal(old.weights[name], tensor) for name, tensor in weights.items())
 
 
+@pytest.mark.slow
 def test_it_answers_about_a_picture(old, command, digits: Splits, tmp_path):
     picture = tmp_path / "picture.png"
     Image.fromarray(digits.test.images(slice(0, 1))[0, ..., 0]).save(picture)

@@ -75,6 +75,7 @@ def test_what_an_encoding_lacks_is_replaced(trained, encoding, command, monkeypa
     assert r"pictures\xff" in answer.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -275,6 +275,7 @@ def test_nothing_is_left_of_a_source_that_is_refused(tmp_path, own_cache):
     assert packs(own_cache) == []
 
 
+@pytest.mark.slow
 def test_a_killed_decoding_process_is_told(tmp_path, own_cache, monkeypatch):
     folder = class_folders(tmp_path / "p", {"a": 2000, "b": 2000})
     monkeypatch.setattr("tenfold.data.decode_pool.INLINE_SECONDS", 0)

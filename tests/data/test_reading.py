@@ -75,6 +75,7 @@ def test_litter_in_an_archive(tmp_path):
     assert accounted(splits) == 24 + 2 * len(JUNK)
 
 
+@pytest.mark.slow
 def test_inspecting_a_folder_twice_does_not_take_its_own_pages(tmp_path, command, monkeypatch):
     monkeypatch.chdir(pets(tmp_path))
     first = json.loads(command("inspect", ".", "--json").out)

@@ -9,6 +9,7 @@ from tenfold.inference import decoding
 from tenfold.inference.pictures import Picture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("libspng", [True, False])
 def test_what_libspng_decodes_and_what_pillow_does_come_in_order(tmp_path, libspng, monkeypatch):
     """PNG files, and then, from the same threads, others; at last so many others that processes take over."""

@@ -53,6 +53,7 @@ def test_an_export_is_kept_and_made_anew_where_it_is_damaged_or_of_another_netwo
     np.testing.assert_array_equal(found, first[1])
 
 
+@pytest.mark.slow
 def test_features_that_differ_from_pytorchs_are_refused(few_digits, own_cache):
     engine = Engine(small_model(few_digits), (1, 8, 8), CPU)
     with torch.no_grad():  # after the export, so that the exported network is now another one

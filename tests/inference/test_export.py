@@ -101,6 +101,7 @@ def test_every_kind_of_run_is_exported_and_answers_pictures_files_with_its_class
         assert answer["probabilities"][answer["predicted"]] == answer["probability"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_run_of_a_users_own_module_is_exported_with_the_module_given_again(pictures, tmp_path):
     def module(shape, classes):

@@ -103,6 +103,7 @@ def test_a_run_without_a_contract_gets_what_its_predictions_allow_and_evaluate_m
     assert read_contract(old) == whole
 
 
+@pytest.mark.slow
 def test_a_contract_of_other_weights_is_not_believed(trained, tmp_path):
     _, run = trained
     other = tmp_path / "other"

@@ -144,6 +144,7 @@ def test_only_what_a_run_needs_is_compiled_and_once(anew, bfloat16):
     assert variants_in(cache) == {f"{widest}{kind}", f"8{kind}"}
 
 
+@pytest.mark.slow
 @needs_kernels
 def test_libraries_of_other_versions_are_removed_when_one_is_made_and_those_who_use_them_go_on(anew):
     first = anew("first")

@@ -60,6 +60,7 @@ def installed() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_an_exported_folder_is_served_by_what_the_image_installs(exported, tmp_path):
     picture = tmp_path / "picture.png"
     picture.write_bytes(encoded(noise()))

@@ -12,6 +12,7 @@ from tenfold.sweeps.journal import FILE, VERSION, Journal, read_events
 from tenfold.sweeps.ledger import read_ledger
 
 
+@pytest.mark.slow
 def test_a_journal_cut_at_any_byte_is_its_whole_lines(tmp_path):
     journal = Journal(tmp_path)
     for event in begun(plan(), 2):

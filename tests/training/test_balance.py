@@ -62,6 +62,7 @@ def test_networks_learn_as_always_and_what_helps_is_said(digits):
     assert load_recipe("fast-72", ["fit.sampler=balanced", "fit.hardest=[1.0]"]).fit.balances
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["class_weights=balanced", "sampler=balanced", "logit_adjustment=1"])
 def test_small_classes_are_found_more_often(digits, way):
     """Five of ten classes have 4 images: half a training that is told so finds many more of them."""

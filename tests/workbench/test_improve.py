@@ -12,6 +12,7 @@ CPU = torch.device("cpu")
 SMALL = {"model.backbone": "test_efficientnet", "model.weights": "none", "model.image_size": 32}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_the_best_candidate_becomes_the_run_and_is_not_learned_again(tmp_path, pictures, capsys, monkeypatch):
     monkeypatch.setattr(improve, "_MOST_EPOCHS", 3)

@@ -28,6 +28,7 @@ def test_an_epoch_of_some_images_takes_those_once(sizes, data):
     assert sorted(np.concatenate([np.empty(0, int), *order]).tolist()) == np.flatnonzero(kept).tolist()
 
 
+@pytest.mark.slow
 def test_few_shards_are_read_at_a_time_and_each_for_a_short_while():
     bounds = np.arange(0, 40_001, 100)
     order = shard_order(bounds, 64, 1600, 3, 1)
