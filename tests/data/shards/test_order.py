@@ -1,6 +1,7 @@
 """Which images an epoch takes from which shards, and when."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
