@@ -136,17 +136,21 @@ def open_picture(
         image = Image.open(io.BytesIO(contents), formats=FORMATS)
     except UnidentifiedImageError:
         image = _open_rarer(contents, name)
-    except Image.DecompressionBombError as error:
-        raise TooLarge(f"{error}: it would take too much memory; make it smaller") from None
+    except Image.DecompressionBombError:
+        raise _too_large("its header promises more pixels than fit in memory") from None
     stored = image.size
     if reduce_to and image.format == "JPEG":
         image.draft(None, reduce_to)  # saves most of the time
     if image.width * image.height > LARGEST_PICTURE:
-        raise TooLarge(
-            f"it has {stored[0]} x {stored[1]} pixels; more than {LARGEST_PICTURE:,} are not decoded, "
-            "because they would take too much memory: make it smaller"
-        )
+        raise _too_large(f"it has {stored[0]} x {stored[1]} pixels")
     return image, stored
+
+
+def _too_large(said: str) -> TooLarge:
+    return TooLarge(
+        f"{said}; more than {LARGEST_PICTURE:,} are not decoded, because they would take too much memory: make it "
+        "smaller"
+    )
 
 
 def has_more_frames(image: Image.Image, contents: bytes) -> bool:

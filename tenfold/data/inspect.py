@@ -60,7 +60,8 @@ class Inspection:
     counts: images of each class in each split; sizes ("32x32") and modes: how many of the original files have each;
     channel_mean, channel_std: over the training images, on 0..255; balance: the largest training class over the
     smallest; bad_files: unreadable, not in `splits`; not_looked: why near duplicates were not looked for, or "";
-    undrawn: why no splits could be drawn, so that all images count as training ones.
+    undrawn: why no splits could be drawn, so that all images count as training ones; bad_files_limit: the share of
+    unreadable files beyond which training refuses.
     """
 
     splits: Splits
@@ -73,6 +74,7 @@ class Inspection:
     duplicates: tuple[Duplicates, ...]
     not_looked: str
     undrawn: str = ""
+    bad_files_limit: float = recipe.Data().bad_files_limit
 
     @property
     def balance(self) -> float:
@@ -130,10 +132,9 @@ class Inspection:
     def _attention(self) -> Iterator[str]:
         if self.bad_files:
             share = len(self.bad_files) / (len(self.bad_files) + sum(map(len, self.splits)))
-            refuses = share > recipe.Data().bad_files_limit
             then = (
-                f"more than data.bad_files_limit={recipe.Data().bad_files_limit:g}, so training refuses"
-                if refuses
+                f"more than data.bad_files_limit={self.bad_files_limit:g}, so training refuses"
+                if share > self.bad_files_limit
                 else "training leaves them out"
             )
             yield f"{plural(len(self.bad_files), 'file')} cannot be read; {then}."
@@ -214,6 +215,7 @@ def inspect_source(data: recipe.Data, source: Source, progress: Progress | None 
         duplicates=_duplicates(splits, copies, table.rows),
         not_looked=copies.not_looked,
         undrawn=undrawn,
+        bad_files_limit=data.bad_files_limit,
     )
 
 

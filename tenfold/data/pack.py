@@ -217,7 +217,8 @@ def _make(
         used, outcomes = _decode_all(partial / "pixels.npy", contents.parts, data, target, progress)
         _write_index(partial, contents, outcomes, data, used)
         if _names(data, open_source(opened.source), target)[1] != folder.name.rpartition("-")[2]:
-            raise InputError(f"{folder.name}: the source's files changed while they were read. Try again.")
+            place = ", ".join(opened.source.paths)
+            raise InputError(f"{place}: the source's files changed while they were read. Try again.")
         put_folder(partial, folder)
 
 

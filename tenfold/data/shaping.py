@@ -164,14 +164,16 @@ def _ranges(target: Target, paths: Sequence[str], images: Originals) -> Iterator
     scaled = [chosen for chosen in (target.whole_range, target.real_range) if chosen]
     ranges = " and ".join(f"{low:g} to {high:g}" for low, high in scaled)
     yield (
-        f"{plural(len(wide), 'image')} of more than 8 bits have values from {lowest:g} to {highest:g}; "
+        f"{plural(len(wide), 'image')} of more than 8 bits {'has' if len(wide) == 1 else 'have'} values from "
+        f"{lowest:g} to {highest:g}; "
         f"{ranges or 'the whole range of the format'} becomes 0 to 255 in all of them"
     )
     dim = wide[images.high[wide] * MIXED < highest]
     if len(dim) > len(wide) // 10:
         yield (
-            f"{plural(len(dim), 'image')} of more than 8 bits, for instance {paths[dim[0]]}, use less than a "
-            f"{MIXED}th of the others' range: the ranges may be mixed, and these come out nearly black"
+            f"{plural(len(dim), 'image')} of more than 8 bits, for instance {paths[dim[0]]}, "
+            f"{'uses' if len(dim) == 1 else 'use'} less than a {MIXED}th of the others' range: the ranges may be "
+            "mixed, and these come out nearly black"
         )
     if len(wide) < len(images):
         yield (

@@ -33,6 +33,7 @@ def test_a_look_at_data_ends_with_1_where_something_needs_attention(command, tmp
     answer = command("inspect", whole, "data.bad_files_limit=0.5", "--json")
     assert answer.status == 1
     assert "00.png" in answer.out
+    assert json.loads(answer.out)["attention"][0] == "1 file cannot be read; training leaves them out."
 
 
 def test_augmentations_are_pictured_where_one_says(command, tmp_path):

@@ -25,6 +25,10 @@ MIXED_REMEDY = (
     "Give every class folder the same folders of splits, or move the images into SPLIT/CLASS/ folders. If the inner "
     "folders mean nothing and all images of a class may be mixed, say so with data.nested=true."
 )
+ONCE_MORE_REMEDY = (
+    "If they are the same pictures once more, or examples, move that folder elsewhere. If it is a class, say so with "
+    "data.nested=true."
+)
 SHOWN = 6
 
 
@@ -41,8 +45,11 @@ def check_beside(tree: Tree, root: str, classes: set[str]) -> None:
         )
 
 
-def check_classes(tree: Tree, images: list[str], root: str) -> None:
-    """Raise InputError where the folders below `root` may be splits or sources, and those in them the classes."""
+def check_classes(tree: Tree, images: list[str], root: str, split: str | None = None) -> None:
+    """Raise InputError where the folders below `root` may be splits or sources, and those in them the classes.
+
+    `split`: the one that `root` is the folder of, if any.
+    """
     below = [name[len(root) :].split("/") for name in images]
     direct = Counter(parts[0] for parts in below if len(parts) == 2)
     inner: dict[str, Counter[str]] = {}
@@ -50,9 +57,12 @@ def check_classes(tree: Tree, images: list[str], root: str) -> None:
         if len(parts) > 2:
             inner.setdefault(parts[0], Counter())[parts[1]] += 1
     mixed = _some_splits(inner)
-    why = mixed or _repeated(direct, inner) or _lone(direct, inner)
+    again = mixed or _once_more(direct, inner)
+    why = again or _repeated(direct, inner) or _lone(direct, inner)
     if why:
-        remedy = MIXED_REMEDY if mixed else _remedy(tree, root, direct, inner)
+        remedy = _remedy(tree, root, direct, inner, split)
+        if again:
+            remedy = MIXED_REMEDY if mixed else ONCE_MORE_REMEDY
         raise InputError(
             f"{tree.path / root}: {why}, so the classes are not clear:\n{_sketch(direct, inner)}\n{remedy}"
         )
@@ -66,6 +76,17 @@ def _repeated(direct: Counter[str], inner: dict[str, Counter[str]]) -> str:
         if len(same) > 1 and 2 * len(same) >= len(nested[one] | nested[other]):
             names = ", ".join(printable(name) for name in sorted(same, key=natural)[:4])
             return f"{printable(one)}/ and {printable(other)}/ hold folders of the same names ({names})"
+    return ""
+
+
+def _once_more(direct: Counter[str], inner: dict[str, Counter[str]]) -> str:
+    """A folder beside others holds folders of their names: flowers/rose, flowers/tulip beside rose, tulip."""
+    upper = direct.keys() | inner.keys()
+    for name in sorted(inner):
+        same = inner[name].keys() & (upper - {name})
+        if len(same) > 1:
+            names = ", ".join(printable(other) for other in sorted(same, key=natural)[:4])
+            return f"{printable(name)}/ holds folders that are called as those beside it ({names})"
     return ""
 
 
@@ -100,11 +121,17 @@ def _sketch(direct: Counter[str], inner: dict[str, Counter[str]]) -> str:
     return "\n".join([*lines[:SHOWN], *([f"  {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])])
 
 
-def _remedy(tree: Tree, root: str, direct: Counter[str], inner: dict[str, Counter[str]]) -> str:
+def _remedy(
+    tree: Tree, root: str, direct: Counter[str], inner: dict[str, Counter[str]], split: str | None
+) -> str:
     sizes = {name: folders.total() for name, folders in inner.items()}
-    first, *others = sorted(sizes, key=lambda name: -sizes[name])
-    words = [f"--train {quote(str(tree.path / root / first))}"]
-    words += [f"--test {quote(str(tree.path / root / name))}" for name in others[:1]]
+    first, *others = (
+        quote(str(tree.path / root / name)) for name in sorted(sizes, key=lambda name: -sizes[name])
+    )
+    if split:
+        words = [*(f"--{split} {folder}" for folder in (first, *others)), "and the like for other splits"]
+    else:
+        words = [f"--train {first}", *(f"--test {folder}" for folder in others[:1])]
     names = sorted(direct.keys() | inner.keys(), key=natural)
     upper = ", ".join(f"{printable(name)}" for name in names[:SHOWN])
     return (

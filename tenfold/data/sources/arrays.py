@@ -44,7 +44,7 @@ def checked_images(where: str, images: np.ndarray) -> np.ndarray:
         images = images[..., None]
     if images.ndim == 4 and images.shape[3] not in CHANNELS and images.shape[1] in CHANNELS:
         images = np.moveaxis(images, 1, -1)
-    if images.ndim != 4 or images.shape[3] not in CHANNELS:
+    if images.ndim != 4 or images.shape[3] not in CHANNELS or 0 in images.shape[1:]:
         raise InputError(
             f"{where} has the shape {images.shape}; expected (images, height, width), or also an axis of 1, 3 or 4 "
             "channels, last or behind that of the images."

@@ -125,6 +125,7 @@ class OpenSource:
             notices += found.notices
             for name, reason in () if self.source.data in DOWNLOADS else found.unused:
                 unused.setdefault((ending(name), reason), []).append(prefix + name)
+        _check_splits(parts, self.source)
         entries = [LeftOut(*key, len(names), printable(min(names))) for key, names in unused.items()]
         entries.sort(key=lambda entry: (-entry.files, entry.ending, entry.reason))
         return Contents(parts, entries, notices)
@@ -218,6 +219,16 @@ def _placed(split: str | None, prefix: str, tree: Tree, parts: list[Part]) -> It
     for part in parts:
         paths = [prefix + path for path in part.paths]
         yield replace(part, split=split, name=prefix + part.name, paths=paths) if split else part
+
+
+def _check_splits(parts: list[Part], source: Source) -> None:
+    """Raise InputError where a split is there, but none of its parts has an image."""
+    for part in parts:
+        if not any(len(other.paths) for other in parts if other.split == part.split):
+            said = f"its {part.split} split ({part.name})" if part.split else "it"
+            raise InputError(
+                f"{', '.join(source.paths)}: {said} holds no images. Put some there, or leave it out."
+            )
 
 
 def _below(path: Path, tree: Tree) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tenfold.core.errors import InputError
+from tenfold.core.files import cache_folder
 from tenfold.core.text import printable
 from tenfold.data.formats import Encoded, Unreadable
 from tenfold.data.sources.tree import JUNK, SAMPLED, Tree, is_own, sampled_bytes, why_skipped
@@ -101,6 +102,7 @@ class _Scanned:
 
 def _scan(root: str) -> list[_Scanned]:
     """Every folder below `root`; those that tenfold made, and folders with nothing else in them, are skipped."""
+    cache = os.path.realpath(cache_folder())
     found: dict[str, _Scanned] = {}
     skipped: list[str] = []
     pending: list[tuple[str, str, tuple[str, ...]]] = [("", os.path.realpath(root), ())]
@@ -108,7 +110,7 @@ def _scan(root: str) -> list[_Scanned]:
         folder, real, trail = pending.pop()
         path = f"{root}{os.sep}{folder}"
         names, facts, below, junk = _scan_folder(path)
-        if folder and is_own([*names, *junk]):
+        if folder and (real == cache or is_own([*names, *junk])):
             skipped.append(folder)
             continue
         found[folder] = _Scanned(folder, names, facts, junk)

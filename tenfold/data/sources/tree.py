@@ -22,8 +22,9 @@ SAMPLED_BYTES = 1024  # at each of three places
 JUNK = frozenset(
     {
         *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"),
-        *("$recycle.bin", "recycler", "system volume information", "lost+found", "found.000"),
-        *("@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot"),
+        *("$recycle.bin", "recycler", "recycled", "system volume information", "lost+found"),
+        *(f"found.{number:03}" for number in range(1000)),
+        *("@eadir", "@recycle", "@recently-snapshot", "@synoresource", "@tmp", "#recycle", "#snapshot"),
         *("__pycache__", "node_modules"),
     }
 )

@@ -38,6 +38,10 @@ def test_what_can_be_read_in_one_way_only_passes(tmp_path, images):
             r"Animals/ holds folders of images, and Examples/ only",
         ),
         (
+            names(rose=3, tulip=3, flowers__rose=3, flowers__tulip=3),
+            r"flowers/ holds folders that are called as those beside it \(rose, tulip\)(.|\n)*move that folder",
+        ),
+        (
             names(cat__train=3, cat__test=1, cow=5),
             r"cat/ holds folders of splits \(test/, train/\)(.|\n)*data\.nested",
         ),
@@ -46,6 +50,12 @@ def test_what_can_be_read_in_one_way_only_passes(tmp_path, images):
 def test_what_can_be_read_in_two_ways_is_asked_for(tmp_path, images, words):
     with pytest.raises(InputError, match=words):
         check_classes(open_folder(tmp_path), images, "")
+
+
+def test_folders_of_a_split_are_named_for_it(tmp_path):
+    images = names(test__a__cat=1, test__a__dog=1, test__b__cat=1, test__b__dog=1)
+    with pytest.raises(InputError, match=r"--test \S+a --test \S+b and the like for other splits"):
+        check_classes(open_folder(tmp_path), images, "test/", "test")
 
 
 def test_only_what_lies_below_the_root_counts_and_many_folders_are_cut_short(tmp_path):

@@ -65,6 +65,7 @@ def test_images_become_bytes_with_their_channels_last(images, shape, value):
     [
         (np.zeros((5, 6), np.uint8), r"has the shape \(5, 6\)"),
         (np.zeros((2, 5, 6, 2), np.uint8), r"has the shape \(2, 5, 6, 2\)"),
+        (np.zeros((2, 0, 6, 3), np.uint8), r"has the shape \(2, 0, 6, 3\)"),
         (np.full((2, 5, 6), 256), "int64 and values from 256 to 256"),
         (np.full((2, 5, 6), -1), "values from -1 to -1"),
         (np.full((2, 5, 6), 1.01), "float64 and values from 1.01"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from corpus import animal, flat, image_folder, pets, write_table
-from images import all_paths, classes_of, packed, random_pixels, save
+from images import all_paths, classes_of, load, packed, random_pixels, save
 from small import SMALL
 
 from tenfold.core.errors import InputError
@@ -316,6 +316,28 @@ def test_a_table_beside_unlabelled_pictures_is_named_with_the_option(tmp_path):
         f"classes.csv may hold the labels: --data {tmp_path} --labels {tmp_path / 'classes.csv'}"
         in refusal(tmp_path)
     )
+
+
+def test_tables_beside_each_split_are_told_apart_from_one_of_all(tmp_path):
+    for split, first in (("train", 0), ("test", 100)):
+        flat(tmp_path / split, 20, first)
+        names = {"file_name": [f"{i}.png" for i in range(first, first + 20)]}
+        kinds = [animal(i) for i in range(20)]
+        write_table(tmp_path / split / "labels.csv", names | {"label": kinds})
+    assert "test/labels.csv and 1 other table may hold the labels: make one table" in refusal(tmp_path)
+    for split in ("train", "test"):
+        (tmp_path / split / "labels.csv").rename(tmp_path / split / "metadata.csv")
+    assert len(load(tmp_path).test) == 20, "the remedy works"
+
+
+def test_metadata_whose_labels_have_another_name_take_the_option(tmp_path):
+    flat(tmp_path)
+    names = {"file_name": [f"{i}.png" for i in range(24)]}
+    write_table(tmp_path / "metadata.csv", names | {"diagnosis": [animal(i) for i in range(24)]})
+    assert "metadata.csv has no column that is called as labels are; data.label_column=NAME" in refusal(
+        tmp_path
+    )
+    assert load(tmp_path, label_column="diagnosis").class_names == ("cat", "dog")
 
 
 # Damage ------------------------------------------------------------------------------------------------------

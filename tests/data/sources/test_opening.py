@@ -171,6 +171,14 @@ def test_empty_folder(tmp_path):
     refused(tmp_path, str(tmp_path), "no images", "one folder for each class")
 
 
+def test_a_split_without_an_image(tmp_path):
+    images, labels = np.zeros((9, 8, 8), np.uint8), np.arange(9) % 3
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels, x_test=images[:0], y_test=labels[:0])
+    refused(tmp_path / "a.npz", "its test split (a.npz:x_test) holds no images")
+    np.savez(tmp_path / "b.npz", images=images[:0], labels=labels[:0])
+    refused(tmp_path / "b.npz", "b.npz: it holds no images")
+
+
 def test_only_other_files(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.svg").write_bytes(b"x")

@@ -37,6 +37,15 @@ def test_what_tenfold_made_is_skipped_with_the_folders_that_hold_nothing_else(fo
     assert [name for name in skipped if name.endswith(".png")] == [f"runs/{run}/figure.png" for run in "abc"]
 
 
+def test_tenfold_s_cache_within_a_source_is_no_part_of_it(folder, monkeypatch):
+    monkeypatch.setenv("TENFOLD_CACHE", str(folder / "kept"))
+    (folder / "kept" / "packs").mkdir(parents=True)
+    (folder / "kept" / "packs" / "a.npz").touch()
+    tree = open_folder(folder)
+    assert set(tree.files) == {"cat/1.png", "dog/2.png"}
+    assert ("kept/packs/a.npz", "made by tenfold") in tree.skipped()
+
+
 def test_links_are_followed_but_not_around(folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "3.png").touch()

@@ -14,6 +14,8 @@ from tenfold.data.sources.tree import SAMPLED_BYTES, is_junk, is_own, sampled_by
         ("Thumbs.db", "of a system or tool"),
         ("__MACOSX", "of a system or tool"),
         ("@eaDir", "of a system or tool"),
+        ("FOUND.012", "of a system or tool"),
+        ("@SynoResource", "of a system or tool"),
         ("run", "made by tenfold"),
     ],
 )

@@ -48,7 +48,7 @@ def read_folders(
     if not names:
         raise InputError(f"{tree.path}: it holds no images{_other_files(tree, '')}. {LAYOUT}.")
     root = wrapping(names)
-    parts = _split_parts(tree, names, root) or _class_parts(tree, names, root, data.nested)
+    parts = _split_parts(tree, names, root, data.nested) or _class_parts(tree, names, root, data.nested)
     return [_part(tree, root, part, encoded or tree.encoded) for part in parts]
 
 
@@ -63,7 +63,7 @@ def _part(tree: Tree, root: str, part: _Images, encoded: Contents) -> Part:
 # Splits above classes ----------------------------------------------------------------------------------------
 
 
-def _split_parts(tree: Tree, images: list[str], root: str) -> list[_Images]:
+def _split_parts(tree: Tree, images: list[str], root: str, nested: bool) -> list[_Images]:
     """The parts in the splits' order if the folders below `root` are splits, else []."""
     counts = Counter(name[len(root) : name.find("/", len(root)) + 1] for name in images)
     splits = splits_named([folder.rstrip("/") for folder in counts if folder])
@@ -82,7 +82,7 @@ def _split_parts(tree: Tree, images: list[str], root: str) -> list[_Images]:
         )
     order = list(ALIASES)
     ordered = sorted(named.items(), key=lambda item: (order.index(item[1]), len(item[0]), item[0]))
-    return [_split_part(tree, images, root, folder, split) for folder, split in ordered]
+    return [_split_part(tree, images, root, folder, split, nested) for folder, split in ordered]
 
 
 def _are_splits(images: list[str], root: str, named: dict[str, str], counts: Counter[str]) -> bool:
@@ -99,14 +99,18 @@ def _say_splits(tree: Tree, root: str, named: dict[str, str]) -> str:
     return f"Move or rename it, or name the folders of the splits: {words}"
 
 
-def _split_part(tree: Tree, images: list[str], root: str, folder: str, split: str) -> _Images:
+def _split_part(tree: Tree, images: list[str], root: str, folder: str, split: str, nested: bool) -> _Images:
     above = root + folder
     inside = _below(images, above)
     again = {name[len(above) :].partition("/")[0] for name in inside}
     while len(again) == 1 and split_named(next(iter(again))) == split:  # seg_train/seg_train/CLASS
         above += f"{again.pop()}/"
         again = {name[len(above) :].partition("/")[0] for name in inside}
-    return _Images(split, folder, inside, _classes(tree, above, inside))
+    classes = _classes(tree, above, inside)
+    check_beside(tree, above, set(classes))
+    if not nested:
+        check_classes(tree, inside, above, split)
+    return _Images(split, folder, inside, classes)
 
 
 # Classes -----------------------------------------------------------------------------------------------------
@@ -186,12 +190,20 @@ def _prefixes(names: list[str], above: str) -> list[str]:
 
 
 def _label_table_hint(tree: Tree) -> str:
-    """A sentence on a file that may hold the labels, or ""."""
+    """A sentence on files that may hold the labels, or ""."""
     files = [name for name in tree.files if ending(name) in LABEL_FILES]
     if not files:
         return ""
+    first, last = printable(files[0]), files[0].rpartition("/")[2]
+    if last.startswith("metadata."):
+        return f"{first} has no column that is called as labels are; data.label_column=NAME says which one it is. "
+    if [name.rpartition("/")[2] for name in files].count(last) > 1:
+        return (
+            f"{first} and {plural(len(files) - 1, 'other table')} may hold the labels: make one table of them, for "
+            "--labels, or call each metadata.csv, which is read for the pictures beside it. "
+        )
     return (
-        f"{printable(files[0])} may hold the labels: --data {quote(str(tree.path))} --labels "
+        f"{first} may hold the labels: --data {quote(str(tree.path))} --labels "
         f"{quote(tree.place(files[0]))} reads them from there. "
     )
 

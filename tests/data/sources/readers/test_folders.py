@@ -100,6 +100,29 @@ def test_masks_beside_images_are_refused(tmp_path):
     refused(tmp_path, "masks/ holds pictures beside images/", f"--data {tmp_path / 'images'}")
 
 
+def test_masks_beside_images_in_each_split_are_refused(tmp_path):
+    for split in ("train", "val"):
+        class_folders(tmp_path / split, {"images": 6, "masks": 6}, seed=len(split))
+    refused(tmp_path, "masks/ holds pictures beside images/")
+
+
+def test_folders_between_a_split_and_its_classes_are_asked_for(tmp_path):
+    for number, split in enumerate(("train", "test")):
+        for place in ("north", "south"):
+            class_folders(tmp_path / split / place, {"cat": 6, "dog": 6}, seed=5000 * number + ord(place[0]))
+    refused(
+        tmp_path,
+        "north/ and south/ hold folders of the same names",
+        f"--train {tmp_path / 'train' / 'north'}",
+    )
+    folders = {
+        split: tuple(str(tmp_path / split / place) for place in ("north", "south"))
+        for split in ("train", "test")
+    }
+    assert read_splits(Data(), Source(**folders)).class_names == ("cat", "dog")
+    assert load(tmp_path, nested=True).class_names == ("north", "south")
+
+
 def said_words(error: InputError, name: str) -> Path:
     words = shlex.split(str(error))
     return Path(words[words.index(name) + 1].rstrip(".,"))
