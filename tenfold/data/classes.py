@@ -27,6 +27,12 @@ def training_order(
             f"no image can be read of {plural(len(lost), 'class')}: "
             f"{listed(sorted(table.classes[label] for label in lost))}. Mend the files, or remove the folders."
         )
+    if not names:
+        others = " and ".join(name for name in SPLIT_NAMES if present[name])
+        raise InputError(
+            f"the source has no training images, only {others} ones by the names of its folders or files. Add those "
+            "to train on, or name them with --train; to learn from these, rename them as training ones."
+        )
     for name in ("validation", "test"):
         strange = sorted(table.classes[label] for label in present[name] - present["train"])
         if strange:
@@ -39,8 +45,6 @@ def training_order(
         raise InputError(
             f"training has only one class, {names[0]!r}: telling classes apart takes at least two. "
             "Put the images of each class in a folder named by the class."
-            if names
-            else "the source has no training images: give a folder of class folders with --train."
         )
     cleaned = [class_name(name) for name in given or ()]
     if given and sorted(cleaned) == sorted(names):

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from images import class_folders, load, random_pixels, save
+from images import class_folders, load, random_pixels, refused, save
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -22,6 +22,13 @@ def test_a_test_folder_in_the_other_form_is_the_same_class(tmp_path):
     splits = load(tmp_path)
     assert splits.class_names == ("caf\u00e9", "tea")
     assert len(splits.test) == 6
+
+
+def test_test_images_alone_are_not_trained_on(tmp_path):
+    class_folders(tmp_path / "test", {"cat": 6, "dog": 6})
+    refused(tmp_path, "the source has no training images, only test ones", "rename them as training ones")
+    (tmp_path / "test").rename(tmp_path / "train")
+    assert len(load(tmp_path).test) == 2
 
 
 def test_upper_and_lower_case_stay_apart_and_are_said(tmp_path):
