@@ -73,11 +73,15 @@ class Source:
         return [(split, path) for split in SPLIT_NAMES for path in named[split]]
 
     def located(self, path: str) -> Path:
-        """Where one of its paths lies: below `base` if it is there, else below the working directory."""
-        if self.base is None or self.base == str(Path.cwd()):
-            return Path(path)
-        based = Path(self.base) / path
-        return based if based.exists() else Path(path)
+        """Where one of its paths lies: below `base` if it is there, else below the working directory.
+
+        `~` is the home folder where nothing is called so: no shell replaces it in Python and behind `--data=`.
+        """
+        if self.base is not None and self.base != str(Path.cwd()):
+            based = Path(self.base) / path
+            if based.exists():
+                return based
+        return Path(path) if Path(path).exists() else Path(os.path.expanduser(path))  # noqa: PTH111 (~nobody)
 
     def moved(self, now: Moved) -> "Source":
         """The same source where it is `now`.

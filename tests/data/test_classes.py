@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from images import class_folders, load, random_pixels, refused, save
 
@@ -25,10 +26,12 @@ def test_a_test_folder_in_the_other_form_is_the_same_class(tmp_path):
 
 
 def test_test_images_alone_are_not_trained_on(tmp_path):
-    class_folders(tmp_path / "test", {"cat": 6, "dog": 6})
-    refused(tmp_path, "the source has no training images, only test ones", "rename them as training ones")
-    (tmp_path / "test").rename(tmp_path / "train")
-    assert len(load(tmp_path).test) == 2
+    images, labels = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8), np.arange(12) % 2
+    np.savez(tmp_path / "a.npz", x_test=images, y_test=labels)
+    words = ("the source has no training images, only test ones", "rename them as training ones")
+    refused(tmp_path / "a.npz", *words)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=labels)
+    assert len(load(tmp_path / "a.npz").test) == 2
 
 
 def test_upper_and_lower_case_stay_apart_and_are_said(tmp_path):

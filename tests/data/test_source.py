@@ -36,6 +36,16 @@ def test_a_path_is_looked_for_where_it_was_meant_and_then_here(tmp_path, monkeyp
     assert str(Source("pets").located("pets")) == "pets"
 
 
+def test_the_home_folder_is_written_as_in_a_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert Source("~/pets").located("~/pets") == tmp_path / "home" / "pets"
+    assert str(Source("~no such user/pets").located("~no such user/pets")) == "~no such user/pets"
+    (tmp_path / "~").mkdir()
+    assert str(Source("~").located("~")) == "~", "a folder of that name"
+
+
 def test_a_moved_folder_takes_its_table_along(tmp_path):
     old = str(tmp_path / "old")
     within = Source(old, labels=f"{old}/t/l.csv").moved(Moved("/new"))

@@ -73,13 +73,14 @@ def _split_parts(tree: Tree, images: list[str], root: str, nested: bool) -> list
     for other in sorted(counts.keys() - named.keys() - {""}):
         raise InputError(
             f"{tree.path / root / other}: holds images, but is no split's folder as {', '.join(sorted(named))} are. "
-            f"{_say_splits(tree, root, named)}"
+            f"Move or rename it, or name the folders of the splits: {_split_words(tree, root, named)}"
         )
     empty = splits_named(_folders_in(tree, root)).keys() - splits.keys()
     for folder in sorted(empty):
         raise InputError(
             f"{tree.path / root / folder}: the split's folder holds no images. Fill it or remove it."
         )
+    _check_labelled(tree, images, root, named)
     order = list(ALIASES)
     ordered = sorted(named.items(), key=lambda item: (order.index(item[1]), len(item[0]), item[0]))
     return [_split_part(tree, images, root, folder, split, nested) for folder, split in ordered]
@@ -92,11 +93,22 @@ def _are_splits(images: list[str], root: str, named: dict[str, str], counts: Cou
     return len(set(named.values())) > 1 and "train" in named.values() and named.keys() == counts.keys()
 
 
-def _say_splits(tree: Tree, root: str, named: dict[str, str]) -> str:
-    words = " ".join(
-        f"--{split} '{tree.path / root / folder.rstrip('/')}'" for folder, split in named.items()
-    )
-    return f"Move or rename it, or name the folders of the splits: {words}"
+def _split_words(tree: Tree, root: str, named: dict[str, str]) -> str:
+    """The words of the command line that name the folders of splits."""
+    places = {tree.path / root / folder: split for folder, split in named.items()}
+    return " ".join(f"--{split} {quote(str(place))}" for place, split in places.items())
+
+
+def _check_labelled(tree: Tree, images: list[str], root: str, named: dict[str, str]) -> None:
+    """Raise InputError where training images have classes, and those of another split none, as in a competition."""
+    labelled = {folder: split for folder, split in named.items() if _has_classes(images, root + folder)}
+    if "train" not in labelled.values():
+        return
+    for folder in sorted(named.keys() - labelled.keys()):
+        raise InputError(
+            f"{tree.path / root / folder}: nothing says the class of its images. {_label_table_hint(tree)}To train "
+            f"without them: {_split_words(tree, root, labelled)}; `tenfold predict` says afterwards what is on them."
+        )
 
 
 def _split_part(tree: Tree, images: list[str], root: str, folder: str, split: str, nested: bool) -> _Images:

@@ -154,7 +154,18 @@ def test_a_second_folder_of_pictures_beside_the_real_one(tmp_path, beside):
 def test_a_folder_beside_those_of_splits(tmp_path):
     split_folders("train", "test")(tmp_path)
     save(tmp_path / "Examples" / "0.png", random_pixels(900))
-    refused(tmp_path, "Examples", "holds images, but is no split's folder", f"--train '{tmp_path / 'train'}'")
+    refused(tmp_path, "Examples", "holds images, but is no split's folder", f"--train {tmp_path / 'train'}")
+
+
+def test_a_split_without_labels_is_refused_with_words_that_work(tmp_path):
+    """Kaggle's dogs-vs-cats: train/cat.0.jpg, test1/1.jpg."""
+    for i in range(12):
+        save(tmp_path / "train" / f"{('cat', 'dog')[i % 2]}.{i}.png", random_pixels(i))
+        save(tmp_path / "test1" / f"{i}.png", random_pixels(100 + i))
+    with pytest.raises(InputError, match="test1: nothing says the class of its images") as error:
+        load(tmp_path)
+    train = said_words(error.value, "--train").as_posix().rstrip(";")
+    assert read_splits(Data(), Source(train=(train,))).class_names == ("cat", "dog")
 
 
 def test_images_two_levels_below_a_class_are_said(tmp_path):
