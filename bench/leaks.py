@@ -4,7 +4,7 @@
     python bench/leaks.py --trainings 30 --trials 0       # trainings alone
 
 After each training, and while the sweep goes on, for its driver and its one worker: resident memory, threads and open
-files. The first tenth loads libraries and fills caches; what comes after it should stay level. Exit status 1 where
+files. The first third loads libraries and fills caches; what comes after it should stay level. Exit status 1 where
 memory grew by more than --most MiB after that, or where a thread or a file more is open at the end.
 """
 
@@ -85,14 +85,14 @@ def watched(seconds: float = 1.0) -> Iterator[dict[str, list[Held]]]:
 
 
 def growth(course: list[Held]) -> Held:
-    """What came between the first tenth, and two points at least, and the end."""
-    start, end = course[max(1, len(course) // 10)], course[-1]
+    """What came between the first third, and two points at least, and the end."""
+    start, end = course[max(1, len(course) // 3)], course[-1]
     return Held(end.memory - start.memory, end.threads - start.threads, end.files - start.files)
 
 
 def row(name: str, course: list[Held]) -> str:
-    """A line of the table: what was held after the first tenth, in the middle and at the end."""
-    points = [course[max(1, len(course) // 10)], course[len(course) // 2], course[-1]]
+    """A line of the table: what was held after the first third, after two thirds and at the end."""
+    points = [course[max(1, len(course) // 3)], course[2 * len(course) // 3], course[-1]]
     cells = [
         f"{', '.join(f'{point.memory:,.0f}' for point in points)}",
         f"{', '.join(str(point.threads) for point in points)}",
