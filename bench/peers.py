@@ -6,18 +6,20 @@
 A source is a folder of class folders, or one of train/ and test/ (or val/) with class folders. Its pictures are dealt
 once into train/, val/ and test/ (by their names' sums: 72, 8 and 20 of 100 where the source gives no split), which
 every tool is given. Each is one command from start to its predictions of the test pictures; tools take turns, and
-nothing but the pictures passes between them. A tool's Python has what the head of bench/peers/minutes_NAME.py says it
-needs. Intervals are of paired differences on the same test pictures (tenfold.comparison); a tool that ends late keeps
-its answer, and its seconds say so.
+nothing but the pictures passes between them; tenfold begins with an empty cache. A tool's Python has what the head of
+bench/peers/minutes_NAME.py says it needs. Intervals are of paired differences on the same test pictures
+(tenfold.comparison); a tool that ends late keeps its answer, and its seconds say so.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -122,7 +124,10 @@ def ours(data: Path, minutes: float, work: Path) -> dict[str, Any]:
     place = ["--out", str(work), "--name", f"{data.name}-{minutes:g}", "--overwrite"]
     words = ["--train", str(data / "train"), "--validation", str(data / "val"), "--test", str(data / "test")]
     command = [sys.executable, "-m", "tenfold", "train", *words, "--minutes", str(minutes), *place]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # Nothing of an earlier run: no decoded pictures, exports, features or compiled kernels.
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "TENFOLD_CACHE": cache}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(f"tenfold failed:\n{done.stderr[-3000:]}")
     run = tenfold.load_run(work / f"{data.name}-{minutes:g}")

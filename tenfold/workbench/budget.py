@@ -255,21 +255,20 @@ def _through_backbone(
     """
     assert task.backbone is not None
     images, sizes = sum(len(split) for split in task.splits), _sizes(task)
-    rate, setup, measured = found.features_rate, found.features_setup, side(task.backbone)
+    rate, measured = found.features_rate, side(task.backbone)
     if not rate:
         if not task.only_features:
             sizes = sizes[-1:]
             measured = sizes[-1]
-        began = time.perf_counter()
         recipe = _sized(task.backbone, measured, task)
         rate = images_per_second(new_model(recipe, task.splits), task.splits.train, device)
         rate *= (measured / side(task.backbone)) ** 2
-        setup = time.perf_counter() - began
     for size in sizes:
         there = rate * (side(task.backbone) / size) ** 2
         export = 0 if size == measured else EXPORT_FIGURES * clock.figure
         share = _LAST_SHARE if size == sizes[-1] else _FIRST_SHARE
-        fits = images / there < share * (clock.left - setup - export)
+        # It is opened once more, by what it learns with.
+        fits = images / there < share * (clock.left - OPENING_FIGURES * clock.figure - export)
         if fits or (task.only_features and size == sizes[-1]):
             words = (
                 f"{images:,} images through {task.backbone.model.options['backbone']} at {size} pixels: about "

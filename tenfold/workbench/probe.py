@@ -89,8 +89,8 @@ class Evidence:
     """What the probe found: the points of either curve, and which changes of training images helped.
 
     `mirror`: mirrored images; `added`: names of `CHANGES`. `augment_words` says what was measured of all of them.
-    `features` is empty where no backbone is at hand. `features_rate` is how many images a second pass the backbone,
-    `features_setup` how many seconds it took before the first; both 0 where that was not measured.
+    `features` is empty where no backbone is at hand. `features_rate` is how many images a second pass the backbone;
+    0 where that was not measured.
     """
 
     scratch: tuple[Point, ...]
@@ -99,7 +99,6 @@ class Evidence:
     augment_words: str
     images: int
     features_rate: float = 0.0
-    features_setup: float = 0.0
     added: tuple[str, ...] = ()
     gains: tuple[float, float] = (0.0, 0.0)
 
@@ -176,7 +175,7 @@ def probe(
     features = _Features(few, backbone, device) if backbone else None
     found = Evidence((), (), True, "", len(splits.train))
     if features:
-        found = replace(found, features_setup=features.setup, features_rate=features.rate)
+        found = replace(found, features_rate=features.rate)
     for images in _parts(len(pool)):
         began = time.perf_counter()
         if not scratch.fits(images, until - (features.seconds_for(images) if features else 0.0)):
@@ -341,7 +340,6 @@ class _Features:
     """A backbone's features under a quick head; each image passes the backbone once."""
 
     def __init__(self, splits: Splits, recipe: Recipe, device: torch.device) -> None:
-        began = time.perf_counter()
         self.splits, self.device = splits, device
         self.recipe = load_recipe(
             recipe, {"model.strengths": STRENGTHS, "fit.epochs": len(STRENGTHS), "model.views": 1}
@@ -352,7 +350,7 @@ class _Features:
         )
         self.engine = Engine(self.model, shape, device)
         self.engine(splits.train.images(slice(0, 1)))
-        self.setup, self.seconds, self.encoded = time.perf_counter() - began, 0.0, 0
+        self.seconds, self.encoded = 0.0, 0
         # Of the first training images: how long they take is the first rate.
         self.judges: Split | None = None
         self.known = self._encode(splits.train.images(slice(0, TIMED)))
