@@ -59,6 +59,18 @@ def imported(tree: ast.AST, known: "set[str] | None" = None) -> set[str]:
     return {name.removeprefix("tenfold.") for name in names if name.startswith("tenfold.")}
 
 
+def uses_the_face(tree: ast.AST) -> bool:
+    """Whether a syntax tree imports what the public face names, which may lie in any wing."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            bound = {alias.name if alias.asname else alias.name.partition(".")[0] for alias in node.names}
+            names |= bound & {"tenfold"}
+        elif isinstance(node, ast.ImportFrom) and node.module == "tenfold":
+            names |= {alias.name for alias in node.names} - {*MODULES, "__version__"}
+    return bool(names)
+
+
 def circle(graph: dict[str, set[str]]) -> list[str]:
     """A circle in a graph of imports; empty where there is none."""
     try:
@@ -82,6 +94,14 @@ def test_imports_go_one_way(module):
         assert there == here or LEVEL[there] < LEVEL[here], (
             f"{module} imports {name}, which does not lie below it"
         )
+
+
+def test_only_a_run_that_predicts_asks_the_public_face():
+    assert {module for module, tree in MODULES.items() if uses_the_face(tree)} == {"runs.folder"}
+    for text in ("import tenfold", "def late():\n    from tenfold import train", "import tenfold.data"):
+        assert uses_the_face(ast.parse(text)), text
+    for text in ("from tenfold import __version__, recipe", "from tenfold.data import pack"):
+        assert not uses_the_face(ast.parse(text)), text
 
 
 def test_there_is_no_circle_not_even_inside_a_wing():
