@@ -52,7 +52,7 @@ def checked_images(where: str, images: np.ndarray) -> np.ndarray:
     if images.dtype == np.uint8 or not images.size:
         return images
     low, high = images.min(), images.max()
-    if images.dtype == np.uint16:
+    if images.dtype.kind == "u" and images.dtype.itemsize == 2:  # of either byte order
         return np.rint(images / 257).astype(np.uint8)
     if images.dtype.kind in "iub" and low >= 0 and high <= 255:
         return images.astype(np.uint8) * (255 if images.dtype.kind == "b" else 1)
@@ -60,7 +60,8 @@ def checked_images(where: str, images: np.ndarray) -> np.ndarray:
         return np.rint(images * 255).astype(np.uint8)
     raise InputError(
         f"{where} has the type {images.dtype} and values from {low} to {high}; expected uint8, or floating-point "
-        "values from 0 to 1. Convert it before saving, for instance with x.astype('uint8')."
+        "values from 0 to 1. Undo any standardising first; x.astype('uint8'), or of a tensor x.byte(), "
+        "converts values from 0 to 255."
     )
 
 

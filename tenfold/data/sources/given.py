@@ -7,15 +7,17 @@ arrays make the same file; where it is gone from the cache, giving them again br
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from tenfold.core.errors import InputError
+from tenfold.core.errors import InputError, first_line
 from tenfold.core.files import atomic, cache_folder, explained_write
 from tenfold.data.source import SPLIT_NAMES
+from tenfold.data.sources.arrays import CHANNELS, checked_classes, checked_images
 from tenfold.data.sources.label_table import plain_value
 
 Pair = tuple[Any, Any]
@@ -31,9 +33,6 @@ class Frame(Protocol):
         ...
 
     def __getitem__(self, name: Any, /) -> Any: ...
-
-
-CHANNELS = (1, 3, 4)
 
 
 def place_of(data: Any, labels: Any = None) -> tuple[str | Path | None, str | None]:
@@ -93,8 +92,9 @@ def _keep_columns(columns: dict[str, list[str | None]]) -> Path:
 def keep_arrays(data: "Pair | Mapping[str, Pair]") -> Path:
     """The file of `(images, labels)`, or of such a pair for each split: `{"train": ..., "test": ...}`.
 
-    images: uint8 arrays or tensors, (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels. labels: (N,)
-    integers or texts. Raises InputError for anything else, with what would help.
+    images: arrays or tensors, (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or 4 channels, of the types and
+    values that arrays in files may have (`checked_images`). labels: (N,) or (N, 1) integers or texts, or one-hot rows
+    (N, K). Raises InputError for anything else, with what would help.
     """
     pairs = dict(data) if isinstance(data, Mapping) else {"": data}
     strange = [name for name in pairs if name not in ("", *SPLIT_NAMES)]
@@ -118,34 +118,45 @@ def keep_arrays(data: "Pair | Mapping[str, Pair]") -> Path:
 
 def _checked(where: str, pair: Any) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise InputError(f"{where}: expected a path or a pair (images, labels), got {type(pair).__name__}.")
-    images, labels = (np.asarray(part) for part in pair)
-    if images.dtype != np.uint8:
-        raise InputError(
-            f"{where}: images are {images.dtype}; expected uint8 on 0..255. Convert them: "
-            "(images * 255).round().astype('uint8') where they are from 0 to 1, and without any standardising."
-        )
-    if labels.shape != (len(images),) or labels.dtype.kind not in "iuU":
-        raise InputError(
-            f"{where}: labels are {labels.dtype} of shape {labels.shape}; expected an integer or a text for each of "
-            f"the {len(images)} images. One-hot labels: labels.argmax(1)."
-        )
-    return _channels_last(where, images), labels
+        raise InputError(f"{where}: expected a path or a pair (images, labels), got {_said(pair)}.")
+    images, labels = _array(f"{where}: images", pair[0]), _array(f"{where}: labels", pair[1])
+    if not images.size:
+        raise InputError(f"{where}: images of shape {images.shape} hold no pixels. Give at least one image.")
+    pixels = checked_images(f"{where}: images", _told_apart(where, images))
+    if labels.dtype.kind == "O" and all(isinstance(label, str) for label in labels.flat):
+        labels = labels.astype(np.str_)  # as pandas keeps texts
+    if labels.shape == (len(images),) and labels.dtype.kind in "iuU":
+        return pixels, labels
+    return pixels, np.asarray(checked_classes(f"{where}: labels", labels, len(images), None))
 
 
-def _channels_last(where: str, images: np.ndarray) -> np.ndarray:
-    if images.ndim == 3:
-        return images[..., None]
-    last = images.ndim == 4 and images.shape[3] in CHANNELS
-    first = images.ndim == 4 and images.shape[1] in CHANNELS
-    if last == first:
-        doubt = "both could be" if last else "neither is"
+def _said(pair: Any) -> str:
+    return f"{type(pair).__name__}{f' of {len(pair)}' if isinstance(pair, tuple | list) else ''}"
+
+
+def _array(where: str, part: Any) -> np.ndarray:
+    """An array of what a caller gave, a tensor of any device and type too. Raises InputError for what is none."""
+    torch = sys.modules.get("torch")  # whoever has a tensor has imported it
+    try:
+        if torch is not None and isinstance(part, torch.Tensor):
+            part = part.detach().cpu()
+            return (part.float() if part.dtype == torch.bfloat16 else part).numpy()
+        return np.asarray(part)
+    except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(
-            f"{where}: images of shape {images.shape}; expected (N, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 "
-            f"or 4 channels, and of the second and the last axis {doubt} the channels'. Write them as class folders "
-            "or as an .npz file with the channels last."
+            f"{where} make no array ({first_line(error)}). Give one array or tensor; images of several sizes go into "
+            "class folders."
+        ) from None
+
+
+def _told_apart(where: str, images: np.ndarray) -> np.ndarray:
+    """The images. Raises InputError where both the second and the last axis could be the channels'."""
+    if images.ndim == 4 and images.shape[1] in CHANNELS and images.shape[3] in CHANNELS:
+        raise InputError(
+            f"{where}: images of shape {images.shape}; both the second and the last axis could be the channels'. "
+            "Write them as class folders or as an .npz file with the channels last."
         )
-    return images if last else np.ascontiguousarray(np.moveaxis(images, 1, -1))
+    return images
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> str:
