@@ -86,13 +86,14 @@ def pretrained_backbone(evidence: Evidence) -> Iterator[Finding]:
         return
     if 0 < images < FEW_IMAGES and 1 - accuracy > MUCH_WRONG:
         words = split(evidence.command)
+        others = words[3 : len(words) - len(evidence.recipe.model_words)]
         yield Finding(
             f"This model learned from scratch, from {images:,} images. With so few, features of a backbone that was "
             "trained on photographs are often ahead; on drawn signs they may not be.",
             "pretrained_backbone",
             "next",
             {"images": images, "validation_accuracy": accuracy},
-            command=join([*words[:2], "backbone", *words[3:]]),
+            command=join([*words[:2], "backbone", *others]),
         )
 
 

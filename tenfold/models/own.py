@@ -22,9 +22,8 @@ from torch import Tensor, nn
 
 from tenfold.core.errors import InputError
 from tenfold.models.network import Network, Preprocessing, Shape
-from tenfold.recipe.components import Choice
+from tenfold.recipe.components import OWN, Choice, own_words
 
-OWN = "own"
 Make = Callable[[Shape, int], nn.Module]
 
 
@@ -43,7 +42,7 @@ def not_given(code: str) -> InputError:
     """What to say where a module of the user's own is needed and was not handed over."""
     return InputError(
         f"the model is a module of your own{f' ({code})' if code else ''}, and tenfold imports no code because a run "
-        f"or recipe names it. On the command line add --model {code or 'PACKAGE.MODULE:NAME'} --trust-code; in "
+        f"or recipe names it. On the command line add {' '.join(own_words(code))}; in "
         "Python give it again: tenfold.load_run(RUN, model=...), or model=... of train, resume, evaluate, predict."
     )
 

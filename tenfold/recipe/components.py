@@ -61,6 +61,10 @@ COMPONENTS = {
 }
 
 
+# The model that is a module of the user's own.
+OWN = "own"
+
+
 class Choice(BaseModel):
     """The name of a component and its options, for instance `name = "sgd"`, `lr = 0.01`."""
 
@@ -72,6 +76,11 @@ class Choice(BaseModel):
     def options(self) -> dict[str, Any]:
         """Every option by name, defaults included."""
         return dict(self.model_extra or {})
+
+
+def own_words(code: str) -> list[str]:
+    """The words of the command line that hand over a module of the user's own; `code` is "" where it is unknown."""
+    return ["--model", code or "PACKAGE.MODULE:NAME", "--trust-code"]
 
 
 def components(table: str) -> Mapping[str, Callable[..., Any]]:

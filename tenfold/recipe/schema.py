@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from tenfold.core.errors import InputError, nearest
 from tenfold.recipe.components import (
     COMPONENTS,
+    OWN,
     Choice,
     Count,
     Fraction,
@@ -24,6 +25,7 @@ from tenfold.recipe.components import (
     Positive,
     Share,
     check_choice,
+    own_words,
     reason,
 )
 
@@ -245,6 +247,11 @@ class Recipe(Table):
         """Whether all that is fitted is a logistic head on a frozen backbone's features, which has one optimum."""
         options = self.model.options
         return options.get("head") == "logistic" and not options.get("unfreeze")
+
+    @property
+    def model_words(self) -> list[str]:
+        """The words of the command line that hand its model over, where that is a module of the user's own."""
+        return own_words(self.model.options.get("code", "")) if self.model.name == OWN else []
 
     def to_tables(self) -> dict[str, Any]:
         """The recipe as plain tables of TOML's types, made anew each time."""

@@ -238,10 +238,14 @@ class Run(Folder):
             put_tensors(weights, model)
         return model.eval()
 
+    def command(self, verb: str, *words: str) -> str:
+        """The command that does this to the run, for reading."""
+        return shlex.join(["tenfold", verb, str(self.path), *words, *self.recipe.model_words])
+
     @property
     def predict_command(self) -> str:
         """The command that asks the run's model about a picture, for reading."""
-        return f"tenfold predict {shlex.quote(str(self.path))} picture.jpg"
+        return self.command("predict", "picture.jpg")
 
     def predict(self, images: Any, **options: Any) -> Any:
         """What the run's model says of `images`: `tenfold.predict(self, images, ...)`."""
@@ -270,8 +274,8 @@ class Run(Folder):
         """The command that trains the run's recipe on its source again, with `key=value` overrides."""
         from tenfold.data.source import Source
 
-        source = Source(**self.data["source"])
-        return shlex.join(["tenfold", "train", str(self.path_of(Run.recipe)), *overrides, *source.words])
+        words = [*overrides, *Source(**self.data["source"]).words, *self.recipe.model_words]
+        return shlex.join(["tenfold", "train", str(self.path_of(Run.recipe)), *words])
 
     def failure(self, state: "State") -> str:
         """Why training came to nothing, and what to lower."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -181,9 +180,7 @@ class Display:
 
     def interrupted(self, run: Run) -> None:
         """How to go on."""
-        self.console.print(
-            f"stopped. `tenfold resume {escape(quote(str(run.path)))}` goes on where it stopped."
-        )
+        self.console.print(f"stopped. `{escape(run.command('resume'))}` goes on where it stopped.")
 
     def note(self, text: str) -> None:
         """Something that the user should know, on a line of its own."""

@@ -1,6 +1,5 @@
 """The verbs in Python, one function each: what the command line calls and `import tenfold` offers."""
 
-import shlex
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -302,7 +301,7 @@ def _evaluate_elsewhere(
         except InputError as error:
             if source.data is None or not source.located(source.data).exists():
                 raise
-            ask = shlex.join(["tenfold", "predict", str(run.path), source.data])
+            ask = run.command("predict", source.data)
             raise InputError(
                 f"{error} To ask what is on pictures whose class is not known: `{ask}`."
             ) from None

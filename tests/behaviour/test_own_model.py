@@ -35,6 +35,19 @@ def test_it_trains_and_reports(own_run):
     assert "own_models:make" in (own_run.path / "report.html").read_text()
 
 
+def test_every_command_that_is_stated_hands_it_over(own_run, tmp_path):
+    end = "--model own_models:make --trust-code"
+    for said in (own_run.predict_command, own_run.train_command(), own_run.command("resume")):
+        assert said.endswith(end), said
+    page = (own_run.path / "report.html").read_text()
+    assert page.count(f"picture.jpg {end}") == 1
+    assert f"--data digits {end} fit.seed=1" in page
+    unnamed = tenfold.train(
+        model=own_models.make((1, 8, 8), 10), data="digits", out=tmp_path, overrides=QUICK, progress=False
+    )
+    assert unnamed.predict_command.endswith("picture.jpg --model PACKAGE.MODULE:NAME --trust-code")
+
+
 def test_it_is_opened_and_evaluated_only_when_it_is_handed_over(own_run):
     before = own_run.metrics["test"]["accuracy"]
     for verb in (tenfold.evaluate, tenfold.resume, tenfold.renew_report):

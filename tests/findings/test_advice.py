@@ -6,6 +6,7 @@ import pytest
 from evidence import history, one
 
 from tenfold.findings import Evidence, advice
+from tenfold.models.own import own_changes
 from tenfold.recipe import load_recipe
 
 
@@ -37,6 +38,9 @@ def test_a_backbone_is_named_where_few_images_were_learned_from_scratch():
         command="tenfold train runs/x/recipe.toml --data 'my photos'",
     )
     assert one(advice.pretrained_backbone, told).command == "tenfold train backbone --data 'my photos'"
+    own = load_recipe("fast-90", own_changes("mine:make"))
+    handed = replace(told, recipe=own, command=f"{told.command} --model mine:make --trust-code")
+    assert one(advice.pretrained_backbone, handed).command == "tenfold train backbone --data 'my photos'"
     for other in (
         replace(told, recipe=load_recipe("backbone")),
         replace(told, validation={"accuracy": 0.99}),
