@@ -318,6 +318,15 @@ def test_a_table_beside_unlabelled_pictures_is_named_with_the_option(tmp_path):
     )
 
 
+def test_a_table_beside_the_one_folder_of_all_pictures_is_named_with_the_option(tmp_path):
+    flat(tmp_path / "images")
+    table(tmp_path / "labels.csv")
+    said = refusal(tmp_path)
+    assert "all images are of one class by their folder, 'images'" in said
+    assert f"--data {tmp_path} --labels {tmp_path / 'labels.csv'}" in said
+    assert labelled(tmp_path, tmp_path / "labels.csv").class_names == ("cat", "dog")
+
+
 def test_tables_beside_each_split_are_told_apart_from_one_of_all(tmp_path):
     for split, first in (("train", 0), ("test", 100)):
         flat(tmp_path / split, 20, first)

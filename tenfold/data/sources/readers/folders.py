@@ -132,6 +132,10 @@ def _class_parts(tree: Tree, images: list[str], root: str, nested: bool) -> list
     """One part of class folders, or a part for each split where every class folder has folders of splits."""
     classes = _classes(tree, root, images)
     check_beside(tree, root, set(classes))
+    if len(set(classes)) == 1 and (hint := _label_table_hint(tree)):
+        raise InputError(
+            f"{tree.path / root}: all images are of one class by their folder, {classes[0]!r}. {hint}{LAYOUT}."
+        )
     splits = [] if nested else _splits_in_classes(images, root)
     if not splits:
         if not nested:
