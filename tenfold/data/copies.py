@@ -22,7 +22,7 @@ from tenfold.data.pack import Pack
 from tenfold.data.reading import ImageTable
 from tenfold.data.siblings import siblings
 
-VERSION = 1  # of how near copies are found; another version looks again
+VERSION = 2  # of how near copies are found; another version looks again
 SMALLEST = 16  # pixels a side; below, similar pictures cannot be told from near copies
 QUICK = 20_000  # images among which near copies are looked for without being asked
 
