@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,22 @@ if TYPE_CHECKING:
     from tenfold.runs.predictions import Predictions
 
 
+# The parts of a report in which a finding may stand.
+Section = Literal[
+    "verdict",
+    "data",
+    "training",
+    "confusion",
+    "classes",
+    "roc",
+    "calibration",
+    "mistakes",
+    "labels",
+    "robustness",
+    "next",
+]
+
+
 @dataclass(frozen=True)
 class Finding:
     """One sentence that holds, with what it rests on.
@@ -30,7 +46,7 @@ class Finding:
 
     sentence: str
     rule: str
-    section: str
+    section: Section
     numbers: dict[str, Any] = field(default_factory=dict)
     images: tuple[int, ...] = ()
     command: str | None = None

@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tenfold.core.files import write_text
 from tenfold.core.numbers import count, duration, interval, percent, plain, readable
 from tenfold.findings import Evidence, Finding, find, gather, short
+from tenfold.findings.base import Section
 from tenfold.findings.picks import picks
 from tenfold.report.about import about_data, about_model, flat, source_of
 from tenfold.report.draw import draw_figures
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tenfold.data import Split, Splits
 
 HERE = Path(__file__).parent
-SECTIONS = {
+SECTIONS: dict[Section | Literal["made"], str] = {
     "verdict": "Verdict",
     "data": "Data",
     "training": "Training",
