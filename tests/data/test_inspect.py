@@ -190,13 +190,17 @@ CIFAR10 = os.environ.get("TENFOLD_CIFAR10", "")
 @pytest.mark.slow
 @pytest.mark.skipif(not CIFAR10, reason="TENFOLD_CIFAR10 does not name the unpacked CIFAR-10 folders")
 def test_a_fifth_of_real_cifar10_has_a_fifth_of_the_known_leaks():
-    """Barz & Denzler found near duplicates of 3.25 % of the test images by hand, none of them exact."""
+    """Barz & Denzler found near duplicates of 3.25 % of the test images by hand, none of them exact.
+
+    Some have copies in several of the five training folders: the 312 that all of them together lead to are found 392
+    times over, so a folder leads to a quarter more than a fifth.
+    """
     folders = {
         name: (str(Path(CIFAR10, folder)),) for name, folder in {"train": "train1", "test": "test"}.items()
     }
     found = inspect_source(Data(), Source(**folders))
     leaked = found.leaked("test", "train") | found.leaked("test", "validation")
-    assert 0.025 / 5 < len(leaked) / 10_000 < 0.04 / 5
+    assert 1.25 * 0.025 / 5 < len(leaked) / 10_000 < 1.25 * 0.04 / 5
     assert found.balance < 1.1
     # Copies of equal pixels are looked for among all of its images, whose decoding another file's test shares.
     table = open_pack(Data(), Source(CIFAR10)).table
